@@ -1,0 +1,2 @@
+//! The `bip` command-line tool.
+fn main() {}

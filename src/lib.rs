@@ -1,0 +1,7 @@
+//! BitTorrent infrastructure for programs without an async runtime.
+//!
+//! Every subsystem is a pure state machine ([`machine::Machine`]); one reactor (feature `reactor`) hosts machines and owns every
+//! socket, thread and clock; one wiring file joins them.
+
+pub mod machine;
+pub mod proto;

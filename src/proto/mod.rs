@@ -1,0 +1,9 @@
+//! Wire formats: bytes to values and back.
+//!
+//! Pure functions and values: no clock, no I/O, and no allocation beyond the result. Everything that reads bytes from outside
+//! lives here.
+
+pub mod bitfield;
+pub mod geometry;
+pub mod id;
+pub mod sha1;
