@@ -1,0 +1,171 @@
+//! What is asked of the disk, and what it tells.
+
+use super::Error;
+use crate::machine::{Block, TorrentId};
+use crate::proto::bitfield::Bitfield;
+use crate::proto::geometry::Span;
+use crate::proto::id::FileIndex;
+use crate::proto::metainfo::Layout;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What others ask of the disk.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Command {
+    /// Opens a torrent's store and verifies what is there already. Nothing that exists is truncated or deleted. Ends in
+    /// [`Event::Added`] or [`Event::AddFailed`].
+    Add {
+        /// The session's name for it.
+        torrent: TorrentId,
+        /// Its files, pieces and hashes.
+        layout: Arc<Layout>,
+        /// The folder that holds the torrent's name.
+        root: PathBuf,
+        /// Whether files may be created and written; otherwise they are only read.
+        writable: bool,
+    },
+    /// Writes out and closes a torrent's files. Ends in [`Event::Removed`], after the last answer about it.
+    Remove {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Keeps a block. Ends in [`Event::Written`].
+    Write {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The block's place.
+        span: Span,
+        /// Its bytes, as many as the span says.
+        block: Block,
+    },
+    /// Reads bytes. Ends in [`Event::Read`].
+    Read {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The bytes' place.
+        span: Span,
+        /// The asker's name for it.
+        ticket: u64,
+    },
+    /// Brings what was written to the medium. Ends in [`Event::Synced`].
+    Sync {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Lets a torrent that was stopped by an error be written again. Ends in [`Event::Retried`].
+    Retry {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+}
+
+/// What became of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is written; its piece is not complete.
+    Kept,
+    /// Its piece was verified before; nothing was written.
+    Known,
+    /// It completed its piece, and the piece is verified.
+    PieceGood,
+    /// It completed its piece, and the piece's hash is wrong: the whole piece is forgotten.
+    PieceBad,
+}
+
+/// A file that was found other than expected when its torrent was added. Nothing was done to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Oddity {
+    /// The file is longer than the torrent says; the rest is left as it is.
+    TooLong {
+        /// The file.
+        file: FileIndex,
+        /// Its length in bytes on disk.
+        found: u64,
+        /// Its length in bytes in the torrent.
+        expected: u64,
+    },
+}
+
+/// What the disk tells.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Terminal: the store is open and what was there is verified.
+    Added {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The pieces that are complete and right.
+        have: Bitfield,
+        /// Files that are other than expected.
+        oddities: Vec<Oddity>,
+    },
+    /// Terminal: the store could not be opened.
+    AddFailed {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Why.
+        error: Error,
+    },
+    /// Terminal: the torrent's files are closed; nothing more about it follows. `error` tells of a last write that failed, or of
+    /// a torrent that is not there.
+    Removed {
+        /// The torrent.
+        torrent: TorrentId,
+        /// What went wrong, if anything.
+        error: Option<Error>,
+    },
+    /// Terminal: what became of a block.
+    Written {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The block's place.
+        span: Span,
+        /// What became of it.
+        outcome: Result<Written, Error>,
+    },
+    /// Terminal: the bytes that were asked for.
+    Read {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The bytes' place.
+        span: Span,
+        /// The asker's name for it.
+        ticket: u64,
+        /// The bytes, all of them.
+        block: Result<Block, Error>,
+    },
+    /// Terminal: everything written before the command is on the medium, or why not.
+    Synced {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Why not.
+        error: Option<Error>,
+    },
+    /// Terminal: the torrent may be written again, or is not there.
+    Retried {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Whether the torrent is there.
+        found: bool,
+    },
+    /// Notice: how far the check of what is there has come.
+    Checking {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Pieces looked at.
+        checked: u32,
+        /// Of these, complete and right.
+        good: u32,
+        /// Pieces in all.
+        pieces: u32,
+    },
+    /// Notice: the torrent's files cannot be read or written; writes fail until [`Command::Retry`]. Other torrents go on.
+    Stopped {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Which file and why.
+        error: Error,
+    },
+}

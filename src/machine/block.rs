@@ -1,0 +1,147 @@
+//! Reference-counted bytes of a torrent, pooled.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Bytes that many can hold and nobody changes: a block on its way between network and disk.
+///
+/// Cloning shares them. The last one to let go gives the memory back to the pool that it came from.
+#[derive(Clone)]
+pub struct Block {
+    bytes: Arc<Buffer>,
+}
+
+struct Buffer {
+    bytes: Vec<u8>,
+    home: Option<Sender<Vec<u8>>>,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.take() {
+            // A full pool, or none any more, lets the memory go.
+            let _ = home.try_send(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+impl Deref for Block {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes.bytes
+    }
+}
+
+impl AsRef<[u8]> for Block {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl From<Vec<u8>> for Block {
+    fn from(bytes: Vec<u8>) -> Self {
+        Block { bytes: Arc::new(Buffer { bytes, home: None }) }
+    }
+}
+
+impl PartialEq for Block {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Block {}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Block({} bytes)", self.len())
+    }
+}
+
+/// Bytes that are still being filled in; [`freeze`](BlockBuf::freeze) makes a [`Block`] of them without a copy.
+pub struct BlockBuf {
+    buffer: Buffer,
+}
+
+impl BlockBuf {
+    /// Gives the bytes, to append to or to fill.
+    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer.bytes
+    }
+
+    /// Gives the bytes so far.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer.bytes
+    }
+
+    /// Makes a block of the bytes.
+    pub fn freeze(self) -> Block {
+        Block { bytes: Arc::new(self.buffer) }
+    }
+}
+
+impl fmt::Debug for BlockBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BlockBuf({} bytes)", self.buffer.bytes.len())
+    }
+}
+
+/// A store of memory for blocks: what comes back is used again.
+#[derive(Clone, Debug)]
+pub struct BlockPool {
+    give: Sender<Vec<u8>>,
+    take: Receiver<Vec<u8>>,
+}
+
+impl BlockPool {
+    /// Makes a pool that keeps at most that many unused buffers.
+    pub fn new(keep: usize) -> Self {
+        let (give, take) = bounded(keep);
+        Self { give, take }
+    }
+
+    /// Gives an empty buffer with room for at least that many bytes.
+    pub fn take(&self, capacity: usize) -> BlockBuf {
+        let mut bytes = self.take.try_recv().unwrap_or_default();
+        bytes.clear();
+        bytes.reserve(capacity);
+        BlockBuf { buffer: Buffer { bytes, home: Some(self.give.clone()) } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_comes_back_to_the_pool_with_the_last_holder() {
+        let pool = BlockPool::new(1);
+        let mut buf = pool.take(100);
+        buf.bytes_mut().extend_from_slice(b"abc");
+        let address = buf.bytes().as_ptr();
+        let block = buf.freeze();
+        let other = block.clone();
+        drop(block);
+        assert_ne!(pool.take(10).bytes().as_ptr(), address);
+        assert_eq!(&*other, b"abc");
+        // The buffer taken above came back and fills the pool of one; empty it first.
+        drop(pool.take.try_recv());
+        drop(other);
+        let again = pool.take(3);
+        assert_eq!(again.bytes().as_ptr(), address);
+        assert!(again.bytes().is_empty());
+    }
+
+    #[test]
+    fn blocks_outlive_their_pool() {
+        let pool = BlockPool::new(4);
+        let mut buf = pool.take(4);
+        buf.bytes_mut().push(1);
+        let block = buf.freeze();
+        drop(pool);
+        assert_eq!(block, Block::from(vec![1]));
+    }
+}

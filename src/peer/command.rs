@@ -1,0 +1,275 @@
+//! What is asked of the swarm, and what it tells.
+
+use crate::machine::{Block, TorrentId};
+use crate::proto::bitfield::Bitfield;
+use crate::proto::geometry::{Geometry, Span};
+use crate::proto::id::{InfoHash, PeerId, PieceIndex};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What others ask of the swarm, and what they answer it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Command {
+    /// Takes a torrent in. Ends in [`Event::TorrentAdded`] or [`Event::Refused`].
+    AddTorrent {
+        /// The session's name for it.
+        torrent: TorrentId,
+        /// Its name on the wire.
+        info_hash: InfoHash,
+        /// Its pieces.
+        geometry: Geometry,
+        /// The pieces that are on disk and verified.
+        have: Bitfield,
+    },
+    /// Closes a torrent's connections and forgets it. Ends in [`Event::TorrentRemoved`], after the last answer from the store,
+    /// or in [`Event::Refused`].
+    RemoveTorrent {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Closes a torrent's connections and makes no more, keeping what is known. Ends in [`Event::Paused`] or
+    /// [`Event::Refused`].
+    Pause {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Undoes a pause. Ends in [`Event::Resumed`] or [`Event::Refused`].
+    Resume {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Names a peer: it is dialled, and dialled again with back-off, for as long as the torrent is there. Ends in
+    /// [`Event::PeerAdded`] or [`Event::Refused`].
+    AddPeer {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Where the peer listens.
+        address: SocketAddr,
+    },
+    /// Answers [`Event::Store`]: what became of the block.
+    Stored {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The block.
+        span: Span,
+        /// What became of it.
+        outcome: Stored,
+    },
+    /// Answers [`Event::Load`]: the bytes, or `None` where they could not be read.
+    Loaded {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The ask that this answers.
+        ticket: u64,
+        /// The bytes asked for.
+        block: Option<Block>,
+    },
+}
+
+/// What became of a block that was given to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is written; its piece is not complete.
+    Kept,
+    /// Its piece was verified before; the block was dropped.
+    Known,
+    /// It completed its piece, and the piece is verified.
+    PieceGood,
+    /// It completed its piece, and the piece's hash is wrong: the whole piece is forgotten.
+    PieceBad,
+    /// It could not be written; it must be fetched again once the torrent goes on.
+    Failed,
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// There is no such torrent.
+    UnknownTorrent,
+    /// The torrent, or another with the same info hash, is there already.
+    DuplicateTorrent,
+    /// A limit of the configuration is reached.
+    Full,
+    /// The bitfield is of another torrent.
+    WrongBitfield,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Refusal::UnknownTorrent => "there is no such torrent",
+            Refusal::DuplicateTorrent => "the torrent is there already",
+            Refusal::Full => "a configured limit is reached",
+            Refusal::WrongBitfield => "the bitfield does not fit the torrent",
+        })
+    }
+}
+
+/// What the swarm tells.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Terminal: the torrent is in.
+    TorrentAdded {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Terminal: the torrent is forgotten; nothing more about it follows.
+    TorrentRemoved {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Terminal: the torrent is paused.
+    Paused {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Terminal: the torrent goes on.
+    Resumed {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Terminal: the peer is known.
+    PeerAdded {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The peer.
+        address: SocketAddr,
+    },
+    /// Terminal: the command was not carried out.
+    Refused {
+        /// The torrent that the command named.
+        torrent: TorrentId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Asks the store to keep a block; it answers with [`Command::Stored`].
+    Store {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The block's place.
+        span: Span,
+        /// Its bytes.
+        block: Block,
+    },
+    /// Asks the store for bytes; it answers with [`Command::Loaded`].
+    Load {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The bytes' place.
+        span: Span,
+        /// The ask's name, to be given back with the answer.
+        ticket: u64,
+    },
+    /// Notice: a peer shook hands.
+    PeerConnected {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Its address on the connection.
+        address: SocketAddr,
+        /// Its name for itself.
+        peer_id: PeerId,
+        /// Whether we dialled.
+        outgoing: bool,
+    },
+    /// Notice: a peer that had shaken hands is gone.
+    PeerGone {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Its address on the connection.
+        address: SocketAddr,
+        /// Why, in words.
+        reason: Gone,
+    },
+    /// Notice: a piece was verified and is being announced.
+    PieceDone {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The piece.
+        piece: PieceIndex,
+    },
+    /// Notice: all pieces are verified.
+    Completed {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Notice: how a torrent fares, every [`Config::status_interval`](super::Config) while something changes.
+    Status {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The figures.
+        status: Status,
+    },
+}
+
+/// Why a peer is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Gone {
+    /// It closed the connection.
+    Left,
+    /// The connection failed.
+    Failed(std::io::ErrorKind),
+    /// It broke the protocol.
+    Violation(Violation),
+    /// It was silent for too long.
+    Silent,
+    /// The torrent was paused or removed.
+    TorrentStopped,
+    /// It is connected twice, or is ourselves.
+    Duplicate,
+    /// Both sides have everything.
+    Redundant,
+    /// A limit on connections was reached.
+    Full,
+}
+
+/// How a peer broke the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Violation {
+    /// Its bytes are no message: too long, wrong length, or garbage.
+    Malformed,
+    /// A piece number or a range outside the torrent.
+    OutOfRange,
+    /// A bitfield of the wrong length, with spare bits set, or after other messages.
+    Bitfield,
+    /// A request of more than 16 KiB or of nothing.
+    RequestLength,
+}
+
+/// How a torrent fares. Rates are in bytes of pieces per second over the last seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Status {
+    /// Pieces verified.
+    pub pieces_done: u32,
+    /// Pieces in all.
+    pub pieces: u32,
+    /// Bytes of verified pieces.
+    pub bytes_done: u64,
+    /// Bytes per second coming in.
+    pub download_rate: u64,
+    /// Bytes per second going out.
+    pub upload_rate: u64,
+    /// Bytes of pieces that came in.
+    pub downloaded: u64,
+    /// Bytes of pieces that went out.
+    pub uploaded: u64,
+    /// Bytes that came in and were not needed, or belonged to pieces whose hash was wrong.
+    pub wasted: u64,
+    /// Peers that shook hands.
+    pub peers: u32,
+    /// Of these, those that have everything.
+    pub seeds: u32,
+    /// Peers being dialled or shaking hands.
+    pub connecting: u32,
+    /// Peers that we know of and are not connected to.
+    pub known: u32,
+    /// Whether the torrent is paused.
+    pub paused: bool,
+    /// Time until the download is complete at the present rate.
+    pub time_left: Option<Duration>,
+}
