@@ -94,6 +94,8 @@ pub enum Refusal {
     Full,
     /// The bitfield is of another torrent.
     WrongBitfield,
+    /// The torrent is not in its swarm: still being checked, or on its way out.
+    NotReady,
 }
 
 impl std::fmt::Display for Refusal {
@@ -102,6 +104,7 @@ impl std::fmt::Display for Refusal {
             Refusal::UnknownTorrent => "there is no such torrent",
             Refusal::DuplicateTorrent => "the torrent is there already",
             Refusal::Full => "a configured limit is reached",
+            Refusal::NotReady => "the torrent is being checked, or is on its way out",
             Refusal::WrongBitfield => "the bitfield does not fit the torrent",
         })
     }

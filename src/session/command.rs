@@ -1,0 +1,264 @@
+//! What a program asks of a session, and what the session tells.
+
+use crate::disk::{self, Oddity};
+use crate::machine::TorrentId;
+use crate::peer::{self, Gone, Refusal};
+use crate::proto::id::{InfoHash, PeerId, PieceIndex};
+use crate::proto::metainfo::Layout;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A torrent to take in, as plain data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// Its name on the wire.
+    pub info_hash: InfoHash,
+    /// Its files, pieces and hashes.
+    pub layout: Arc<Layout>,
+    /// The folder that holds the torrent's name.
+    pub root: PathBuf,
+    /// Whether files may be created and written. A torrent that is only read can be seeded, and never downloads what is
+    /// missing.
+    pub writable: bool,
+}
+
+/// What a program asks of a session, and what the subsystems answer it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Command {
+    /// Takes a torrent in: checks what is on disk, then joins its swarm. Ends in [`Event::Added`] or [`Event::AddFailed`].
+    Add {
+        /// The program's name for it; never used twice.
+        torrent: TorrentId,
+        /// The torrent.
+        spec: Spec,
+    },
+    /// Leaves a torrent's swarm and closes its files, which stay. Ends in [`Event::Removed`] or [`Event::Refused`].
+    Remove {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Closes a torrent's connections and makes no more. Ends in [`Event::Paused`] or [`Event::Refused`].
+    Pause {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Undoes a pause, or lets a torrent that failed try again. Ends in [`Event::Resumed`] or [`Event::Refused`].
+    Resume {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Names a peer. Before the torrent's check is over it is kept for later. Ends in [`Event::PeerAdded`] or
+    /// [`Event::Refused`].
+    AddPeer {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Where the peer listens.
+        address: SocketAddr,
+    },
+    /// Removes every torrent. Ends in [`Event::ShutDown`].
+    ShutDown,
+    /// News from the swarm.
+    FromPeer(peer::Event),
+    /// News from the disk.
+    FromDisk(disk::Event),
+}
+
+/// What a session's machine gives its host: something for the program, or something for a subsystem.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Directive {
+    /// The answer to a command of the program.
+    Answer(Event),
+    /// News for the program.
+    Notice(Event),
+    /// A torrent's state, for whoever asks for its status.
+    Publish(Status),
+    /// The torrent is gone: it has no status any more.
+    Withdraw(TorrentId),
+    /// Something asked of the swarm.
+    ToPeer(peer::Command),
+    /// Something asked of the disk.
+    ToDisk(disk::Command),
+}
+
+/// What a session tells the program.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Answer: the torrent is checked and in its swarm.
+    Added {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Pieces that were on disk, complete and right.
+        pieces_done: u32,
+        /// Pieces in all.
+        pieces: u32,
+        /// Files found other than expected; nothing was done to them.
+        oddities: Vec<Oddity>,
+    },
+    /// Answer: the torrent could not be taken in and is forgotten.
+    AddFailed {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Why.
+        error: AddError,
+    },
+    /// Answer: the torrent is forgotten.
+    Removed {
+        /// The torrent.
+        torrent: TorrentId,
+        /// A last write that failed, if one did.
+        error: Option<disk::Error>,
+    },
+    /// Answer: the torrent is paused.
+    Paused {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Answer: the torrent goes on.
+    Resumed {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Answer: the peer is known.
+    PeerAdded {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The peer.
+        address: SocketAddr,
+    },
+    /// Answer: the command was not carried out.
+    Refused {
+        /// The torrent that it named.
+        torrent: TorrentId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Answer: every torrent is removed.
+    ShutDown,
+    /// Notice: how far the check of what is on disk has come.
+    Checking {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Pieces looked at.
+        checked: u32,
+        /// Of these, complete and right.
+        good: u32,
+        /// Pieces in all.
+        pieces: u32,
+    },
+    /// Notice: a peer shook hands.
+    PeerConnected {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Its address on the connection.
+        address: SocketAddr,
+        /// Its name for itself.
+        peer_id: PeerId,
+        /// Whether we dialled.
+        outgoing: bool,
+    },
+    /// Notice: a peer is gone.
+    PeerGone {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Its address on the connection.
+        address: SocketAddr,
+        /// Why.
+        reason: Gone,
+    },
+    /// Notice: a piece is downloaded and verified.
+    PieceDone {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The piece.
+        piece: PieceIndex,
+    },
+    /// Notice: the whole torrent is verified and has been brought to the medium. Also told once of a torrent that was complete
+    /// when it was added.
+    Completed {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Notice: the torrent's files cannot be read or written. It is stopped until [`Command::Resume`]; others go on.
+    Failed {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Which file and why.
+        error: disk::Error,
+    },
+}
+
+/// Why a torrent could not be taken in.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum AddError {
+    /// Its files could not be opened or read.
+    Disk(disk::Error),
+    /// It is here already, or a limit is reached.
+    Refused(Refusal),
+    /// It was removed before it was checked.
+    Removed,
+}
+
+impl fmt::Display for AddError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AddError::Disk(error) => error.fmt(f),
+            AddError::Refused(refusal) => refusal.fmt(f),
+            AddError::Removed => f.write_str("it was removed before it was checked"),
+        }
+    }
+}
+
+impl std::error::Error for AddError {}
+
+/// A torrent's state.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum State {
+    /// What is on disk is being verified.
+    Checking {
+        /// Pieces looked at.
+        checked: u32,
+    },
+    /// In its swarm, with pieces missing.
+    Downloading,
+    /// In its swarm, complete.
+    Seeding,
+    /// Paused by the program.
+    Paused,
+    /// Stopped because its files cannot be read or written.
+    Failed(disk::Error),
+    /// On its way out.
+    Removing,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            State::Checking { .. } => "checking",
+            State::Downloading => "downloading",
+            State::Seeding => "seeding",
+            State::Paused => "paused",
+            State::Failed(_) => "failed",
+            State::Removing => "removing",
+        })
+    }
+}
+
+/// A torrent as it was when its status was last published.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Status {
+    /// The torrent.
+    pub torrent: TorrentId,
+    /// Its name on the wire.
+    pub info_hash: InfoHash,
+    /// What it is doing.
+    pub state: State,
+    /// Its figures in the swarm.
+    pub swarm: peer::Status,
+}

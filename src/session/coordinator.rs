@@ -1,0 +1,475 @@
+//! The life of a torrent: checked by the disk, handed to the swarm, and back.
+
+use super::command::{AddError, Command, Directive, Event, Spec, State, Status};
+use super::config::Config;
+use crate::disk::{self, Oddity};
+use crate::machine::{Input, Instant, Machine, NoJobs, Output, TorrentId};
+use crate::peer::{self, Refusal};
+use crate::proto::bitfield::Bitfield;
+use crate::proto::id::InfoHash;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+/// Joins the subsystems: keeps every torrent's state and asks the disk and the swarm for what comes next.
+///
+/// It has no sockets, no jobs and no timers of its own.
+#[derive(Debug)]
+pub struct Coordinator {
+    config: Config,
+    torrents: BTreeMap<TorrentId, Torrent>,
+    /// Set by [`Command::ShutDown`] until the last torrent is gone.
+    shutting_down: bool,
+    directives: VecDeque<Directive>,
+}
+
+#[derive(Debug)]
+struct Torrent {
+    info_hash: InfoHash,
+    spec: Spec,
+    phase: Phase,
+    /// The program's wish: whether the swarm should be left alone.
+    paused: bool,
+    /// Why the files cannot be used, until the program says to try again.
+    failed: Option<disk::Error>,
+    /// Whether the program was told that the torrent is complete.
+    completion: Completion,
+    /// Peers named before the swarm knew the torrent; each still owes the program an answer.
+    early_peers: Vec<SocketAddr>,
+    /// Whether the program still waits for the answer to its add, and what it will be if the torrent never joins.
+    add_unanswered: Option<AddError>,
+    /// Whether the program asked for the removal, and so gets an answer.
+    removal_asked: bool,
+    /// Pauses and resumes that the swarm has not answered yet, in order.
+    asked: VecDeque<Asked>,
+    figures: peer::Status,
+}
+
+#[derive(Debug, PartialEq)]
+enum Phase {
+    /// The disk is checking what is there. `cancelled` when the torrent was removed meanwhile.
+    Checking { checked: u32, cancelled: bool },
+    /// The disk is done; the swarm is taking the torrent in.
+    Joining { oddities: Vec<Oddity>, have: u32 },
+    /// In the swarm.
+    Joined,
+    /// The swarm is letting it go.
+    Leaving,
+    /// The disk is closing its files.
+    Closing,
+}
+
+/// Who wanted a pause or a resume of the swarm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Asked {
+    /// The program, which gets an answer.
+    Program,
+    /// The session itself.
+    Ourselves,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Completion {
+    Missing,
+    Syncing,
+    Told,
+}
+
+impl Torrent {
+    fn status(&self, torrent: TorrentId) -> Status {
+        let state = match &self.phase {
+            Phase::Checking { checked, .. } => State::Checking { checked: *checked },
+            Phase::Joining { .. } => State::Checking { checked: self.figures.pieces },
+            Phase::Leaving | Phase::Closing => State::Removing,
+            Phase::Joined => match &self.failed {
+                Some(error) => State::Failed(error.clone()),
+                None if self.paused => State::Paused,
+                None if self.figures.pieces_done == self.figures.pieces => State::Seeding,
+                None => State::Downloading,
+            },
+        };
+        Status { torrent, info_hash: self.info_hash, state, swarm: self.figures.clone() }
+    }
+}
+
+impl Coordinator {
+    /// Makes a session without torrents.
+    pub fn new(config: Config) -> Self {
+        Self { config, torrents: BTreeMap::new(), shutting_down: false, directives: VecDeque::new() }
+    }
+
+    fn push(&mut self, directive: Directive) {
+        self.directives.push_back(directive);
+    }
+
+    fn refuse(&mut self, torrent: TorrentId, refusal: Refusal) {
+        self.push(Directive::Answer(Event::Refused { torrent, refusal }));
+    }
+
+    fn publish(&mut self, id: TorrentId) {
+        if let Some(torrent) = self.torrents.get(&id) {
+            self.directives.push_back(Directive::Publish(torrent.status(id)));
+        }
+    }
+
+    fn on_add(&mut self, id: TorrentId, spec: Spec) {
+        let refusal = if self.shutting_down || self.torrents.len() >= self.config.max_torrents {
+            Some(Refusal::Full)
+        } else if self.torrents.contains_key(&id) || self.torrents.values().any(|t| t.info_hash == spec.info_hash) {
+            Some(Refusal::DuplicateTorrent)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            return self.push(Directive::Answer(Event::AddFailed { torrent: id, error: AddError::Refused(refusal) }));
+        }
+        let geometry = spec.layout.geometry();
+        let mut figures = peer::Status::default();
+        figures.pieces = geometry.piece_count();
+        self.push(Directive::ToDisk(disk::Command::Add {
+            torrent: id,
+            layout: spec.layout.clone(),
+            root: spec.root.clone(),
+            writable: spec.writable,
+        }));
+        self.torrents.insert(
+            id,
+            Torrent {
+                info_hash: spec.info_hash,
+                spec,
+                phase: Phase::Checking { checked: 0, cancelled: false },
+                paused: false,
+                failed: None,
+                completion: Completion::Missing,
+                early_peers: Vec::new(),
+                add_unanswered: Some(AddError::Removed),
+                removal_asked: false,
+                asked: VecDeque::new(),
+                figures,
+            },
+        );
+        self.publish(id);
+    }
+
+    fn on_remove(&mut self, id: TorrentId) {
+        match self.torrents.get_mut(&id) {
+            Some(torrent) if !torrent.removal_asked => torrent.removal_asked = true,
+            // It is on its way out already, and whoever asked first gets the answer.
+            _ => return self.refuse(id, Refusal::UnknownTorrent),
+        }
+        self.start_removal(id);
+    }
+
+    fn start_removal(&mut self, id: TorrentId) {
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
+        match &mut torrent.phase {
+            Phase::Checking { cancelled, .. } => {
+                if !std::mem::replace(cancelled, true) {
+                    self.push(Directive::ToDisk(disk::Command::Remove { torrent: id }));
+                }
+            }
+            Phase::Joining { .. } | Phase::Joined => {
+                // Where the swarm has not answered the add yet, its answer comes first and finds the torrent leaving.
+                torrent.phase = Phase::Leaving;
+                self.push(Directive::ToPeer(peer::Command::RemoveTorrent { torrent: id }));
+            }
+            Phase::Leaving | Phase::Closing => {}
+        }
+        self.publish(id);
+    }
+
+    fn on_pause(&mut self, id: TorrentId, pause: bool) {
+        let Some(torrent) = self.torrents.get_mut(&id) else {
+            return self.refuse(id, Refusal::UnknownTorrent);
+        };
+        if torrent.phase != Phase::Joined {
+            return self.refuse(id, Refusal::NotReady);
+        }
+        torrent.paused = pause;
+        torrent.asked.push_back(Asked::Program);
+        let command = if pause {
+            peer::Command::Pause { torrent: id }
+        } else {
+            if torrent.failed.take().is_some() {
+                self.directives.push_back(Directive::ToDisk(disk::Command::Retry { torrent: id }));
+            }
+            peer::Command::Resume { torrent: id }
+        };
+        self.push(Directive::ToPeer(command));
+        self.publish(id);
+    }
+
+    fn on_add_peer(&mut self, id: TorrentId, address: SocketAddr) {
+        let limit = self.config.max_early_peers;
+        let Some(torrent) = self.torrents.get_mut(&id) else {
+            return self.refuse(id, Refusal::UnknownTorrent);
+        };
+        match torrent.phase {
+            Phase::Joined => self.push(Directive::ToPeer(peer::Command::AddPeer { torrent: id, address })),
+            Phase::Checking { cancelled: false, .. } | Phase::Joining { .. } => {
+                if torrent.early_peers.len() >= limit {
+                    return self.refuse(id, Refusal::Full);
+                }
+                torrent.early_peers.push(address);
+            }
+            _ => self.refuse(id, Refusal::UnknownTorrent),
+        }
+    }
+
+    fn on_shut_down(&mut self) {
+        if self.shutting_down {
+            // The one answer tells every asker, and each asker holds a credit.
+            return self.push(Directive::Answer(Event::ShutDown));
+        }
+        self.shutting_down = true;
+        let ids: Vec<TorrentId> = self.torrents.keys().copied().collect();
+        for id in ids {
+            self.start_removal(id);
+        }
+        self.answer_shut_down();
+    }
+
+    fn answer_shut_down(&mut self) {
+        if self.shutting_down && self.torrents.is_empty() {
+            self.shutting_down = false;
+            self.push(Directive::Answer(Event::ShutDown));
+        }
+    }
+
+    /// Ends a torrent: everything the program still waits for about it is answered here, and only here.
+    fn forget(&mut self, id: TorrentId, error: Option<disk::Error>) {
+        let Some(torrent) = self.torrents.remove(&id) else { return };
+        for _ in torrent.early_peers {
+            self.refuse(id, Refusal::UnknownTorrent);
+        }
+        if let Some(error) = torrent.add_unanswered {
+            self.push(Directive::Answer(Event::AddFailed { torrent: id, error }));
+        }
+        if torrent.removal_asked {
+            self.push(Directive::Answer(Event::Removed { torrent: id, error }));
+        } else if let Some(error) = error {
+            self.push(Directive::Notice(Event::Failed { torrent: id, error }));
+        }
+        self.push(Directive::Withdraw(id));
+        self.answer_shut_down();
+    }
+
+    fn on_disk(&mut self, event: disk::Event) {
+        match event {
+            disk::Event::Added { torrent, have, oddities } => self.on_checked(torrent, have, oddities),
+            disk::Event::AddFailed { torrent: id, error } => {
+                let Some(torrent) = self.torrents.get_mut(&id) else { return };
+                if let Phase::Checking { cancelled: true, .. } = torrent.phase {
+                    // The disk's answer to the removal is on its way.
+                    torrent.phase = Phase::Closing;
+                } else {
+                    torrent.add_unanswered = Some(AddError::Disk(error));
+                    self.forget(id, None);
+                }
+            }
+            disk::Event::Removed { torrent, error } => self.forget(torrent, error),
+            disk::Event::Synced { torrent: id, error } => self.on_synced(id, error),
+            disk::Event::Checking { torrent: id, checked, good, pieces } => {
+                if let Some(torrent) = self.torrents.get_mut(&id) {
+                    if let Phase::Checking { checked: so_far, .. } = &mut torrent.phase {
+                        *so_far = checked;
+                        torrent.figures.pieces_done = good;
+                    }
+                }
+                self.push(Directive::Notice(Event::Checking { torrent: id, checked, good, pieces }));
+                self.publish(id);
+            }
+            disk::Event::Stopped { torrent, error } => self.on_failed(torrent, error),
+            // Written and Read go to the swarm without passing here.
+            disk::Event::Written { .. } | disk::Event::Read { .. } | disk::Event::Retried { .. } => {}
+        }
+    }
+
+    fn on_checked(&mut self, id: TorrentId, have: Bitfield, oddities: Vec<Oddity>) {
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
+        torrent.figures.pieces_done = have.count();
+        if let Phase::Checking { cancelled: false, .. } = torrent.phase {
+            torrent.phase = Phase::Joining { oddities, have: have.count() };
+            let command = peer::Command::AddTorrent {
+                torrent: id,
+                info_hash: torrent.info_hash,
+                geometry: torrent.spec.layout.geometry(),
+                have,
+            };
+            self.push(Directive::ToPeer(command));
+            self.publish(id);
+        } else {
+            // Removed while it was being checked: the disk's answer to that is on its way.
+            torrent.phase = Phase::Closing;
+        }
+    }
+
+    fn on_synced(&mut self, id: TorrentId, error: Option<disk::Error>) {
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
+        if torrent.completion != Completion::Syncing {
+            return;
+        }
+        match error {
+            None => {
+                torrent.completion = Completion::Told;
+                self.push(Directive::Notice(Event::Completed { torrent: id }));
+            }
+            Some(error) => {
+                torrent.completion = Completion::Missing;
+                self.on_failed(id, error);
+            }
+        }
+    }
+
+    fn on_failed(&mut self, id: TorrentId, error: disk::Error) {
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
+        if torrent.failed.replace(error.clone()).is_none() {
+            if torrent.phase == Phase::Joined {
+                torrent.asked.push_back(Asked::Ourselves);
+                self.directives.push_back(Directive::ToPeer(peer::Command::Pause { torrent: id }));
+            }
+        }
+        self.push(Directive::Notice(Event::Failed { torrent: id, error }));
+        self.publish(id);
+    }
+
+    /// Starts the sync that ends in `Completed`.
+    fn complete(&mut self, id: TorrentId) {
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
+        if torrent.completion == Completion::Missing {
+            torrent.completion = Completion::Syncing;
+            self.push(Directive::ToDisk(disk::Command::Sync { torrent: id }));
+        }
+    }
+
+    fn on_peer(&mut self, event: peer::Event) {
+        match event {
+            peer::Event::TorrentAdded { torrent } => self.on_joined(torrent),
+            peer::Event::TorrentRemoved { torrent: id } => {
+                if let Some(torrent) = self.torrents.get_mut(&id) {
+                    torrent.phase = Phase::Closing;
+                    self.push(Directive::ToDisk(disk::Command::Remove { torrent: id }));
+                }
+            }
+            peer::Event::Paused { torrent } => {
+                if self.answered(torrent) == Some(Asked::Program) {
+                    self.push(Directive::Answer(Event::Paused { torrent }));
+                }
+            }
+            peer::Event::Resumed { torrent } => {
+                if self.answered(torrent) == Some(Asked::Program) {
+                    self.push(Directive::Answer(Event::Resumed { torrent }));
+                }
+                // What was left undone by a failure is tried again.
+                if self.torrents.get(&torrent).is_some_and(|t| t.figures.pieces_done == t.figures.pieces) {
+                    self.complete(torrent);
+                }
+            }
+            peer::Event::PeerAdded { torrent, address } => {
+                self.push(Directive::Answer(Event::PeerAdded { torrent, address }));
+            }
+            peer::Event::Refused { torrent: id, refusal } => self.on_refused(id, refusal),
+            peer::Event::PeerConnected { torrent, address, peer_id, outgoing } => {
+                self.push(Directive::Notice(Event::PeerConnected { torrent, address, peer_id, outgoing }));
+            }
+            peer::Event::PeerGone { torrent, address, reason } => {
+                self.push(Directive::Notice(Event::PeerGone { torrent, address, reason }));
+            }
+            peer::Event::PieceDone { torrent, piece } => {
+                self.push(Directive::Notice(Event::PieceDone { torrent, piece }));
+            }
+            peer::Event::Completed { torrent } => self.complete(torrent),
+            peer::Event::Status { torrent: id, status } => {
+                if let Some(torrent) = self.torrents.get_mut(&id) {
+                    torrent.figures = status;
+                    self.publish(id);
+                }
+            }
+            // Store and Load go to the disk without passing here.
+            peer::Event::Store { .. } | peer::Event::Load { .. } => {}
+        }
+    }
+
+    fn answered(&mut self, id: TorrentId) -> Option<Asked> {
+        self.torrents.get_mut(&id)?.asked.pop_front()
+    }
+
+    fn on_joined(&mut self, id: TorrentId) {
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
+        let Phase::Joining { oddities, have } = &mut torrent.phase else { return };
+        let event = Event::Added {
+            torrent: id,
+            pieces_done: *have,
+            pieces: torrent.figures.pieces,
+            oddities: std::mem::take(oddities),
+        };
+        let complete = *have == torrent.figures.pieces;
+        torrent.phase = Phase::Joined;
+        torrent.add_unanswered = None;
+        let peers = std::mem::take(&mut torrent.early_peers);
+        if torrent.failed.is_some() {
+            // The files failed while the swarm was taking the torrent in.
+            torrent.asked.push_back(Asked::Ourselves);
+            self.push(Directive::ToPeer(peer::Command::Pause { torrent: id }));
+        }
+        self.push(Directive::Answer(event));
+        for address in peers {
+            self.push(Directive::ToPeer(peer::Command::AddPeer { torrent: id, address }));
+        }
+        if complete {
+            self.complete(id);
+        }
+        self.publish(id);
+    }
+
+    fn on_refused(&mut self, id: TorrentId, refusal: Refusal) {
+        match self.torrents.get_mut(&id) {
+            Some(torrent) if matches!(torrent.phase, Phase::Joining { .. }) => {
+                torrent.phase = Phase::Closing;
+                torrent.add_unanswered = Some(AddError::Refused(refusal));
+                self.push(Directive::ToDisk(disk::Command::Remove { torrent: id }));
+            }
+            // The swarm never had it: its files can be closed at once.
+            Some(torrent) if torrent.phase == Phase::Leaving && refusal == Refusal::UnknownTorrent => {
+                torrent.phase = Phase::Closing;
+                self.push(Directive::ToDisk(disk::Command::Remove { torrent: id }));
+            }
+            _ => self.refuse(id, refusal),
+        }
+    }
+}
+
+impl Machine for Coordinator {
+    type Command = Command;
+    type Event = Directive;
+    type Job = NoJobs;
+    type Done = NoJobs;
+
+    fn handle_command(&mut self, _now: Instant, command: Command) {
+        match command {
+            Command::Add { torrent, spec } => self.on_add(torrent, spec),
+            Command::Remove { torrent } => self.on_remove(torrent),
+            Command::Pause { torrent } => self.on_pause(torrent, true),
+            Command::Resume { torrent } => self.on_pause(torrent, false),
+            Command::AddPeer { torrent, address } => self.on_add_peer(torrent, address),
+            Command::ShutDown => self.on_shut_down(),
+            Command::FromPeer(event) => self.on_peer(event),
+            Command::FromDisk(event) => self.on_disk(event),
+        }
+    }
+
+    fn handle_input(&mut self, _now: Instant, _input: Input<'_, NoJobs>) {}
+
+    fn handle_timeout(&mut self, _now: Instant) {}
+
+    fn poll_event(&mut self) -> Option<Directive> {
+        self.directives.pop_front()
+    }
+
+    fn poll_output(&mut self, _buf: &mut Vec<u8>) -> Option<Output<NoJobs>> {
+        None
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+}

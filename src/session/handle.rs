@@ -1,0 +1,341 @@
+//! The program's handle on a session, and how to make one.
+
+use super::board::Board;
+use super::command::{Command, Event, Spec, Status};
+use super::config::Config;
+use super::error::Error;
+use super::wiring::{Placement, Wired, wire};
+use crate::disk::{Executor, FileSystem, NativeFileSystem};
+use crate::machine::{Events, Outbox, RecvError, SendError, TorrentId};
+use crate::proto::metainfo::Metainfo;
+use crate::reactor::{self, Clock, Reactor, Running, Stopper};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long dropping a session may take.
+const DROP_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Makes a [`Session`].
+#[derive(Debug)]
+pub struct Builder {
+    config: Config,
+    reactor: reactor::Config,
+    listen: Vec<Listen>,
+    file_system: Box<dyn FileSystem>,
+    job_threads: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Listen {
+    address: SocketAddr,
+    /// How many further ports to try when one is taken.
+    spare_ports: u16,
+}
+
+impl Builder {
+    fn new() -> Self {
+        Self {
+            config: Config::default(),
+            reactor: reactor::Config::default(),
+            listen: Vec::new(),
+            file_system: Box::new(NativeFileSystem::new()),
+            job_threads: None,
+        }
+    }
+
+    /// Accepts peers at this address; port 0 takes any. May be called several times. Without it the session only dials.
+    ///
+    /// `[::]` takes IPv4 too where the system allows it.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen.push(Listen { address, spare_ports: 0 });
+        self
+    }
+
+    /// Accepts peers at this address or, when its port is taken, at one of the next `spare_ports`.
+    pub fn listen_or_next(mut self, address: SocketAddr, spare_ports: u16) -> Self {
+        self.listen.push(Listen { address, spare_ports });
+        self
+    }
+
+    /// Sets the limits of the session and its subsystems.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets the limits of the reactors.
+    pub fn reactor_config(mut self, config: reactor::Config) -> Self {
+        self.reactor = config;
+        self
+    }
+
+    /// Keeps torrents in a store other than the system's files.
+    pub fn file_system(mut self, file_system: Box<dyn FileSystem>) -> Self {
+        self.file_system = file_system;
+        self
+    }
+
+    /// Sets how many threads read, write and hash. With 0 the disk's reactor does it in between, a job a turn.
+    ///
+    /// Default: one per processor for [`spawn`](Self::spawn), none for [`in_caller`](Self::in_caller).
+    pub fn job_threads(mut self, threads: usize) -> Self {
+        self.job_threads = Some(threads);
+        self
+    }
+
+    /// Starts the session with a thread for each subsystem.
+    pub fn spawn(self) -> Result<Session, Error> {
+        let jobs = self.job_threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()));
+        let clock = Clock::new();
+        let mut reactors = Vec::new();
+        for (place, threads) in [0, 0, jobs].into_iter().enumerate() {
+            let mut config = reactor::Config { job_threads: threads, ..self.reactor.clone() };
+            if place != Placement::APART.swarm {
+                // Only the swarm's reactor has sockets to read.
+                config.receive_buffer = 0;
+            }
+            reactors.push(Reactor::with_clock(config, clock.clone()).map_err(Error::System)?);
+        }
+        let stoppers = StopAll(reactors.iter().map(Reactor::stopper).collect());
+        let (mut session, mut reactors) = self.build(reactors, Placement::APART, &stoppers)?;
+        for (reactor, name) in reactors.drain(..).zip(["bip-session", "bip-swarm", "bip-disk"]) {
+            session.threads.push(reactor.spawn(name).map_err(Error::System)?);
+        }
+        Ok(session)
+    }
+
+    /// Makes the session and the reactor that drives all of it, for a loop of the caller's own: nothing happens but in
+    /// [`Reactor::turn`], and there is no thread unless [`job_threads`](Self::job_threads) asks for some.
+    pub fn in_caller(self) -> Result<(Session, Reactor), Error> {
+        let config = reactor::Config { job_threads: self.job_threads.unwrap_or(0), ..self.reactor.clone() };
+        let reactor = Reactor::new(config).map_err(Error::System)?;
+        let (mut session, mut reactors) = self.build(vec![reactor], Placement::TOGETHER, &())?;
+        session.caller_driven = true;
+        let reactor = reactors.pop().expect("one reactor went in");
+        Ok((session, reactor))
+    }
+
+    fn build<G: Clone + Send + 'static>(
+        self,
+        mut reactors: Vec<Reactor>,
+        placement: Placement,
+        guard: &G,
+    ) -> Result<(Session, Vec<Reactor>), Error> {
+        let seed = reactor::entropy::seed().map_err(Error::System)?;
+        let secret = reactor::entropy::secret().map_err(Error::System)?;
+        let executor = Executor::new(self.file_system, &self.config.disk);
+        let Wired { commands, events, board, swarm } =
+            wire(&mut reactors, placement, &self.config, seed, &secret, Box::new(executor), guard);
+        let mut addresses = Vec::new();
+        for Listen { address, spare_ports } in self.listen {
+            let reactor = &mut reactors[placement.swarm];
+            let mut result = reactor.listen(swarm, address);
+            for step in 1..=spare_ports {
+                let taken = result.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::AddrInUse);
+                let Some(port) = address.port().checked_add(step).filter(|_| taken) else { break };
+                result = reactor.listen(swarm, SocketAddr::new(address.ip(), port));
+            }
+            addresses.push(result.map_err(|error| Error::Listen { address, error })?);
+        }
+        let session = Session {
+            commands,
+            events,
+            board,
+            addresses,
+            next_torrent: AtomicU32::new(0),
+            threads: Vec::new(),
+            caller_driven: false,
+        };
+        Ok((session, reactors))
+    }
+}
+
+/// Stops every reactor of a session when one of them ends, however it ends.
+#[derive(Clone)]
+struct StopAll(Vec<Stopper>);
+
+impl Drop for StopAll {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Stopper::stop);
+    }
+}
+
+/// Torrents in their swarms, by the hand of a program.
+///
+/// Commands return at once; their answers come as [`Event`]s, each exactly once. A program that does not read events can have
+/// [`Config::max_commands`] commands unanswered before they are refused as [`Error::Busy`].
+///
+/// Dropping it ends everything within two seconds; [`shut_down`](Self::shut_down) says how it went.
+#[derive(Debug)]
+pub struct Session {
+    commands: Outbox<Command>,
+    events: Events<Event>,
+    board: Board,
+    addresses: Vec<SocketAddr>,
+    next_torrent: AtomicU32,
+    threads: Vec<Running>,
+    caller_driven: bool,
+}
+
+impl Session {
+    /// Starts making a session.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Takes a torrent in; its files are, or will be, in `root` under the torrent's name.
+    ///
+    /// What is on disk is checked first, and kept. Answered by [`Event::Added`] or [`Event::AddFailed`].
+    pub fn add(&self, metainfo: &Metainfo, root: impl Into<PathBuf>) -> Result<TorrentId, Error> {
+        self.add_spec(Spec {
+            info_hash: metainfo.info_hash(),
+            layout: metainfo.layout(),
+            root: root.into(),
+            writable: true,
+        })
+    }
+
+    /// Takes a torrent in whose files are only read: what is missing is not downloaded. Answered as [`add`](Self::add).
+    pub fn add_read_only(&self, metainfo: &Metainfo, root: impl Into<PathBuf>) -> Result<TorrentId, Error> {
+        self.add_spec(Spec {
+            info_hash: metainfo.info_hash(),
+            layout: metainfo.layout(),
+            root: root.into(),
+            writable: false,
+        })
+    }
+
+    fn add_spec(&self, spec: Spec) -> Result<TorrentId, Error> {
+        let torrent = TorrentId(self.next_torrent.fetch_add(1, Ordering::Relaxed));
+        self.send(Command::Add { torrent, spec })?;
+        Ok(torrent)
+    }
+
+    /// Leaves a torrent's swarm and closes its files, which stay. Answered by [`Event::Removed`] or [`Event::Refused`].
+    pub fn remove(&self, torrent: TorrentId) -> Result<(), Error> {
+        self.send(Command::Remove { torrent })
+    }
+
+    /// Closes a torrent's connections and makes no more. Answered by [`Event::Paused`] or [`Event::Refused`].
+    pub fn pause(&self, torrent: TorrentId) -> Result<(), Error> {
+        self.send(Command::Pause { torrent })
+    }
+
+    /// Undoes a pause, or lets a torrent that failed try again. Answered by [`Event::Resumed`] or [`Event::Refused`].
+    pub fn resume(&self, torrent: TorrentId) -> Result<(), Error> {
+        self.send(Command::Resume { torrent })
+    }
+
+    /// Names a peer of a torrent. Answered by [`Event::PeerAdded`] or [`Event::Refused`].
+    pub fn add_peer(&self, torrent: TorrentId, address: SocketAddr) -> Result<(), Error> {
+        self.send(Command::AddPeer { torrent, address })
+    }
+
+    fn send(&self, command: Command) -> Result<(), Error> {
+        self.commands.send(command).map_err(|e| match e {
+            SendError::Busy(_) => Error::Busy,
+            SendError::Closed(_) => Error::Closed,
+        })
+    }
+
+    /// Gives the next event, or `None` when there is none now.
+    pub fn try_event(&self) -> Result<Option<Event>, Error> {
+        match self.events.try_next() {
+            Ok(event) => Ok(Some(event)),
+            Err(RecvError::Empty) => Ok(None),
+            Err(RecvError::Closed) => Err(Error::Closed),
+        }
+    }
+
+    /// Waits for the next event, for at most that long.
+    pub fn next_event(&self, timeout: Duration) -> Result<Option<Event>, Error> {
+        if self.caller_driven {
+            return Err(Error::WouldDeadlock);
+        }
+        match self.events.next_timeout(timeout) {
+            Ok(event) => Ok(Some(event)),
+            Err(RecvError::Empty) => Ok(None),
+            Err(RecvError::Closed) => Err(Error::Closed),
+        }
+    }
+
+    /// Gives how many notices were dropped since the last call because they were not read in time. Answers never are.
+    pub fn missed_notices(&self) -> usize {
+        self.events.missed()
+    }
+
+    /// Gives a torrent's status as last published: at least once a second while something changes.
+    pub fn status(&self, torrent: TorrentId) -> Option<Arc<Status>> {
+        self.board.status(torrent)
+    }
+
+    /// Gives every torrent's status.
+    pub fn statuses(&self) -> Vec<Arc<Status>> {
+        self.board.statuses()
+    }
+
+    /// Gives the addresses at which peers are accepted, with the ports that were taken.
+    pub fn listen_addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Asks every torrent to end, without waiting. Answered by [`Event::ShutDown`].
+    pub fn try_shut_down(&self) -> Result<(), Error> {
+        self.send(Command::ShutDown)
+    }
+
+    /// Ends every torrent, writing what came in, and stops the session's threads, all within `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] when it took longer and was cut short: what was verified is on disk all the same.
+    /// [`Error::WouldDeadlock`] when the caller's loop drives the session: use [`try_shut_down`](Self::try_shut_down) and turn
+    /// on until [`Event::ShutDown`].
+    pub fn shut_down(mut self, deadline: Duration) -> Result<(), Error> {
+        if self.caller_driven {
+            return Err(Error::WouldDeadlock);
+        }
+        self.end(deadline)
+    }
+
+    #[allow(clippy::disallowed_methods)] // A blocking call measures how long it has blocked.
+    fn end(&mut self, deadline: Duration) -> Result<(), Error> {
+        let until = Instant::now() + deadline;
+        let left = || until.saturating_duration_since(Instant::now());
+        let mut result = Ok(());
+        // A session whose program never read an event may have no credit left for this command: read until it has.
+        let mut asked = self.try_shut_down();
+        loop {
+            match self.events.next_timeout(left()) {
+                Ok(Event::ShutDown) => break,
+                Ok(_) if matches!(asked, Err(Error::Busy)) => asked = self.try_shut_down(),
+                Ok(_) => {}
+                Err(RecvError::Closed) => break,
+                Err(RecvError::Empty) => {
+                    result = Err(Error::TimedOut);
+                    break;
+                }
+            }
+        }
+        for thread in self.threads.drain(..) {
+            if let Err(error) = thread.stop(left()) {
+                log::warn!(target: "bip::session", "a thread of the session ended badly: {error}");
+                result = Err(Error::Closed);
+            }
+        }
+        result
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            if let Err(error) = self.end(DROP_DEADLINE) {
+                log::warn!(target: "bip::session", "dropped: {error}");
+            }
+        }
+    }
+}

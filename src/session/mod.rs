@@ -1,0 +1,36 @@
+//! Torrents in their swarms: the subsystems joined, with one handle for the program.
+//!
+//! In scope: taking torrents in and out, pausing them, naming peers, events, status, an orderly end. Out of scope: what the
+//! subsystems do ([`crate::peer`], [`crate::disk`], [`crate::select`]).
+//!
+//! ```text
+//!             Add           Added (disk)        TorrentAdded (swarm)
+//!   (none) ────────▶ Checking ────────▶ Joining ────────▶ Joined ◀──▶ paused, failed
+//!                       │                  │                 │
+//!                       │ AddFailed        │ Refused         │ Remove
+//!                       ▼                  ▼                 ▼
+//!                     (none)            Closing ◀───────── Leaving
+//! ```
+//!
+//! A session can have a thread for each subsystem ([`Builder::spawn`]) or live in a loop of the program's own
+//! ([`Builder::in_caller`]); the machines and the wiring are the same.
+//!
+//! Limits: [`Config`].
+
+mod board;
+mod command;
+mod config;
+mod coordinator;
+mod error;
+#[cfg(feature = "reactor")]
+mod handle;
+mod wiring;
+
+pub use board::Board;
+pub use command::{AddError, Command, Directive, Event, Spec, State, Status};
+pub use config::Config;
+pub use coordinator::Coordinator;
+pub use error::Error;
+#[cfg(feature = "reactor")]
+pub use handle::{Builder, Session};
+pub use wiring::{Placement, Wired, wire};

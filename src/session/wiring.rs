@@ -1,0 +1,167 @@
+//! Joins the subsystems' machines by mail: the one place that knows all of them.
+//!
+//! ```text
+//!                 commands                    Add, Remove, Sync
+//!   program  ───────────────▶  coordinator  ────────────────────▶  disk
+//!            ◀───────────────              ◀────────────────────   ▲ │
+//!                 events          ▲ │         Added, Stopped      │ │ Written, Read
+//!                                 │ │ AddTorrent, Pause           │ │
+//!                                 │ ▼                             │ ▼
+//!                                swarm ── Store, Load ────────────┘ swarm
+//! ```
+//!
+//! Blocks go between swarm and disk directly, by an outlet on the sender's own thread; the coordinator never sees them.
+//!
+//! The mail between machines takes no credits: the swarm bounds what it has asked of the disk by its disk credit, the
+//! coordinator by the commands that the program may have unanswered, and every answer by what was asked.
+
+use super::board::Board;
+use super::command::{Command, Directive, Event};
+use super::config::Config;
+use super::coordinator::Coordinator;
+use crate::disk::{self, Disk};
+use crate::machine::{EventSink, Events, Executor, Host, Hosted, Outbox, Rng, Secret, events, mailbox};
+use crate::peer::{self, Swarm};
+
+/// Which of the hosts drives which machine, by place in the list of hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    /// The host of the coordinator.
+    pub coordinator: usize,
+    /// The host of the swarm: connections live here.
+    pub swarm: usize,
+    /// The host of the disk: its jobs run here.
+    pub disk: usize,
+}
+
+impl Placement {
+    /// Puts every machine in the one host.
+    pub const TOGETHER: Placement = Placement { coordinator: 0, swarm: 0, disk: 0 };
+    /// Puts every machine in its own of three hosts.
+    pub const APART: Placement = Placement { coordinator: 0, swarm: 1, disk: 2 };
+}
+
+/// The program's ends of a wired session.
+#[derive(Debug)]
+pub struct Wired {
+    /// Takes the program's commands.
+    pub commands: Outbox<Command>,
+    /// Gives the program its events.
+    pub events: Events<Event>,
+    /// Shows every torrent's status.
+    pub board: Board,
+    /// The swarm's place in its host, for opening its listeners.
+    pub swarm: Hosted,
+}
+
+/// Makes a session's machines, joins them, and hosts them.
+///
+/// `seed` and `secret` are the two sources of randomness. A clone of `guard` lives in every machine's outlet and is dropped with
+/// it, so that the end of one host can end the others.
+///
+/// # Panics
+///
+/// Where `placement` names a host that is not there.
+pub fn wire<H: Host, G: Clone + Send + 'static>(
+    hosts: &mut [H],
+    placement: Placement,
+    config: &Config,
+    seed: u64,
+    secret: &Secret,
+    executor: Box<dyn Executor<disk::Job, disk::Done>>,
+    guard: &G,
+) -> Wired {
+    let mut rng = Rng::new(seed);
+    let bell = |hosts: &[H], place: usize| hosts[place].doorbell();
+    let (commands, coordinator_in) = mailbox(config.max_commands, bell(hosts, placement.coordinator));
+    let (swarm_out, swarm_in) = mailbox(0, bell(hosts, placement.swarm));
+    let (disk_out, disk_in) = mailbox(0, bell(hosts, placement.disk));
+    let (sink, events) = events(&commands, config.max_notices);
+    let board = Board::default();
+
+    let coordinator = Coordinator::new(config.clone());
+    let outlet = coordinator_outlet(sink, board.clone(), swarm_out.clone(), disk_out.clone(), guard.clone());
+    hosts[placement.coordinator].host(coordinator, coordinator_in, Box::new(outlet), None);
+
+    let swarm = Swarm::new(config.peer.clone(), rng.fork(), &secret.fork("swarm"));
+    let outlet = swarm_outlet(commands.clone(), disk_out, guard.clone());
+    let swarm = hosts[placement.swarm].host(swarm, swarm_in, Box::new(outlet), None);
+
+    let disk = Disk::new(config.disk.clone(), rng.fork());
+    let outlet = disk_outlet(commands.clone(), swarm_out, guard.clone());
+    hosts[placement.disk].host(disk, disk_in, Box::new(outlet), Some(executor));
+
+    Wired { commands, events, board, swarm }
+}
+
+// A machine whose mailbox is closed has stopped; what is told to it then is of no use to anybody. Each outlet therefore ignores
+// `SendError::Closed`, the only error of `post`.
+
+fn coordinator_outlet<G: Send + 'static>(
+    sink: EventSink<Event>,
+    board: Board,
+    swarm: Outbox<peer::Command>,
+    disk: Outbox<disk::Command>,
+    guard: G,
+) -> impl FnMut(Directive) + Send + 'static {
+    move |directive| {
+        let _alive = &guard;
+        match directive {
+            Directive::Answer(event) => sink.terminal(event),
+            Directive::Notice(event) => sink.notice(event),
+            Directive::Publish(status) => board.publish(status),
+            Directive::Withdraw(torrent) => board.withdraw(torrent),
+            Directive::ToPeer(command) => drop(swarm.post(command)),
+            Directive::ToDisk(command) => drop(disk.post(command)),
+        }
+    }
+}
+
+fn swarm_outlet<G: Send + 'static>(
+    coordinator: Outbox<Command>,
+    disk: Outbox<disk::Command>,
+    guard: G,
+) -> impl FnMut(peer::Event) + Send + 'static {
+    move |event| {
+        let _alive = &guard;
+        match event {
+            peer::Event::Store { torrent, span, block } => {
+                drop(disk.post(disk::Command::Write { torrent, span, block }));
+            }
+            peer::Event::Load { torrent, span, ticket } => {
+                drop(disk.post(disk::Command::Read { torrent, span, ticket }));
+            }
+            other => drop(coordinator.post(Command::FromPeer(other))),
+        }
+    }
+}
+
+fn disk_outlet<G: Send + 'static>(
+    coordinator: Outbox<Command>,
+    swarm: Outbox<peer::Command>,
+    guard: G,
+) -> impl FnMut(disk::Event) + Send + 'static {
+    move |event| {
+        let _alive = &guard;
+        match event {
+            disk::Event::Written { torrent, span, outcome } => {
+                let outcome = match outcome {
+                    Ok(disk::Written::Kept) => peer::Stored::Kept,
+                    Ok(disk::Written::Known) => peer::Stored::Known,
+                    Ok(disk::Written::PieceGood) => peer::Stored::PieceGood,
+                    Ok(disk::Written::PieceBad) => peer::Stored::PieceBad,
+                    // The disk told the coordinator why, in `Stopped`.
+                    Err(_) => peer::Stored::Failed,
+                };
+                drop(swarm.post(peer::Command::Stored { torrent, span, outcome }));
+            }
+            disk::Event::Read { torrent, ticket, block, span } => {
+                if let Err(error) = &block {
+                    log::warn!(target: "bip::disk", "{torrent}: block {span} cannot be read: {error}");
+                }
+                drop(swarm.post(peer::Command::Loaded { torrent, ticket, block: block.ok() }));
+            }
+            other => drop(coordinator.post(Command::FromDisk(other))),
+        }
+    }
+}
