@@ -1,0 +1,29 @@
+//! What each fuzz target does with its bytes: plain functions, shared by the libFuzzer targets and by the test that replays the
+//! corpus. A function returns where all is well and panics where a promise of the library is broken.
+
+mod handshake;
+mod message;
+
+pub use handshake::handshake;
+pub use message::message;
+
+/// A target's name, which is also its folder in `corpus/`, and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[("handshake", handshake), ("message", message)];
+
+/// Divides bytes into parts whose lengths come from `sizes`, used again and again; no part is empty.
+fn parts<'a>(mut bytes: &'a [u8], sizes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let mut sizes = sizes.iter().cycle();
+    std::iter::from_fn(move || {
+        // A few large parts among small ones: an odd size counts in single bytes, an even one in hundreds.
+        let size = match sizes.next().copied().unwrap_or(1) {
+            odd if odd % 2 == 1 => usize::from(odd / 2) + 1,
+            even => usize::from(even) * 50 + 1,
+        };
+        let (part, rest) = bytes.split_at(size.min(bytes.len()));
+        bytes = rest;
+        (!part.is_empty()).then_some(part)
+    })
+}
