@@ -2,6 +2,7 @@
 #![allow(missing_docs, unreachable_pub)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // tests own sockets, files and clocks
 
+mod hosting;
 mod laws;
 mod sim;
 mod swarm;
