@@ -465,28 +465,34 @@ impl Files<'_, '_> {
     }
 
     fn resolve_duplicates(&mut self, files: &mut [File], at: usize) -> Result<(), Error> {
+        // The torrent's name is the same in front of all paths: it need not be compared.
+        let start = self.name.len() + 1;
         let renamed = {
-            let path_of = |file: usize| files[file].path.as_bytes();
-            let paths = Paths::new(files.iter().map(|f| f.path.as_bytes()), self.limits.names);
+            let files = &*files;
+            let paths = Paths::new(files.iter().map(|file| after(file, start)), self.limits.names);
             let clashes = paths.clashes();
             paths
-                .rename(&clashes, path_of, |file| !files[file].is_padding, MAX_DUPLICATES)
+                .rename(&clashes, |file| after(&files[file], start), |file| !files[file].is_padding, MAX_DUPLICATES)
                 .map_err(|_| Error::TooManyDuplicates { at })?
         };
         for (index, path) in renamed {
-            let below = |path: &[u8]| path.get(self.name.len() + 1..).unwrap_or_default().to_vec();
             let file = &mut files[index];
-            let taken = below(file.path.as_bytes());
+            let taken = after(file, start).to_vec();
             self.warnings.push(Warning::PathRenamed {
                 file: FileIndex(index as u32),
                 taken: lossy(&taken),
-                stored: lossy(&below(&path)),
+                stored: lossy(&path),
             });
             file.raw.get_or_insert_with(|| taken.split(|&b| b == b'/').map(<[u8]>::to_vec).collect());
-            file.path = SafePath::from_joined(&path);
+            file.path = SafePath::from_joined(&[self.name, b"/", &path].concat());
         }
         Ok(())
     }
+}
+
+/// A file's path from some byte on.
+fn after(file: &File, start: usize) -> &[u8] {
+    file.path.as_bytes().get(start..).unwrap_or_default()
 }
 
 fn raw_parts(parts: List<'_, '_>) -> Vec<Vec<u8>> {
