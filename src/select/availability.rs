@@ -92,12 +92,6 @@ impl Availability {
         u32::try_from(count).unwrap_or(0)
     }
 
-    /// Gives the number of listed pieces.
-    #[cfg(test)]
-    pub(super) fn listed(&self) -> usize {
-        self.order.len()
-    }
-
     /// Says whether some peer has a listed piece.
     pub(super) fn offers_any(&self) -> bool {
         self.starts.get(self.first_offered()).is_some_and(|s| (*s as usize) < self.order.len())

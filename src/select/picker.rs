@@ -124,6 +124,11 @@ impl Picker {
         self.have.is_full()
     }
 
+    /// Says whether the store has all blocks of a piece that is not verified yet.
+    pub fn is_stored(&self, piece: PieceIndex) -> bool {
+        self.begun.get(&piece).is_some_and(Progress::is_stored)
+    }
+
     /// Gives how many peers have a piece.
     pub fn availability(&self, piece: PieceIndex) -> u32 {
         self.availability.of(piece)
