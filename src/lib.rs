@@ -6,3 +6,5 @@
 pub mod machine;
 pub mod proto;
 pub mod select;
+#[cfg(feature = "reactor")]
+pub mod reactor;
