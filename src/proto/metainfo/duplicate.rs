@@ -37,8 +37,7 @@ pub(super) struct TooMany;
 
 impl<'a> Paths<'a> {
     pub(super) fn new(paths: impl Iterator<Item = &'a [u8]>, names: Names) -> Self {
-        let fold = |path: &'a [u8]| names.fold(path).map_or(Cow::Borrowed(path), Cow::Owned);
-        let mut sorted: Vec<_> = paths.enumerate().map(|(i, path)| (fold(path), i)).collect();
+        let mut sorted: Vec<_> = paths.enumerate().map(|(i, path)| (names.fold(path), i)).collect();
         sorted.sort_by(|a, b| compare(&a.0, &b.0).then(a.1.cmp(&b.1)));
         Self { names, sorted }
     }
@@ -47,8 +46,11 @@ impl<'a> Paths<'a> {
     /// that have the path of a folder.
     pub(super) fn clashes(&self) -> Vec<usize> {
         let mut out = Vec::new();
-        for group in self.sorted.chunk_by(|a, b| a.0 == b.0) {
-            let first_stays = !group.first().is_some_and(|(path, _)| self.is_folder(path));
+        let mut groups = self.sorted.chunk_by(|a, b| a.0 == b.0).peekable();
+        while let Some(group) = groups.next() {
+            let path = group.first().map_or(&b""[..], |(path, _)| path);
+            let next = groups.peek().and_then(|group| group.first());
+            let first_stays = !next.is_some_and(|(next, _)| is_below(next, path));
             out.extend(group.iter().skip(usize::from(first_stays)).map(|(_, file)| *file));
         }
         out
@@ -57,11 +59,6 @@ impl<'a> Paths<'a> {
     /// Where in the order a path stands or would stand.
     fn place(&self, path: &[u8]) -> usize {
         self.sorted.partition_point(|(p, _)| compare(p, path).is_lt())
-    }
-
-    fn is_folder(&self, path: &[u8]) -> bool {
-        let after = self.sorted.partition_point(|(p, _)| compare(p, path).is_le());
-        self.sorted.get(after).is_some_and(|(p, _)| is_below(p, path))
     }
 
     fn is_taken(&self, path: &[u8]) -> bool {
@@ -96,7 +93,7 @@ impl<'a> Paths<'a> {
             let free = loop {
                 number += 1;
                 let candidate = [folder, &self.names.numbered(name, number)].concat();
-                let folded = self.names.fold(&candidate).unwrap_or_else(|| candidate.clone());
+                let folded = self.names.fold(&candidate).into_owned();
                 if !self.is_taken(&folded) && given.insert(folded) {
                     break candidate;
                 }

@@ -1,5 +1,6 @@
 //! Paths that are safe to store below a folder, and the repair of names that are not.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -81,12 +82,14 @@ impl Names {
         cut(name, self.length_limit(), format!(".{number}").as_bytes())
     }
 
-    /// Gives what two paths have in common when this host may take them for the same.
-    pub(super) fn fold(self, path: &[u8]) -> Option<Vec<u8>> {
-        self.is_portable().then(|| {
-            let text = String::from_utf8_lossy(path);
-            text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect::<String>().into_bytes()
-        })
+    /// Gives what is the same for two paths that a system may take for one.
+    pub(super) fn fold(self, path: &[u8]) -> Cow<'_, [u8]> {
+        if !self.is_portable() || path.iter().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
+            return Cow::Borrowed(path);
+        }
+        let text = String::from_utf8_lossy(path);
+        let folded: String = text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+        Cow::Owned(folded.into_bytes())
     }
 }
 
@@ -212,7 +215,7 @@ impl SafePath {
         }
         #[cfg(not(unix))]
         {
-            self.parts().map(String::from_utf8_lossy).map(std::borrow::Cow::into_owned).collect()
+            self.parts().map(String::from_utf8_lossy).map(Cow::into_owned).collect()
         }
     }
 }
