@@ -70,7 +70,9 @@ impl Availability {
     pub(super) fn add(&mut self, has: &Bitfield) {
         if has.count() > has.pieces() / 2 {
             self.shift = self.shift.wrapping_add(1);
-            has.iter_missing().for_each(|p| self.lower(p));
+            if !has.is_full() {
+                has.iter_missing().for_each(|p| self.lower(p));
+            }
         } else {
             has.iter().for_each(|p| self.raise(p));
         }
@@ -80,7 +82,9 @@ impl Availability {
     pub(super) fn subtract(&mut self, has: &Bitfield) {
         if has.count() > has.pieces() / 2 {
             self.shift = self.shift.wrapping_sub(1);
-            has.iter_missing().for_each(|p| self.raise(p));
+            if !has.is_full() {
+                has.iter_missing().for_each(|p| self.raise(p));
+            }
         } else {
             has.iter().for_each(|p| self.lower(p));
         }

@@ -57,8 +57,6 @@
 
 mod availability;
 mod choker;
-#[cfg(test)]
-mod model;
 mod picker;
 mod pipeline;
 mod progress;
