@@ -85,7 +85,9 @@ impl Names {
     pub(super) fn fold(self, path: &[u8]) -> Option<Vec<u8>> {
         self.is_portable().then(|| {
             let text = String::from_utf8_lossy(path);
-            text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect::<String>().into_bytes()
+            // Lower case first: `ẞ` is upper case already, and only as `ß` becomes the `SS` that `ß` becomes.
+            let lower = text.chars().flat_map(char::to_lowercase);
+            lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect::<String>().into_bytes()
         })
     }
 }
