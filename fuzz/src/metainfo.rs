@@ -1,19 +1,26 @@
+use bip::proto::bencode;
 use bip::proto::id::PieceIndex;
 use bip::proto::metainfo::{Builder, Limits, Metainfo, Names};
 use bip::proto::sha1::Sha1;
 use std::collections::BTreeSet;
 use std::path::Component;
 
-/// The first byte chooses what is done with names and whether the rest is a torrent file or a bare `info`.
+/// The first byte chooses what is done with names, and whether the rest is a torrent file, a bare `info`, or the names of files
+/// of which a torrent is made here (a line each, `|` between the parts, the torrent's own name first), so that the fuzzer need
+/// not keep lengths and hashes right to try names.
 ///
 /// What is accepted: its paths stay in the folder they are joined to and never clash; its files, pieces and hashes fit each
 /// other; the info hash is that of bytes of the input; the bare `info` gives the same torrent; and a torrent built anew from
 /// what was read reads the same.
 pub fn metainfo(data: &[u8]) {
-    let Some((choice, bytes)) = data.split_first() else { return };
+    let Some((choice, mut bytes)) = data.split_first() else { return };
+    let made = if choice & 4 == 0 { Vec::new() } else { of_names(bytes) };
+    if !made.is_empty() {
+        bytes = &made;
+    }
     let names = if choice % 2 == 0 { Names::Host } else { Names::Portable };
     let limits = Limits { names, path_depth: 20, ..Limits::default() };
-    let is_file = choice & 2 == 0;
+    let is_file = choice & 6 != 2;
     let read = if is_file { Metainfo::parse(bytes, &limits) } else { Metainfo::parse_info(bytes, &limits) };
     let torrent = match read {
         Ok(torrent) => torrent,
@@ -33,6 +40,29 @@ pub fn metainfo(data: &[u8]) {
     if names == Names::default() {
         rebuild(&torrent);
     }
+}
+
+/// Encodes a torrent of files of one byte each.
+fn of_names(lines: &[u8]) -> Vec<u8> {
+    let mut lines = lines.split(|b| *b == b'\n');
+    let name = lines.next().unwrap_or_default();
+    bencode::encode_dict(|root| {
+        root.dict("info", |info| {
+            let mut total = 0;
+            info.list("files", |files| {
+                for line in lines {
+                    files.dict(|file| {
+                        file.int("length", 1);
+                        file.list("path", |path| line.split(|b| *b == b'|').for_each(|part| path.bytes(part)));
+                    });
+                    total += 1;
+                }
+            });
+            info.bytes("name", name);
+            info.int("piece length", 16 * 1024);
+            info.bytes("pieces", vec![1; 20 * usize::div_ceil(total, 16 * 1024)]);
+        });
+    })
 }
 
 /// Nothing that is shown can confuse a terminal.

@@ -88,7 +88,9 @@ impl Names {
             return Cow::Borrowed(path);
         }
         let text = String::from_utf8_lossy(path);
-        let folded: String = text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+        // Lower case first: `ẞ` is upper case already, and only as `ß` becomes the `SS` that `ß` becomes.
+        let lower = text.chars().flat_map(char::to_lowercase);
+        let folded: String = lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
         Cow::Owned(folded.into_bytes())
     }
 }
