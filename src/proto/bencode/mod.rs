@@ -2,7 +2,7 @@
 //!
 //! [`Document::decode`] checks the whole input once, without recursion, into a flat list of small tokens (8 bytes each; one
 //! allocation however many elements there are); [`Value`] is a cheap handle on one element that knows its exact source bytes.
-//! [`encode`] writes the canonical form.
+//! [`encode_dict`] and [`encode_list`] write the canonical form.
 //!
 //! ```
 //! use bip::proto::bencode::{self, Document, Limits};
