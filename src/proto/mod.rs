@@ -5,5 +5,7 @@
 
 pub mod bitfield;
 pub mod geometry;
+pub mod handshake;
 pub mod id;
+pub mod message;
 pub mod sha1;
