@@ -49,6 +49,11 @@ impl Progress {
         self.missing as usize == self.states.len()
     }
 
+    /// Says whether the store has all blocks.
+    pub(super) fn is_stored(&self) -> bool {
+        self.states.iter().all(|s| *s == State::Stored)
+    }
+
     /// Gives the blocks and whom they were asked from, sorted by block.
     pub(super) fn asked(&self) -> &[(u32, Peer)] {
         &self.asked
