@@ -4,5 +4,6 @@
 //! socket, thread and clock; one wiring file joins them.
 
 pub mod machine;
+pub mod peer;
 pub mod proto;
 pub mod select;
