@@ -5,6 +5,7 @@
 
 pub mod disk;
 pub mod machine;
+pub mod peer;
 pub mod proto;
 pub mod select;
 #[cfg(feature = "reactor")]

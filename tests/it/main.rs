@@ -11,3 +11,5 @@ mod swarm;
 
 #[cfg(feature = "reactor")]
 mod reactor;
+
+mod peer;
