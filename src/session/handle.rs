@@ -117,6 +117,8 @@ impl Builder {
         for (reactor, name) in reactors.drain(..).zip(["bip-session", "bip-swarm", "bip-disk"]) {
             session.threads.push(reactor.spawn(name).map_err(Error::System)?);
         }
+        // The pattern that all guards are cloned from: to drop it here would stop what was just started.
+        session.guard = Some(stoppers);
         Ok(session)
     }
 
@@ -160,6 +162,7 @@ impl Builder {
             addresses,
             next_torrent: AtomicU32::new(0),
             threads: Vec::new(),
+            guard: None,
             caller_driven: false,
         };
         Ok((session, reactors))
@@ -167,7 +170,7 @@ impl Builder {
 }
 
 /// Stops every reactor of a session when one of them ends, however it ends.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct StopAll(Vec<Stopper>);
 
 impl Drop for StopAll {
@@ -190,6 +193,8 @@ pub struct Session {
     addresses: Vec<SocketAddr>,
     next_torrent: AtomicU32,
     threads: Vec<Running>,
+    /// Stops the threads once they have been asked to end in order.
+    guard: Option<StopAll>,
     caller_driven: bool,
 }
 
@@ -333,6 +338,7 @@ impl Session {
                 }
             }
         }
+        drop(self.guard.take());
         for thread in self.threads.drain(..) {
             if let Err(error) = thread.stop(left()) {
                 log::warn!(target: "bip::session", "a thread of the session ended badly: {error}");
