@@ -101,6 +101,10 @@ impl Builder {
 
     /// Starts the session with a thread for each subsystem.
     pub fn spawn(self) -> Result<Session, Error> {
+        self.spawn_with(|_| {})
+    }
+
+    fn spawn_with(self, prepare: impl FnOnce(&mut [Reactor])) -> Result<Session, Error> {
         let jobs = self.job_threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()));
         let clock = Clock::new();
         let mut reactors = Vec::new();
@@ -114,6 +118,7 @@ impl Builder {
         }
         let stoppers = StopAll(reactors.iter().map(Reactor::stopper).collect());
         let (mut session, mut reactors) = self.build(reactors, Placement::APART, &stoppers)?;
+        prepare(&mut reactors);
         for (reactor, name) in reactors.drain(..).zip(["bip-session", "bip-swarm", "bip-disk"]) {
             session.threads.push(reactor.spawn(name).map_err(Error::System)?);
         }
@@ -355,6 +360,61 @@ impl Drop for Session {
             if let Err(error) = self.end(DROP_DEADLINE) {
                 log::warn!(target: "bip::session", "dropped: {error}");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::{Host, Input, Instant as Now, Machine, NoJobs, Output, mailbox};
+
+    /// A machine that panics when it is told anything.
+    struct Fragile;
+
+    impl Machine for Fragile {
+        type Command = ();
+        type Event = ();
+        type Job = NoJobs;
+        type Done = NoJobs;
+
+        fn handle_command(&mut self, _: Now, (): ()) {
+            panic!("as it was made to");
+        }
+
+        fn handle_input(&mut self, _: Now, _: Input<'_, NoJobs>) {}
+
+        fn handle_timeout(&mut self, _: Now) {}
+
+        fn poll_event(&mut self) -> Option<()> {
+            None
+        }
+
+        fn poll_output(&mut self, _: &mut Vec<u8>) -> Option<Output<NoJobs>> {
+            None
+        }
+
+        fn poll_timeout(&self) -> Option<Now> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_panic_in_any_subsystem_ends_the_sessions_events_and_is_no_hang() {
+        for place in 0..3 {
+            let mut fragile = None;
+            let session = Session::builder()
+                .spawn_with(|reactors| {
+                    let (outbox, inbox) = mailbox(1, reactors[place].doorbell());
+                    reactors[place].host(Fragile, inbox, Box::new(|()| {}), None);
+                    fragile = Some(outbox);
+                })
+                .unwrap();
+            assert!(matches!(session.next_event(Duration::ZERO), Ok(None)));
+            fragile.expect("it was just made").send(()).unwrap();
+            let end = (0..600).find_map(|_| session.next_event(Duration::from_millis(100)).err());
+            assert!(matches!(end, Some(Error::Closed)), "{end:?}");
+            assert!(matches!(session.shut_down(Duration::from_secs(10)), Err(Error::Closed)));
         }
     }
 }
