@@ -286,14 +286,16 @@ impl Reactor {
 
     /// Writes what machines have queued, and tells those that may queue more.
     fn flush(&mut self) -> bool {
-        let dirty = self.net.take_dirty();
-        let any = !dirty.is_empty();
-        for conn in dirty {
+        // What machines queue meanwhile comes behind these and waits for the next call.
+        let dirty = self.net.dirty();
+        for place in 0..dirty {
+            let Some(conn) = self.net.dirty_at(place) else { break };
             if let Some((hosted, queued)) = self.net.flush(conn) {
                 self.tell(hosted, Input::Writable { conn, queued });
             }
         }
-        any
+        self.net.flushed(dirty);
+        dirty > 0
     }
 
     /// Moves the reactor into a thread of its own, which turns it until it is stopped.
