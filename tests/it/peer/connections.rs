@@ -155,7 +155,9 @@ fn connections_over_the_limit_are_closed_and_dials_wait_for_their_turn() {
     let mut world = World::new(1);
     let config = Config { max_connections: 3, max_dials: 2, ..Config::default() };
     let a = world.leech(config, geometry(3));
-    (1..=4).for_each(|id| drop(world.shaken(a, id)));
+    for id in 1..=4 {
+        world.shaken(a, id);
+    }
     world.run(seconds(1));
     assert_eq!(world.nodes[a].connections(), 3);
 
@@ -285,4 +287,24 @@ fn commands_that_cannot_be_carried_out_are_refused() {
     world.nodes[a].events.clear();
     world.command(a, add(9, 2, 3));
     assert!(matches!(world.nodes[a].events[..], [Event::Refused { refusal: Refusal::Full, .. }]));
+}
+
+#[test]
+fn a_dialled_peer_that_shakes_hands_for_another_torrent_is_closed_and_tried_later() {
+    let mut world = World::new(1);
+    let a = world.leech(Config::default(), geometry(3));
+    world.listeners.insert(address(1), Listener::Raw);
+    world.add_peer(a, address(1));
+    world.run(seconds(0));
+    let raw = *world.raws.keys().next().unwrap();
+    let mut hello = handshake(1);
+    hello[30] ^= 1;
+    world.write(raw, &hello);
+    world.run(seconds(1));
+    // We spoke first, and only so far.
+    assert!(world.raws[&raw].got.starts_with(&handshake(1)[..48]));
+    assert!(world.is_closed(raw));
+    assert!(world.nodes[a].gone().is_empty());
+    world.run(seconds(2));
+    assert_eq!(world.nodes[a].dials.len(), 2);
 }

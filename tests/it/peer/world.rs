@@ -361,11 +361,6 @@ impl World {
         self.streams[raw].halves[1].reading = reading;
     }
 
-    /// Gives how many bytes the test's side has written and the node's host not read.
-    pub(super) fn unread(&self, raw: usize) -> usize {
-        self.streams[raw].halves[1].queue.len() + self.streams[raw].halves[0].coming_bytes
-    }
-
     pub(super) fn hang_up(&mut self, raw: usize) {
         self.streams[raw].halves[1].closing = true;
     }
@@ -440,7 +435,11 @@ impl World {
             return false;
         }
         let room = WINDOW.saturating_sub(halves[1 - side].coming_bytes);
-        let length = room.min(halves[side].queue.len());
+        let mut length = room.min(halves[side].queue.len());
+        if length < halves[side].queue.len() && length < WINDOW / 4 {
+            // Not every byte of room is worth a packet.
+            length = 0;
+        }
         if length > 0 {
             let bytes: Vec<u8> = halves[side].queue.drain(..length).collect();
             if !halves[1 - side].closed {
@@ -465,21 +464,25 @@ impl World {
         if !half.reading || half.closed || half.closing {
             return false;
         }
-        let Some((due, bytes)) = half.coming.front_mut() else { return false };
-        if *due > now {
+        let Some((due, mut bytes)) = half.coming.pop_front() else { return false };
+        if due > now {
+            half.coming.push_front((due, bytes));
             return false;
+        }
+        while half.coming.front().is_some_and(|(due, _)| *due <= now) {
+            bytes.extend(half.coming.pop_front().into_iter().flat_map(|(_, more)| more));
         }
         let whole = bytes.len();
         let length = match self.rng.below(4) {
             0 => 1 + self.rng.below(whole.min(20) as u32) as usize,
             1 => 1 + self.rng.below(whole as u32) as usize,
             _ => whole,
+        };
+        let rest = bytes.split_off(length);
+        if !rest.is_empty() {
+            half.coming.push_front((due, rest));
         }
-        .min(whole);
-        let given: Vec<u8> = bytes.drain(..length).collect();
-        if bytes.is_empty() {
-            half.coming.pop_front();
-        }
+        let given = bytes;
         half.coming_bytes -= length;
         match half.end {
             End::Node(n, conn) => self.input(n, Input::Stream { conn, bytes: &given }),
