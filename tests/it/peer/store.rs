@@ -16,7 +16,7 @@ pub(super) fn content(geometry: &Geometry) -> Vec<u8> {
 
 pub(super) fn geometry(pieces: u32) -> Geometry {
     // The last piece is short, and so is its last block.
-    Geometry::new(u64::from(pieces) * 65536 - 20_000, 65536).unwrap()
+    Geometry::new(u64::from(pieces) * 65536 - 20_000, 65536).expect("a length that is not zero")
 }
 
 /// What becomes of what a swarm asks of its store.
