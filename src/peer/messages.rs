@@ -23,7 +23,7 @@ impl Torrent {
         let mut frames = std::mem::replace(&mut link.frames, Frames::new(Limits::default()));
         let result = loop {
             let Some(link) = conn.link_mut() else { break Ok(()) };
-            if link.queue.len() >= hub.config.upload_queue {
+            if link.queue.len() >= hub.config.upload_queue.max(1) {
                 link.stopped_by_queue = true;
                 break Ok(());
             }

@@ -150,7 +150,7 @@ impl Torrent {
     }
 
     fn publish(&mut self, hub: &mut Hub, now: Instant) {
-        let status = self.status(hub, now);
+        let status = self.status(now);
         if status != self.published {
             self.published = status.clone();
             self.published_at = Some(now);
@@ -163,11 +163,10 @@ impl Torrent {
         }
     }
 
-    fn status(&mut self, hub: &Hub, now: Instant) -> Status {
+    fn status(&mut self, now: Instant) -> Status {
         let download_rate = self.download.per_second(now);
         let left = self.geometry.total_length().saturating_sub(self.bytes_done);
         let time_left = (left > 0 && download_rate > 0).then(|| Duration::from_secs(left.div_ceil(download_rate)));
-        let dialling = self.book.dialling();
         Status {
             pieces_done: self.picker.have().count(),
             pieces: self.geometry.piece_count(),
@@ -179,7 +178,7 @@ impl Torrent {
             wasted: self.wasted,
             peers: u32::try_from(self.peers.len()).unwrap_or(u32::MAX),
             seeds: self.seeds,
-            connecting: u32::try_from(dialling.min(hub.dialling)).unwrap_or(u32::MAX),
+            connecting: u32::try_from(self.book.connecting()).unwrap_or(u32::MAX),
             known: u32::try_from(self.book.idle()).unwrap_or(u32::MAX),
             paused: self.paused,
             time_left,
