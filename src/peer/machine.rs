@@ -425,8 +425,8 @@ impl Machine for Swarm {
 
     fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
-            Command::AddTorrent { torrent, info_hash, geometry, have } => {
-                self.on_add_torrent(now, torrent, info_hash, geometry, &have);
+            Command::AddTorrent { torrent, info_hash, geometry, have, download } => {
+                self.on_add_torrent(now, torrent, info_hash, geometry, &have, download);
             }
             Command::RemoveTorrent { torrent } => self.on_remove_torrent(now, torrent),
             Command::Pause { torrent } => self.on_pause(now, torrent),

@@ -63,7 +63,7 @@
 //! let (now, torrent) = (Instant::ZERO, TorrentId(0));
 //! let geometry = Geometry::new(1_000_000, 65_536).unwrap();
 //! let have = Bitfield::new(geometry.piece_count());
-//! swarm.handle_command(now, Command::AddTorrent { torrent, info_hash: InfoHash([3; 20]), geometry, have });
+//! swarm.handle_command(now, Command::AddTorrent { torrent, info_hash: InfoHash([3; 20]), geometry, have, download: true });
 //! let address = "192.0.2.1:6881".parse().unwrap();
 //! swarm.handle_command(now, Command::AddPeer { torrent, address });
 //!

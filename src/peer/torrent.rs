@@ -20,6 +20,8 @@ pub(super) struct Torrent {
     pub(super) peers: Slab<usize>,
     pub(super) by_peer_id: Map<PeerId, usize>,
     pub(super) book: Book,
+    /// Whether what is missing is wanted.
+    pub(super) downloads: bool,
     pub(super) paused: bool,
     /// Whether it goes once the store has answered everything.
     pub(super) removing: bool,
@@ -94,6 +96,7 @@ impl Torrent {
             peers: Slab::new(),
             by_peer_id: Map::new(rng),
             book: Book::new(rng),
+            downloads: true,
             paused: false,
             removing: false,
             waits_to_dial: false,

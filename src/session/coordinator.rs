@@ -293,6 +293,7 @@ impl Coordinator {
                 info_hash: torrent.info_hash,
                 geometry: torrent.spec.layout.geometry(),
                 have,
+                download: torrent.spec.writable,
             };
             self.push(Directive::ToPeer(command));
             self.publish(id);

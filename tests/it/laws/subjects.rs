@@ -150,6 +150,7 @@ impl Subject for Swarms {
                 info_hash: info_hash(torrent),
                 geometry: geometry(),
                 have: bitfield(rng),
+                download: rng.below(8) != 0,
             },
             4 if rng.below(4) == 0 => peer::Command::RemoveTorrent { torrent },
             5 if rng.below(4) == 0 => peer::Command::Pause { torrent },
@@ -314,7 +315,7 @@ impl Subject for Creates {
 
     fn command(&self, rng: &mut Rng) -> disk::create::Command {
         let mut options = disk::create::Options::default();
-        options.piece_length = (rng.below(2) == 0).then(|| 16 * 1024 << rng.below(3));
+        options.piece_length = (rng.below(2) == 0).then(|| (16 * 1024) << rng.below(3));
         match rng.below(4) {
             0 => disk::create::Command::Cancel,
             n => disk::create::Command::Start {

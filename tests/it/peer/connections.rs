@@ -18,7 +18,7 @@ fn torrents_on_one_port_are_told_apart_by_their_info_hash() {
     let a = world.seed(Config::default(), shape);
     let (other, info_hash) = (TorrentId(8), InfoHash([9; 20]));
     let have = Bitfield::new(3);
-    world.command(a, Command::AddTorrent { torrent: other, info_hash, geometry: shape, have });
+    world.command(a, Command::AddTorrent { torrent: other, info_hash, geometry: shape, have, download: true });
     let (first, second) = (world.connect(a), world.connect(a));
     world.write(first, &handshake(1));
     let mut hello = handshake(2);
@@ -259,6 +259,7 @@ fn commands_that_cannot_be_carried_out_are_refused() {
         info_hash: InfoHash([hash; 20]),
         geometry: shape,
         have: Bitfield::new(pieces),
+        download: true,
     };
     let gone = TorrentId(99);
     let commands = [

@@ -182,7 +182,7 @@ impl World {
     /// Adds a node with the torrent.
     pub(super) fn member(&mut self, config: Config, geometry: Geometry, have: Bitfield) -> usize {
         let n = self.node(config, geometry, &have);
-        self.command(n, Command::AddTorrent { torrent: TORRENT, info_hash: HASH, geometry, have });
+        self.command(n, Command::AddTorrent { torrent: TORRENT, info_hash: HASH, geometry, have, download: true });
         n
     }
 
