@@ -96,6 +96,7 @@ impl Reactor {
     ///
     /// `[::]` takes IPv4 connections too, and their addresses are shown as IPv4 addresses.
     pub fn listen(&mut self, hosted: Hosted, address: SocketAddr) -> io::Result<SocketAddr> {
+        self.known(hosted)?;
         self.net.listen(hosted, address)
     }
 
@@ -103,7 +104,13 @@ impl Reactor {
     ///
     /// `[::]` takes IPv4 datagrams too, and their addresses are shown as IPv4 addresses.
     pub fn bind(&mut self, hosted: Hosted, address: SocketAddr) -> io::Result<(SocketId, SocketAddr)> {
+        self.known(hosted)?;
         self.net.bind(hosted, address)
+    }
+
+    fn known(&self, hosted: Hosted) -> io::Result<()> {
+        let missing = || io::Error::new(ErrorKind::InvalidInput, "this reactor hosts no such machine");
+        self.guests.get(hosted.0).map(|_| ()).ok_or_else(missing)
     }
 
     /// Gives the clock, to be shared with other reactors.
