@@ -5,3 +5,5 @@
 
 pub mod machine;
 pub mod proto;
+#[cfg(feature = "reactor")]
+pub mod reactor;

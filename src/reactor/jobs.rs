@@ -1,0 +1,262 @@
+//! The jobs of one machine: on threads of their own, or in between.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // job threads are started here
+
+use super::thread::Stopper;
+use crate::machine::{Doorbell, Executor, JobError, JobId};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, unbounded};
+use std::any::Any;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+type Shared<J, D> = Arc<dyn Executor<J, D>>;
+/// A job's end.
+pub(super) type Outcome<D> = (JobId, Result<D, JobError>);
+
+/// Gives the words of a panic.
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without words".to_owned())
+}
+
+fn run<J: 'static, D: 'static>(executor: &dyn Executor<J, D>, job: J) -> Result<D, JobError> {
+    // The executor is shared by reference and locks what it changes: a panic poisons what it must.
+    catch_unwind(AssertUnwindSafe(|| executor.run(job))).map_err(|panic| {
+        log::error!("a job panicked: {}", panic_text(&*panic));
+        JobError::Panicked
+    })
+}
+
+/// What the threads of one machine share.
+struct Desk {
+    /// Take no more jobs.
+    quit: AtomicBool,
+    /// Jobs being done.
+    busy: AtomicUsize,
+}
+
+/// The threads of one machine.
+pub(super) struct Crew {
+    threads: Vec<JoinHandle<()>>,
+    /// Every thread holds the other end, so it is disconnected when the last one has left.
+    left: Receiver<Infallible>,
+    desk: Arc<Desk>,
+}
+
+impl Crew {
+    /// Waits until the threads have left, at most that long; gives how many are still in a job and were left behind.
+    pub(super) fn join(mut self, timeout: Duration) -> usize {
+        self.desk.quit.store(true, Ordering::SeqCst);
+        // A thread without a job leaves at once, as soon as it gets to run.
+        let timeout =
+            if self.desk.busy.load(Ordering::SeqCst) == 0 { timeout.max(Duration::from_secs(1)) } else { timeout };
+        let all = matches!(self.left.recv_timeout(timeout), Err(RecvTimeoutError::Disconnected));
+        let mut behind = 0;
+        for thread in self.threads.drain(..) {
+            if all || thread.is_finished() {
+                // The thread catches what executors do; joining only waits for its last instructions.
+                let _ = thread.join();
+            } else {
+                behind += 1;
+            }
+        }
+        if behind > 0 {
+            log::warn!("{behind} job threads are still in a system call at the deadline and are left behind");
+        }
+        behind
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.desk.quit.store(true, Ordering::SeqCst);
+    }
+}
+
+enum Place<J, D> {
+    /// Nobody does jobs.
+    Nowhere,
+    /// The reactor's own thread, in between.
+    Inline(Shared<J, D>),
+    /// Threads.
+    Threads { queue: Sender<(JobId, J)>, results: Receiver<Outcome<D>>, crew: Crew },
+}
+
+pub(super) struct Jobs<J, D> {
+    place: Place<J, D>,
+    /// Jobs that wait for their turn, or for room in the queue.
+    waiting: VecDeque<(JobId, J)>,
+    /// Jobs that the queue or a thread has.
+    away: usize,
+    /// Jobs that were refused and whose machine has not been told.
+    refused: VecDeque<JobId>,
+}
+
+impl<J: Send + 'static, D: Send + 'static> Jobs<J, D> {
+    pub(super) fn new(
+        executor: Option<Box<dyn Executor<J, D>>>,
+        threads: usize,
+        queue: usize,
+        bell: &Doorbell,
+        stopper: &Stopper,
+    ) -> Self {
+        let place = match executor {
+            None => Place::Nowhere,
+            Some(executor) => Self::place(executor.into(), threads, queue, bell, stopper),
+        };
+        Self { place, waiting: VecDeque::new(), away: 0, refused: VecDeque::new() }
+    }
+
+    fn place(executor: Shared<J, D>, threads: usize, queue: usize, bell: &Doorbell, stopper: &Stopper) -> Place<J, D> {
+        let (queue, jobs) = bounded::<(JobId, J)>(queue);
+        let (done, results) = unbounded::<Outcome<D>>();
+        let (here, left) = bounded::<Infallible>(0);
+        let desk = Arc::new(Desk { quit: AtomicBool::new(false), busy: AtomicUsize::new(0) });
+        let mut crew = Crew { threads: Vec::new(), left, desk };
+        for _ in 0..threads {
+            let (executor, jobs, done, here) = (Arc::clone(&executor), jobs.clone(), done.clone(), here.clone());
+            let (desk, bell, stopper) = (Arc::clone(&crew.desk), bell.clone(), stopper.clone());
+            let body = move || {
+                stopper.enter();
+                while let Ok((id, job)) = jobs.recv() {
+                    desk.busy.fetch_add(1, Ordering::SeqCst);
+                    if desk.quit.load(Ordering::SeqCst) {
+                        desk.busy.fetch_sub(1, Ordering::SeqCst);
+                        break;
+                    }
+                    let result = run(&*executor, job);
+                    desk.busy.fetch_sub(1, Ordering::SeqCst);
+                    if done.send((id, result)).is_err() {
+                        break;
+                    }
+                    bell.ring();
+                }
+                stopper.leave();
+                drop(here);
+            };
+            match Builder::new().name("bip-job".to_owned()).spawn(body) {
+                Ok(thread) => crew.threads.push(thread),
+                Err(e) => log::warn!("a job thread could not be started: {e}"),
+            }
+        }
+        if crew.threads.is_empty() { Place::Inline(executor) } else { Place::Threads { queue, results, crew } }
+    }
+
+    /// Takes a job in.
+    pub(super) fn push(&mut self, id: JobId, job: J) {
+        if matches!(self.place, Place::Nowhere) {
+            self.refused.push_back(id);
+        } else {
+            self.waiting.push_back((id, job));
+            self.dispatch();
+        }
+    }
+
+    fn dispatch(&mut self) {
+        let Place::Threads { queue, .. } = &self.place else { return };
+        while let Some(next) = self.waiting.pop_front() {
+            match queue.try_send(next) {
+                Ok(()) => self.away += 1,
+                Err(TrySendError::Full(next) | TrySendError::Disconnected(next)) => {
+                    self.waiting.push_front(next);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Gives the next result from a thread, or the next refusal.
+    pub(super) fn result(&mut self) -> Option<Outcome<D>> {
+        if let Some(id) = self.refused.pop_front() {
+            return Some((id, Err(JobError::Refused)));
+        }
+        let Place::Threads { results, .. } = &self.place else { return None };
+        let result = results.try_recv().ok()?;
+        self.away -= 1;
+        self.dispatch();
+        Some(result)
+    }
+
+    /// Does the next job here, if this is the place for it.
+    pub(super) fn run_inline(&mut self) -> Option<Outcome<D>> {
+        let Place::Inline(executor) = &self.place else { return None };
+        let (id, job) = self.waiting.pop_front()?;
+        Some((id, run(&**executor, job)))
+    }
+
+    /// Says whether a job waits for the reactor's own thread.
+    pub(super) fn waits_inline(&self) -> bool {
+        matches!(self.place, Place::Inline(_)) && !self.waiting.is_empty()
+    }
+
+    /// Says whether a result waits to be given to the machine.
+    pub(super) fn has_results(&self) -> bool {
+        !self.refused.is_empty()
+            || matches!(&self.place, Place::Threads { results, .. } if !results.is_empty())
+    }
+
+    /// Gives how many jobs have not ended.
+    pub(super) fn outstanding(&self) -> usize {
+        self.waiting.len() + self.away + self.refused.len()
+    }
+
+    /// Takes no more jobs and gives the threads, to be waited for.
+    pub(super) fn dismiss(&mut self) -> Option<Crew> {
+        self.waiting.clear();
+        match std::mem::replace(&mut self.place, Place::Nowhere) {
+            Place::Threads { crew, .. } => Some(crew),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn executor() -> Option<Box<dyn Executor<u32, u32>>> {
+        Some(Box::new(|job: u32| {
+            assert_ne!(job, 13, "an unlucky job");
+            job * 2
+        }))
+    }
+
+    fn all(jobs: &mut Jobs<u32, u32>) -> Vec<Outcome<u32>> {
+        let mut outcomes = Vec::new();
+        while jobs.outstanding() > 0 {
+            match jobs.run_inline().or_else(|| jobs.result()) {
+                Some(outcome) => outcomes.push(outcome),
+                None => std::thread::yield_now(),
+            }
+        }
+        outcomes.sort_by_key(|o| o.0);
+        outcomes
+    }
+
+    #[test]
+    fn every_job_ends_once_wherever_it_is_done_and_a_panic_is_a_result() {
+        for threads in [0, 1, 3] {
+            let mut jobs = Jobs::new(executor(), threads, 2, &Doorbell::silent(), &Stopper::new(Doorbell::silent()));
+            (0..20).for_each(|n| jobs.push(JobId(u64::from(n)), n));
+            assert_eq!(jobs.waits_inline(), threads == 0);
+            let expected: Vec<_> = (0..20u32)
+                .map(|n| (JobId(u64::from(n)), if n == 13 { Err(JobError::Panicked) } else { Ok(n * 2) }))
+                .collect();
+            assert_eq!(all(&mut jobs), expected);
+            assert_eq!(jobs.dismiss().map_or(0, |crew| crew.join(Duration::from_secs(9))), 0);
+        }
+    }
+
+    #[test]
+    fn without_an_executor_every_job_is_refused() {
+        let mut jobs: Jobs<u32, u32> = Jobs::new(None, 2, 2, &Doorbell::silent(), &Stopper::new(Doorbell::silent()));
+        jobs.push(JobId(1), 1);
+        assert!(jobs.has_results());
+        assert_eq!(jobs.result(), Some((JobId(1), Err(JobError::Refused))));
+        assert_eq!((jobs.outstanding(), jobs.result()), (0, None));
+    }
+}
