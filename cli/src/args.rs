@@ -39,17 +39,11 @@ pub(crate) struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show a whole swarm at work: a seeder and leechers on loopback, in one process
     Demo(Demo),
-    /// Make a torrent file of a file or folder
     Create(Create),
-    /// Show what is in a torrent file
     Show(Show),
-    /// Check files against a torrent
     Verify(Verify),
-    /// Download a torrent
     Get(Get),
-    /// Offer a complete torrent to others
     Seed(Seed),
 }
 
