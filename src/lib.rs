@@ -3,7 +3,9 @@
 //! Every subsystem is a pure state machine ([`machine::Machine`]); one reactor (feature `reactor`) hosts machines and owns every
 //! socket, thread and clock; one wiring file joins them.
 
+pub mod disk;
 pub mod machine;
 pub mod proto;
+pub mod select;
 #[cfg(feature = "reactor")]
 pub mod reactor;

@@ -6,7 +6,9 @@
 pub mod bencode;
 pub mod bitfield;
 pub mod geometry;
+pub mod handshake;
 pub mod id;
+pub mod message;
 pub mod metainfo;
 pub mod reader;
 pub mod sha1;

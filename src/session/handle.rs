@@ -5,7 +5,7 @@ use super::command::{Command, Event, Spec, Status};
 use super::config::Config;
 use super::error::Error;
 use super::wiring::{Placement, Wired, wire};
-use crate::disk::{Executor, FileSystem, NativeFileSystem};
+use crate::disk::{Executor, FileSystem, Native};
 use crate::machine::{Events, Outbox, RecvError, SendError, TorrentId};
 use crate::proto::metainfo::Metainfo;
 use crate::reactor::{self, Clock, Reactor, Running, Stopper};
@@ -19,13 +19,13 @@ use std::time::{Duration, Instant};
 const DROP_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Makes a [`Session`].
-#[derive(Debug)]
 pub struct Builder {
     config: Config,
     reactor: reactor::Config,
     listen: Vec<Listen>,
     file_system: Box<dyn FileSystem>,
     job_threads: Option<usize>,
+    open_files: usize,
 }
 
 #[derive(Debug)]
@@ -35,14 +35,21 @@ struct Listen {
     spare_ports: u16,
 }
 
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("listen", &self.listen).field("job_threads", &self.job_threads).finish_non_exhaustive()
+    }
+}
+
 impl Builder {
     fn new() -> Self {
         Self {
             config: Config::default(),
             reactor: reactor::Config::default(),
             listen: Vec::new(),
-            file_system: Box::new(NativeFileSystem::new()),
+            file_system: Box::new(Native),
             job_threads: None,
+            open_files: 128,
         }
     }
 
@@ -75,6 +82,12 @@ impl Builder {
     /// Keeps torrents in a store other than the system's files.
     pub fn file_system(mut self, file_system: Box<dyn FileSystem>) -> Self {
         self.file_system = file_system;
+        self
+    }
+
+    /// Sets how many files are kept open at a time, over all torrents; at least 1. Default 128.
+    pub fn open_files(mut self, files: usize) -> Self {
+        self.open_files = files;
         self
     }
 
@@ -126,7 +139,7 @@ impl Builder {
     ) -> Result<(Session, Vec<Reactor>), Error> {
         let seed = reactor::entropy::seed().map_err(Error::System)?;
         let secret = reactor::entropy::secret().map_err(Error::System)?;
-        let executor = Executor::new(self.file_system, &self.config.disk);
+        let executor = Executor::with_open_files(self.file_system, self.open_files);
         let Wired { commands, events, board, swarm } =
             wire(&mut reactors, placement, &self.config, seed, &secret, Box::new(executor), guard);
         let mut addresses = Vec::new();
@@ -159,7 +172,7 @@ struct StopAll(Vec<Stopper>);
 
 impl Drop for StopAll {
     fn drop(&mut self) {
-        self.0.iter().for_each(Stopper::stop);
+        self.0.iter().for_each(|stopper| stopper.stop(DROP_DEADLINE));
     }
 }
 

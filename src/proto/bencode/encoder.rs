@@ -190,3 +190,53 @@ impl DictEncoder<'_> {
         out.push(b'e');
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_written_in_full() {
+        let bytes = encode_list(|l| [0, -560, i64::MAX, i64::MIN].into_iter().for_each(|i| l.int(i)));
+        assert_eq!(bytes, b"li0ei-560ei9223372036854775807ei-9223372036854775808ee");
+    }
+
+    #[test]
+    fn empty_and_nested_containers_are_written() {
+        assert_eq!(encode_list(|_| {}), b"le");
+        assert_eq!(encode_dict(|_| {}), b"de");
+        let bytes = encode_list(|l| {
+            l.list(|l| l.bytes(""));
+            l.dict(|d| d.list("", |l| l.dict(|_| {})));
+        });
+        assert_eq!(bytes, b"ll0:ed0:ldeeee");
+    }
+
+    #[test]
+    fn keys_are_sorted_as_raw_bytes_at_every_level() {
+        let bytes = encode_list(|l| {
+            l.dict(|d| {
+                d.int("b", 1);
+                d.dict("aa", |d| {
+                    d.int("z", 1);
+                    d.int([0xff], 2);
+                    d.int("Z", 3);
+                });
+                d.int("a", 2);
+                d.bytes("", "x");
+            });
+        });
+        assert_eq!(bytes, b"ld0:1:x1:ai2e2:aad1:Zi3e1:zi1e1:\xffi2ee1:bi1eee");
+    }
+
+    #[test]
+    fn of_a_key_given_twice_the_last_value_stays() {
+        let bytes = encode_dict(|d| {
+            d.int("a", 1);
+            d.int("b", 2);
+            d.int("a", 3);
+            d.int("b", 4);
+        });
+        assert_eq!(bytes, b"d1:ai3e1:bi4ee");
+    }
+}

@@ -416,3 +416,192 @@ impl Tag {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(source: &[u8]) -> Error {
+        Document::decode(source, &Limits::default()).expect_err(&source.escape_ascii().to_string())
+    }
+
+    fn int(source: &str) -> Option<i64> {
+        Document::decode(source.as_bytes(), &Limits::default()).ok()?.root().as_int()
+    }
+
+    #[test]
+    fn every_integer_of_64_bits_is_read_and_no_other() {
+        assert_eq!(int("i0e"), Some(0));
+        assert_eq!(int("i500e"), Some(500));
+        assert_eq!(int("i-500e"), Some(-500));
+        assert_eq!(int("i9223372036854775807e"), Some(i64::MAX));
+        assert_eq!(int("i-9223372036854775808e"), Some(i64::MIN));
+        for beyond in ["i9223372036854775808e", "i-9223372036854775809e", "i18446744073709551616e"] {
+            assert_eq!(error(beyond.as_bytes()), Error::IntegerOverflow { at: 0 }, "{beyond}");
+        }
+        assert_eq!(error(b"li1ei184467440737095516154ee").position(), 4);
+    }
+
+    #[test]
+    fn an_integer_is_written_in_one_way_only() {
+        assert_eq!(error(b"i-0e"), Error::NegativeZero { at: 1 });
+        assert_eq!(error(b"i00e"), Error::LeadingZero { at: 1 });
+        assert_eq!(error(b"i0500e"), Error::LeadingZero { at: 1 });
+        assert_eq!(error(b"i-03e"), Error::LeadingZero { at: 2 });
+        for (bad, at) in [
+            ("ie", 1),
+            ("i-e", 2),
+            ("i--5e", 2),
+            ("i+5e", 1),
+            ("i 5e", 1),
+            ("i500a500e", 4),
+            ("i35412-5633e", 6),
+            ("i92337203t854775807e", 9),
+            ("i5.0e", 2),
+        ] {
+            assert!(matches!(error(bad.as_bytes()), Error::UnexpectedByte { at: found, .. } if found == at), "{bad}");
+        }
+        for cut in ["i", "i10", "i-"] {
+            assert!(matches!(error(cut.as_bytes()), Error::UnexpectedEnd { at, .. } if at == cut.len()), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_string_length_is_checked_before_it_is_believed() {
+        assert_eq!(error(b"18446744073709551615:foobar"), Error::StringPastEnd { at: 0, length: u64::MAX, left: 6 });
+        assert_eq!(error(b"18446744073709551616:foobar"), Error::LengthOverflow { at: 0 });
+        assert_eq!(error(b"99999999:foobar"), Error::StringPastEnd { at: 0, length: 99_999_999, left: 6 });
+        assert_eq!(error(b"l4:spam6:spame").position(), 7);
+        assert_eq!(error(b"06:foobar"), Error::LeadingZero { at: 0 });
+        assert_eq!(error(b"00:"), Error::LeadingZero { at: 0 });
+        for bad in ["-10:foobar", "-4:test", "1a:b", "l2:..0", "100", "df00:"] {
+            assert!(
+                matches!(
+                    error(bad.as_bytes()),
+                    Error::UnexpectedByte { .. } | Error::UnexpectedEnd { .. } | Error::KeyNotString { .. }
+                ),
+                "{bad}"
+            );
+        }
+        let limits = Limits { string_length: 3, ..Limits::default() };
+        assert!(Document::decode(b"3:abc", &limits).is_ok());
+        let long = Document::decode(b"l4:abcde", &limits).unwrap_err();
+        assert_eq!(long, Error::StringTooLong { at: 1, length: 4, limit: 3 });
+    }
+
+    #[test]
+    fn every_byte_that_starts_nothing_is_refused() {
+        for byte in (0..=255_u8).filter(|b| !b"0123456789ild".contains(b)) {
+            assert_eq!(error(&[byte]), Error::UnexpectedByte { at: 0, byte, expected: "a value" });
+        }
+        assert!(matches!(error(b""), Error::UnexpectedEnd { at: 0, .. }));
+        assert_eq!(error(b"e").to_string(), "expected a value, found 'e' at byte 0");
+        assert!(matches!(error(b"l-3:5e"), Error::UnexpectedByte { at: 1, .. }));
+    }
+
+    #[test]
+    fn a_dictionary_is_strings_and_values_in_pairs() {
+        assert_eq!(error(b"d1:ai1e1:be"), Error::MissingValue { at: 10 });
+        assert_eq!(error(b"di5e1:ae"), Error::KeyNotString { at: 1 });
+        assert_eq!(error(b"di2ei0ee"), Error::KeyNotString { at: 1 });
+        assert_eq!(error(b"dle1:ae"), Error::KeyNotString { at: 1 });
+        assert_eq!(error(b"d1:a1:bi3ei4ee"), Error::KeyNotString { at: 7 });
+        for bad in ["d20:", "d1000:..e", "d1000:", "d1000", "l1:a1:b1:c", "d1:a", "d1:ai1e", "d", "l", "l2:.."] {
+            assert!(error(bad.as_bytes()).position() <= bad.len(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_out_of_order_are_reported_and_read() {
+        for (source, at) in [
+            (&b"d2:abi1e2:aai2ee"[..], Some(8)),
+            (b"d2:bai1e2:aai2ee", Some(8)),
+            (b"d2:aai1e1:ai2ee", Some(8)),
+            (b"d1:ai1e2:aai2ee", None),
+            (b"d3:a\0bi1ee", None),
+            (b"d0:le1:ai1ee", None),
+            (b"d1:ad1:bi1e1:ai2ee1:bi1ee", Some(11)),
+        ] {
+            let document = Document::decode(source, &Limits::default()).unwrap();
+            assert_eq!(document.unsorted_key(), at);
+            assert_eq!(document.is_canonical(), at.is_none());
+        }
+    }
+
+    #[test]
+    fn a_key_given_twice_is_refused_wherever_it_stands() {
+        assert_eq!(error(b"d2:aai1e2:aai1ee"), Error::DuplicateKey { at: 8 });
+        assert_eq!(error(b"d2:aai1e2:aai2ee"), Error::DuplicateKey { at: 8 });
+        assert_eq!(error(b"d1:bi1e1:ai2e1:bi3ee"), Error::DuplicateKey { at: 13 });
+        assert_eq!(error(b"ld1:ci0e1:bd1:bi1ee1:a0:1:bi3eee"), Error::DuplicateKey { at: 24 });
+        // The same key in a dictionary within is another key.
+        assert!(Document::decode(b"d1:bd1:bi1ee1:ad1:bi1eee", &Limits::default()).is_ok());
+    }
+
+    #[test]
+    fn what_follows_the_value_is_refused_or_left_alone() {
+        assert_eq!(error(b"l0:e5:aaaaa"), Error::TrailingBytes { at: 4 });
+        assert_eq!(error(b"i1e\n"), Error::TrailingBytes { at: 3 });
+        for value in ["i0e", "3:abc", "le", "d1:ali1eee"] {
+            let source = format!("{value}_asd");
+            let document = Document::decode_prefix(source.as_bytes(), &Limits::default()).unwrap();
+            assert_eq!(document.encoded_length(), value.len());
+            assert_eq!(document.rest(), b"_asd");
+            assert_eq!(document.root().span(), value.as_bytes());
+        }
+    }
+
+    #[test]
+    fn nesting_is_limited_and_costs_no_stack() {
+        let nested = |depth| [vec![b'l'; depth], vec![b'e'; depth]].concat();
+        let limit = Limits::default().depth;
+        assert!(Document::decode(&nested(limit), &Limits::default()).is_ok());
+        assert_eq!(error(&nested(limit + 1)), Error::TooDeep { at: limit, limit });
+        assert_eq!(error(&nested(20_000)), Error::TooDeep { at: limit, limit });
+        assert_eq!(error(&vec![b'l'; 20_000]), Error::TooDeep { at: limit, limit });
+        assert_eq!(error(&b"d1:a".repeat(20_000)), Error::TooDeep { at: limit * 4, limit });
+        // Whoever permits such a depth gets it, and the way to its bottom.
+        let deep = nested(200_000);
+        let document = Document::decode(&deep, &Limits { depth: usize::MAX, ..Limits::default() }).unwrap();
+        assert_eq!(document.root().span(), deep);
+        assert_eq!(document.path_to(199_999).len(), 3 * 199_999);
+    }
+
+    #[test]
+    fn tokens_and_input_are_limited() {
+        let limits = Limits { tokens: 4, ..Limits::default() };
+        assert!(Document::decode(b"li1ei2ee", &limits).is_ok());
+        assert_eq!(Document::decode(b"li1ei2ei3ee", &limits).unwrap_err(), Error::TooManyTokens { at: 10, limit: 4 });
+        let limits = Limits { input_length: 4, ..Limits::default() };
+        assert_eq!(Document::decode(b"i1234e", &limits).unwrap_err(), Error::InputTooLong { length: 6, limit: 4 });
+    }
+
+    #[test]
+    fn long_hostile_inputs_end_at_once_or_in_one_pass() {
+        assert_eq!(error(&vec![b'5'; 1 << 20]), Error::LengthOverflow { at: 0 });
+        assert_eq!(error(&[vec![b'i'], vec![b'5'; 1 << 20]].concat()), Error::IntegerOverflow { at: 0 });
+        // 200,000 keys in descending order, each with a dictionary in it: a walk per key would not end today.
+        let mut source = vec![b'd'];
+        for i in (0..200_000).rev() {
+            source.extend_from_slice(format!("6:{i:06}d1:bi1e1:ai1ee").as_bytes());
+        }
+        source.push(b'e');
+        let document = Document::decode(&source, &Limits::default()).unwrap();
+        assert_eq!(document.root().as_dict().unwrap().iter().count(), 200_000);
+        let end = source.len() - 1;
+        source.splice(end.., *b"6:000007lee");
+        assert_eq!(error(&source), Error::DuplicateKey { at: end });
+    }
+
+    #[test]
+    fn a_message_cut_anywhere_is_one_error_at_a_byte_within_it() {
+        let whole = b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:yi-7ee";
+        assert!(Document::decode(whole, &Limits::default()).is_ok());
+        for cut in 0..whole.len() {
+            let error = error(&whole[..cut]);
+            assert!(matches!(error, Error::UnexpectedEnd { .. } | Error::StringPastEnd { .. }), "{cut}: {error}");
+            assert!(error.position() <= cut);
+            assert!(error.to_string().ends_with(&format!("at byte {}", error.position())));
+        }
+    }
+}

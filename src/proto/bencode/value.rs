@@ -273,3 +273,155 @@ impl<'a, 'd> Iterator for DictIter<'a, 'd> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::bencode::{DictEncoder, Limits, ListEncoder, encode_list};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[derive(Debug, Clone, PartialEq)]
+    enum Tree {
+        Int(i64),
+        Bytes(Vec<u8>),
+        List(Vec<Tree>),
+        Dict(BTreeMap<Vec<u8>, Tree>),
+    }
+
+    fn tree() -> impl Strategy<Value = Tree> {
+        let bytes = || prop::collection::vec(any::<u8>(), 0..12);
+        let leaf = prop_oneof![any::<i64>().prop_map(Tree::Int), bytes().prop_map(Tree::Bytes)];
+        leaf.prop_recursive(6, 64, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Tree::List),
+                prop::collection::btree_map(bytes(), inner, 0..6).prop_map(Tree::Dict),
+            ]
+        })
+    }
+
+    fn write(list: &mut ListEncoder<'_>, tree: &Tree) {
+        match tree {
+            Tree::Int(i) => list.int(*i),
+            Tree::Bytes(b) => list.bytes(b),
+            Tree::List(l) => list.list(|out| l.iter().for_each(|t| write(out, t))),
+            Tree::Dict(d) => list.dict(|out| write_entries(out, d)),
+        }
+    }
+
+    /// In descending order, so that the encoder has to sort.
+    fn write_entries(out: &mut DictEncoder<'_>, entries: &BTreeMap<Vec<u8>, Tree>) {
+        for (key, tree) in entries.iter().rev() {
+            match tree {
+                Tree::Int(i) => out.int(key, *i),
+                Tree::Bytes(b) => out.bytes(key, b),
+                Tree::List(l) => out.list(key, |out| l.iter().for_each(|t| write(out, t))),
+                Tree::Dict(d) => out.dict(key, |out| write_entries(out, d)),
+            }
+        }
+    }
+
+    fn read(value: Value<'_, '_>) -> Tree {
+        match value.kind() {
+            Kind::Integer => Tree::Int(value.int().unwrap()),
+            Kind::Bytes => Tree::Bytes(value.bytes().unwrap().to_vec()),
+            Kind::List => Tree::List(value.list().unwrap().iter().map(read).collect()),
+            Kind::Dict => Tree::Dict(value.dict().unwrap().iter().map(|(k, v)| (k.to_vec(), read(v))).collect()),
+        }
+    }
+
+    /// Every element's span, decoded by itself, is that element.
+    fn check_spans(value: Value<'_, '_>) {
+        let alone = Document::decode(value.span(), &Limits::default()).unwrap();
+        assert_eq!(read(alone.root()), read(value));
+        value.as_list().into_iter().flatten().for_each(check_spans);
+        value.as_dict().into_iter().flatten().for_each(|(_, v)| check_spans(v));
+    }
+
+    fn encode(tree: &Tree) -> Vec<u8> {
+        encode_list(|list| write(list, tree))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_decodes_to_the_same(tree in tree()) {
+            let bytes = encode(&tree);
+            let document = Document::decode(&bytes, &Limits::default()).unwrap();
+            prop_assert!(document.is_canonical());
+            let value = document.root().list().unwrap().get(0).unwrap();
+            prop_assert_eq!(read(value), tree);
+            check_spans(value);
+        }
+
+        #[test]
+        fn what_decodes_encodes_to_the_same_if_it_is_canonical(
+            // Letters that are likely to make something.
+            source in prop::collection::vec(prop::sample::select(b"lldieee0112:-a".to_vec()), 0..24),
+        ) {
+            if let Ok(document) = Document::decode(&source, &Limits::default()) {
+                let again = encode(&read(document.root()));
+                let again = &again[1..again.len() - 1];
+                prop_assert_eq!(again == source, document.is_canonical());
+            }
+        }
+
+        #[test]
+        fn one_changed_byte_never_panics_nor_leads_outside(tree in tree(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut bytes = encode(&tree);
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            match Document::decode(&bytes, &Limits::default()) {
+                Ok(document) => check_spans(document.root()),
+                Err(error) => prop_assert!(error.position() <= bytes.len()),
+            }
+        }
+    }
+
+    const NESTED: &[u8] = b"d4:dictd4:dictd1:xi1ee3:inti5e4:listli9ee3:str3:abce4:listld0:0:ei3eli4ee2:xyee";
+
+    #[test]
+    fn every_element_gives_its_exact_source_bytes() {
+        let document = Document::decode(NESTED, &Limits::default()).unwrap();
+        let root = document.root().dict().unwrap();
+        let dict = root.dict("dict").unwrap();
+        assert_eq!(dict.required("dict").unwrap().span(), b"d1:xi1ee");
+        assert_eq!(dict.required("int").unwrap().span(), b"i5e");
+        assert_eq!(dict.required("list").unwrap().span(), b"li9ee");
+        assert_eq!(dict.required("str").unwrap().span(), b"3:abc");
+        let spans: Vec<&[u8]> = root.list("list").unwrap().iter().map(Value::span).collect();
+        assert_eq!(spans, [&b"d0:0:e"[..], b"i3e", b"li4ee", b"2:xy"]);
+        let outlives = root.value().span();
+        drop(document);
+        assert_eq!(outlives, NESTED);
+    }
+
+    #[test]
+    fn an_error_gives_the_path_and_the_byte() {
+        let source = b"d4:infod5:filesld6:lengthi1eed6:lengthi2eed6:lengthi3eed6:length1:xeee3:n\"\n2:\xff\xfee";
+        let document = Document::decode(source, &Limits::default()).unwrap();
+        let root = document.root().dict().unwrap();
+        let file = root.dict("info").unwrap().list("files").unwrap().get(3).unwrap().dict().unwrap();
+        let error = |e: Result<i64, Error>| e.unwrap_err().to_string();
+        assert_eq!(error(file.int("length")), "info.files[3].length: expected an integer, found a string at byte 64");
+        assert_eq!(error(file.int("path")), "info.files[3].path: missing from the dictionary at byte 55");
+        assert_eq!(error(document.root().int()), "expected an integer, found a dictionary at byte 0");
+        let odd = root.str("n\"\n").unwrap_err();
+        assert_eq!(odd.to_string(), "n\\\"\\n: expected UTF-8 text, found other bytes at byte 75");
+        assert_eq!(source[75..77], *b"2:");
+    }
+
+    #[test]
+    fn only_the_right_kind_is_given() {
+        let document = Document::decode(NESTED, &Limits::default()).unwrap();
+        let root = document.root();
+        assert_eq!((root.as_int(), root.as_bytes(), root.as_str()), (None, None, None));
+        assert!(root.as_list().is_none());
+        assert!(root.as_dict().is_some_and(|d| d.get("no").is_none() && !d.is_empty()));
+        let document = Document::decode(b"ld0:i5ee2:\xc3\xa41:\xffe", &Limits::default()).unwrap();
+        let list = document.root().list().unwrap();
+        assert_eq!(list.get(0).unwrap().dict().unwrap().int(""), Ok(5));
+        assert_eq!(list.get(1).unwrap().as_str(), Some("ä"));
+        assert_eq!(list.get(2).unwrap().as_str(), None);
+        assert!(list.get(3).is_none());
+    }
+}

@@ -123,14 +123,18 @@ impl Layout {
 
     /// Gives the SHA-1 of a piece.
     pub fn piece_hash(&self, piece: PieceIndex) -> Option<&[u8; 20]> {
-        self.piece_hashes().nth(piece.as_usize())
+        let start = piece.as_usize().checked_mul(20)?;
+        self.hashes().get(start..)?.first_chunk()
     }
 
     /// Goes over the SHA-1 of every piece, in order.
     pub fn piece_hashes(&self) -> impl ExactSizeIterator<Item = &[u8; 20]> {
+        self.hashes().chunks_exact(20).map(|hash| hash.try_into().expect("a chunk of 20 bytes is an array of 20 bytes"))
+    }
+
+    fn hashes(&self) -> &[u8] {
         let length = self.geometry.piece_count() as usize * 20;
-        let hashes = self.bytes.get(self.hashes_at..).and_then(|b| b.get(..length)).unwrap_or_default();
-        hashes.chunks_exact(20).map(|hash| hash.try_into().expect("a chunk of 20 bytes is an array of 20 bytes"))
+        self.bytes.get(self.hashes_at..).and_then(|b| b.get(..length)).unwrap_or_default()
     }
 
     /// Goes over the parts of files that a run of the torrent's bytes lies in, in order. Files without bytes are left out, and
@@ -176,4 +180,71 @@ pub(super) fn geometry(total_length: u64, piece_length: u32) -> Result<Geometry,
     }
     Geometry::new(total_length, piece_length)
         .ok_or(BuildError::TooManyPieces { count: total_length.div_ceil(piece_length.into()), limit: u32::MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(parts: &[&str]) -> SafePath {
+        SafePath::from_parts(parts).unwrap()
+    }
+
+    fn layout(lengths: &[u64]) -> Layout {
+        let files = lengths.iter().enumerate().map(|(i, &l)| (path(&["t", &i.to_string()]), l)).collect();
+        let total: u64 = lengths.iter().sum();
+        let hashes: Vec<[u8; 20]> = (0..total.div_ceil(4)).map(|i| [i as u8; 20]).collect();
+        Layout::new(files, 4, &hashes).unwrap()
+    }
+
+    #[test]
+    fn spans_are_what_walking_byte_by_byte_finds() {
+        let lengths = [0, 3, 0, 0, 5, 1, 0, 7, 0];
+        let layout = layout(&lengths);
+        let bytes: Vec<(u32, u64)> =
+            lengths.iter().enumerate().flat_map(|(i, &l)| (0..l).map(move |o| (i as u32, o))).collect();
+        for offset in 0..20 {
+            for length in 0..20 {
+                let found: Vec<(u32, u64)> = layout
+                    .spans(offset, length)
+                    .inspect(|s| assert!(s.length > 0))
+                    .flat_map(|s| (s.offset..s.offset + s.length).map(move |o| (s.file.0, o)))
+                    .collect();
+                let wanted: Vec<_> = bytes.iter().skip(offset as usize).take(length as usize).copied().collect();
+                assert_eq!(found, wanted, "{offset}+{length}");
+            }
+        }
+        assert_eq!(layout.spans(u64::MAX, u64::MAX).count(), 0);
+        assert_eq!(layout.spans(15, u64::MAX).map(|s| s.length).sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn every_piece_has_its_hash_and_no_other_has_one() {
+        let layout = layout(&[5, 4]);
+        assert_eq!(layout.piece_hash(PieceIndex(2)), Some(&[2; 20]));
+        assert_eq!(layout.piece_hash(PieceIndex(3)), None);
+        assert_eq!(layout.piece_hash(PieceIndex(u32::MAX)), None);
+        assert_eq!(layout.piece_hashes().len(), 3);
+        assert_eq!(layout.name(), "t");
+        assert!(layout.is_multi_file());
+    }
+
+    #[test]
+    fn a_layout_that_cannot_be_is_refused() {
+        let h = [[0; 20]];
+        let new = |files: &[(&[&str], u64)], piece, hashes: &[[u8; 20]]| {
+            Layout::new(files.iter().map(|(p, l)| (path(p), *l)).collect(), piece, hashes).map(|_| ())
+        };
+        assert_eq!(new(&[(&["a"], 1)], 1, &h), Ok(()));
+        assert_eq!(new(&[], 1, &h), Err(BuildError::NoFiles));
+        assert_eq!(new(&[(&["a"], 0)], 1, &h), Err(BuildError::Empty));
+        assert!(matches!(new(&[(&["a"], 1)], 0, &h), Err(BuildError::PieceLength { .. })));
+        assert!(matches!(new(&[(&["a"], 2)], 1, &h), Err(BuildError::PieceCount { expected: 2, found: 1 })));
+        assert!(matches!(new(&[(&["a"], u64::MAX)], 1, &h), Err(BuildError::TooLong)));
+        assert!(matches!(new(&[(&["a"], 1 << 62)], 1, &h), Err(BuildError::TooManyPieces { .. })));
+        assert!(matches!(new(&[(&["a", "x"], 1), (&["b", "x"], 0)], 1, &h), Err(BuildError::OutsideRoot { .. })));
+        assert!(matches!(new(&[(&["a", "x"], 1), (&["a"], 0)], 1, &h), Err(BuildError::OutsideRoot { .. })));
+        assert!(matches!(new(&[(&["a", "x"], 1), (&["a", "x"], 0)], 1, &h), Err(BuildError::Clash { .. })));
+        assert!(matches!(new(&[(&["a", "x", "y"], 1), (&["a", "x"], 0)], 1, &h), Err(BuildError::Clash { .. })));
+    }
 }

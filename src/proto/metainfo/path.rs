@@ -1,5 +1,6 @@
 //! Paths that are safe to store below a folder, and the repair of names that are not.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -81,12 +82,16 @@ impl Names {
         cut(name, self.length_limit(), format!(".{number}").as_bytes())
     }
 
-    /// Gives what two paths have in common when this host may take them for the same.
-    pub(super) fn fold(self, path: &[u8]) -> Option<Vec<u8>> {
-        self.is_portable().then(|| {
-            let text = String::from_utf8_lossy(path);
-            text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect::<String>().into_bytes()
-        })
+    /// Gives what is the same for two paths that a system may take for one.
+    pub(super) fn fold(self, path: &[u8]) -> Cow<'_, [u8]> {
+        if !self.is_portable() || path.iter().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
+            return Cow::Borrowed(path);
+        }
+        let text = String::from_utf8_lossy(path);
+        // Lower case first: `ẞ` is upper case already, and only as `ß` becomes the `SS` that `ß` becomes.
+        let lower = text.chars().flat_map(char::to_lowercase);
+        let folded: String = lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+        Cow::Owned(folded.into_bytes())
     }
 }
 
@@ -212,7 +217,7 @@ impl SafePath {
         }
         #[cfg(not(unix))]
         {
-            self.parts().map(String::from_utf8_lossy).map(std::borrow::Cow::into_owned).collect()
+            self.parts().map(String::from_utf8_lossy).map(Cow::into_owned).collect()
         }
     }
 }
@@ -226,5 +231,136 @@ impl fmt::Display for SafePath {
 impl fmt::Debug for SafePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SafePath(\"{}\")", self.0.escape_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn portable(name: impl AsRef<[u8]>) -> String {
+        let name = name.as_ref();
+        if Names::Portable.keeps(name) {
+            return String::from_utf8(name.to_vec()).unwrap();
+        }
+        String::from_utf8(Names::Portable.repair(name)).unwrap()
+    }
+
+    #[cfg(unix)]
+    fn host(name: impl AsRef<[u8]>) -> Vec<u8> {
+        let name = name.as_ref();
+        if Names::Host.keeps(name) { name.to_vec() } else { Names::Host.repair(name) }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_could_leave_the_folder_is_repaired_on_every_host() {
+        assert_eq!(host(""), b"_");
+        assert_eq!(host("."), b"_");
+        assert_eq!(host(".."), b"__");
+        assert_eq!(host("/"), b"_");
+        assert_eq!(host("/etc/passwd"), b"_etc_passwd");
+        assert_eq!(host("../../x"), b".._.._x");
+        assert_eq!(host("a\0b"), b"a_b");
+        assert_eq!(host("\0"), b"_");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_unix_can_store_is_kept_byte_for_byte() {
+        let all: Vec<u8> = (1..=255).filter(|&b| b != b'/').collect();
+        assert_eq!(host(&all), all);
+        for name in ["...", " ", "C:", "a\\b", "AUX", "con.txt", "a.", "a ", "Icon\r", "-rf", "~", "\u{202e}x"] {
+            assert_eq!(host(name), name.as_bytes());
+        }
+        assert_eq!(host([b'x'; 255]), [b'x'; 255]);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_name_too_long_is_cut_between_characters_and_keeps_its_extension() {
+        let long = format!("{}.tar", "ü".repeat(200));
+        let cut = String::from_utf8(host(&long)).unwrap();
+        assert_eq!(cut, format!("{}.tar", "ü".repeat(125)));
+        assert_eq!(host("x".repeat(300)).len(), 255);
+        // An extension that is no extension does not stay.
+        assert_eq!(host(format!("a.{}", "y".repeat(400))), format!("a.{}", "y".repeat(253)).into_bytes());
+        // What is not UTF-8 is cut anywhere.
+        assert_eq!(host([0x80; 300]), [0x80; 255]);
+    }
+
+    #[test]
+    fn portable_names_are_what_every_system_can_store() {
+        for (raw, stored) in [
+            ("plain name.txt", "plain name.txt"),
+            ("ünï©ødé 日本.mkv", "ünï©ødé 日本.mkv"),
+            ("C:", "C_"),
+            ("C:\\Windows", "C__Windows"),
+            ("a<b>c|d?e*f\"g", "a_b_c_d_e_f_g"),
+            ("Icon\r", "Icon_"),
+            ("bell\u{7}\u{7f}\u{85}", "bell___"),
+            ("dots...", "dots___"),
+            ("space ", "space_"),
+            ("...", "___"),
+            ("CON", "_CON"),
+            ("aux.c", "_aux.c"),
+            ("Lpt1.tar.gz", "_Lpt1.tar.gz"),
+            ("com¹", "_com¹"),
+            ("nul .txt", "_nul .txt"),
+            ("console", "console"),
+            ("com10", "com10"),
+            ("", "_"),
+            ("..", "__"),
+            ("a/b", "a_b"),
+        ] {
+            assert_eq!(portable(raw), stored, "{raw:?}");
+        }
+        assert_eq!(portable(b"a\xff\xfeb"), "a\u{fffd}\u{fffd}b");
+        assert_eq!(portable(format!("{}.flac", "x".repeat(300))), format!("{}.flac", "x".repeat(235)));
+        assert_eq!(portable("é".repeat(121)), "é".repeat(120));
+    }
+
+    #[test]
+    fn a_safe_path_is_made_of_plain_names_only() {
+        for bad in [&["a", ""][..], &["."], &["a", "..", "b"], &["a/b"], &["/a"], &["a\0"], &[""]] {
+            assert!(matches!(SafePath::from_parts(bad), Err(PathError::Part(_))), "{bad:?}");
+        }
+        assert!(SafePath::from_parts([[b'x'; 256]]).is_err());
+        assert_eq!(SafePath::from_parts::<&str>([]), Err(PathError::NoParts));
+        let path = SafePath::from_parts(["a", "b", "c.d"]).unwrap();
+        assert_eq!(path.parts().collect::<Vec<_>>(), [&b"a"[..], b"b", b"c.d"]);
+        assert_eq!(path.file_name(), b"c.d");
+        assert_eq!(path.parent().unwrap().to_string(), "a/b");
+        assert_eq!(path.parent().unwrap().parent().unwrap().parent(), None);
+        assert_eq!(path.to_path_buf(), ["a", "b", "c.d"].iter().collect::<PathBuf>());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_safe_path_has_the_very_bytes_of_the_name() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let path = SafePath::from_parts([&b"dir\xff"[..], b"\x01\x80"]).unwrap();
+        assert_eq!(path.to_path_buf().as_os_str().as_bytes(), b"dir\xff/\x01\x80");
+        assert_eq!(path.to_string(), "dir\u{fffd}/\u{1}\u{fffd}");
+    }
+
+    proptest! {
+        #[test]
+        fn a_repaired_name_needs_no_further_repair(
+            name in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..300),
+                prop::collection::vec(prop::sample::select(b"./\\ \0aCONux:1\xc3\xa4\xff".to_vec()), 0..300),
+            ],
+            number in 0..100_000_usize,
+        ) {
+            for names in [Names::Host, Names::Portable] {
+                let stored = if names.keeps(&name) { name.clone() } else { names.repair(&name) };
+                prop_assert!(names.keeps(&stored), "{:?}", stored.escape_ascii().to_string());
+                prop_assert!(SafePath::from_parts([&stored]).is_ok());
+                prop_assert_eq!(SafePath::from_parts([&stored]).unwrap().to_path_buf().components().count(), 1);
+                prop_assert!(names.keeps(&names.numbered(&stored, number)));
+            }
+        }
     }
 }

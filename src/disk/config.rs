@@ -1,0 +1,45 @@
+//! The disk's limits.
+
+/// How many bytes one job reads, writes or hashes at most.
+pub(crate) const JOB_BYTES: u32 = 1 << 20;
+
+/// The disk's limits. Every collection that it keeps is bounded by one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Jobs given to the host and not yet done, over all torrents. Several per job thread keep the threads busy; each
+    /// holds at most 1 MiB. Default 64.
+    pub jobs: usize,
+    /// Of these, jobs that check what is on disk or hash a tree. At least as many as the host has job threads uses them
+    /// all; pieces are taken in order, so that a disk that has to seek reads nearly sequentially. Default 16.
+    pub check_jobs: usize,
+    /// Commands taken and not yet answered; beyond that they are answered with [`Error::Busy`](super::Error::Busy).
+    /// Default 65,536.
+    pub commands: usize,
+    /// Bytes of blocks waiting to be written, per torrent; beyond that blocks are answered with
+    /// [`Error::Busy`](super::Error::Busy). Default 64 MiB.
+    pub write_bytes: usize,
+    /// Ranges of bytes that are remembered as written, over all incomplete pieces of a torrent. Default 1,000,000.
+    pub ranges: usize,
+    /// Torrents open at once. Default 65,536.
+    pub torrents: usize,
+    /// Files that [`Create`](super::Create) takes into a torrent. Default 250,000.
+    pub files: usize,
+    /// Folders within folders that [`Create`](super::Create) follows. Default 99.
+    pub depth: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            jobs: 64,
+            check_jobs: 16,
+            commands: 65_536,
+            write_bytes: 64 << 20,
+            ranges: 1_000_000,
+            torrents: 65_536,
+            files: 250_000,
+            depth: 99,
+        }
+    }
+}

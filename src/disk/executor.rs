@@ -1,0 +1,342 @@
+//! Does the disk's jobs on a file system.
+
+use super::config::JOB_BYTES;
+use super::error::{Error, Operation, shown};
+use super::file_system::{File, FileSystem, Kind};
+use super::job::{Done, HashState, Job, Outcome, Part, Work};
+use super::store::{Source, Store, StoreId};
+use crate::machine::{self, Block, BlockPool};
+use crate::proto::id::FileIndex;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How many bytes are read and hashed at a time: what stays in a core's own cache meanwhile.
+const CHUNK: usize = 256 * 1024;
+/// How many unused buffers are kept for reading and hashing.
+const BUFFERS: usize = 16;
+/// How many slices are written with one call.
+const SLICES: usize = 256;
+
+/// Does the jobs of a [`Disk`](super::Disk), [`Check`](super::Check) or [`Create`](super::Create) on a [`FileSystem`]; shared by
+/// the job threads of a host.
+///
+/// It keeps files open, the most recently used ones, up to a limit. One executor serves one machine, for files are kept under
+/// the machine's own numbers.
+pub struct Executor {
+    files: Box<dyn FileSystem>,
+    open: Mutex<OpenFiles>,
+    limit: usize,
+    blocks: BlockPool,
+    buffers: Mutex<Vec<Vec<u8>>>,
+}
+
+#[derive(Default)]
+struct OpenFiles {
+    files: BTreeMap<(StoreId, FileIndex), OpenFile>,
+    /// The same files by when they were last used.
+    by_use: BTreeMap<u64, (StoreId, FileIndex)>,
+    uses: u64,
+}
+
+struct OpenFile {
+    file: Arc<dyn File>,
+    writable: bool,
+    used: u64,
+}
+
+impl OpenFiles {
+    fn find(&mut self, key: (StoreId, FileIndex), write: bool) -> Option<Arc<dyn File>> {
+        self.uses += 1;
+        let entry = self.files.get_mut(&key).filter(|e| e.writable || !write)?;
+        self.by_use.remove(&entry.used);
+        entry.used = self.uses;
+        self.by_use.insert(entry.used, key);
+        Some(Arc::clone(&entry.file))
+    }
+
+    /// Keeps a file; gives back what is to be closed, which the caller does without the lock.
+    fn keep(
+        &mut self,
+        key: (StoreId, FileIndex),
+        file: Arc<dyn File>,
+        writable: bool,
+        limit: usize,
+    ) -> Vec<Arc<dyn File>> {
+        self.uses += 1;
+        let used = self.uses;
+        let mut closed = Vec::new();
+        if let Some(old) = self.files.insert(key, OpenFile { file, writable, used }) {
+            self.by_use.remove(&old.used);
+            closed.push(old.file);
+        }
+        self.by_use.insert(used, key);
+        while self.files.len() > limit {
+            let oldest = self.by_use.pop_first().and_then(|(_, key)| self.files.remove(&key));
+            closed.extend(oldest.map(|e| e.file));
+        }
+        closed
+    }
+
+    fn close(&mut self, store: StoreId) -> Vec<Arc<dyn File>> {
+        let keys: Vec<_> =
+            self.files.range((store, FileIndex(0))..=(store, FileIndex(u32::MAX))).map(|(k, _)| *k).collect();
+        let mut closed = Vec::with_capacity(keys.len());
+        for entry in keys.iter().filter_map(|key| self.files.remove(key)) {
+            self.by_use.remove(&entry.used);
+            closed.push(entry.file);
+        }
+        closed
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere leaves these tables whole: nothing between two of their changes can panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tries again what a signal interrupted.
+fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+impl Executor {
+    /// Makes an executor that keeps at most 128 files open.
+    pub fn new(files: impl FileSystem) -> Self {
+        Self::with_open_files(Box::new(files), 128)
+    }
+
+    /// Makes an executor that keeps at most `open_files` files open (at least 1); each job thread may have one more in use.
+    pub fn with_open_files(files: Box<dyn FileSystem>, open_files: usize) -> Self {
+        Self {
+            files,
+            open: Mutex::default(),
+            limit: open_files.max(1),
+            blocks: BlockPool::new(512),
+            buffers: Mutex::default(),
+        }
+    }
+
+    fn file(&self, store: &Store, index: FileIndex, write: bool) -> Result<Arc<dyn File>, Error> {
+        let key = (store.id, index);
+        if let Some(file) = lock(&self.open).find(key, write) {
+            return Ok(file);
+        }
+        // Opened without the lock: a slow open delays nobody else. Two jobs may open the same file; the last stays.
+        let (operation, opened) = match (&store.source, write) {
+            (Source::Torrent(layout), true) => {
+                let Some(file) = layout.file(index) else { return Err(Error::ReadOnly) };
+                (Operation::Creating, retried(|| self.files.create(&store.root, &file.path, file.length)))
+            }
+            (Source::Tree(_), true) => return Err(Error::ReadOnly),
+            (_, false) => (Operation::Opening, retried(|| self.files.open(&store.path(index)))),
+        };
+        let file: Arc<dyn File> = Arc::from(opened.map_err(|e| Error::io(operation, store.name(index), &e))?);
+        let closed = lock(&self.open).keep(key, Arc::clone(&file), write, self.limit);
+        drop(closed);
+        Ok(file)
+    }
+
+    fn read_into(&self, store: &Store, offset: u64, mut buf: &mut [u8]) -> Result<(), Error> {
+        for span in store.spans(offset, buf.len() as u64) {
+            let (mut part, rest) = buf.split_at_mut((span.length as usize).min(buf.len()));
+            buf = rest;
+            if store.is_padding(span.file) {
+                part.fill(0);
+                continue;
+            }
+            let file = self.file(store, span.file, false)?;
+            let failed = |e: &io::Error| Error::io(Operation::Reading, store.name(span.file), e);
+            let mut at = span.offset;
+            while !part.is_empty() {
+                let read = retried(|| file.read_at(at, part)).map_err(|e| failed(&e))?;
+                if read == 0 {
+                    let short = io::Error::new(io::ErrorKind::UnexpectedEof, "the file is too short");
+                    return Err(failed(&short));
+                }
+                at += read as u64;
+                part = part.get_mut(read..).unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes parts that follow each other without a gap.
+    fn write_run(&self, store: &Store, offset: u64, parts: &[Part]) -> Result<(), Error> {
+        let total = parts.iter().map(|p| p.range.len() as u64).sum();
+        let mut slices = parts.iter().filter_map(|p| p.block.get(p.range.clone()));
+        let mut slice: &[u8] = &[];
+        for span in store.spans(offset, total) {
+            let mut left = span.length as usize;
+            let mut gathered = Vec::new();
+            while left > 0 {
+                if slice.is_empty() {
+                    let Some(next) = slices.next() else { break };
+                    slice = next;
+                }
+                let (now, later) = slice.split_at(slice.len().min(left));
+                gathered.push(IoSlice::new(now));
+                left -= now.len();
+                slice = later;
+            }
+            if store.is_padding(span.file) {
+                continue;
+            }
+            let file = self.file(store, span.file, true)?;
+            let mut at = span.offset;
+            for batch in gathered.chunks(SLICES) {
+                file.write_at(at, batch).map_err(|e| Error::io(Operation::Writing, store.name(span.file), &e))?;
+                at += batch.iter().map(|s| s.len() as u64).sum::<u64>();
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, store: &Store, offset: u64, parts: &[Part]) -> Result<(), Error> {
+        let mut rest = parts;
+        while let Some(first) = rest.first() {
+            let mut end = first.begin;
+            let run =
+                rest.iter().take_while(|p| p.begin == std::mem::replace(&mut end, p.begin + p.range.len() as u32));
+            let (run, later) = rest.split_at(run.count());
+            self.write_run(store, offset + u64::from(first.begin), run)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Hashes on to `until`, at most [`JOB_BYTES`]; takes from `parts` (in order) what is there.
+    fn hash(
+        &self,
+        store: &Store,
+        offset: u64,
+        parts: &[Part],
+        mut hash: HashState,
+        until: u32,
+    ) -> Result<HashState, Error> {
+        let until = until.min(hash.at.saturating_add(JOB_BYTES));
+        let mut parts = parts.iter().peekable();
+        let mut buffer = None;
+        let mut result = Ok(());
+        while hash.at < until {
+            while parts.peek().is_some_and(|p| p.begin + p.range.len() as u32 <= hash.at) {
+                parts.next();
+            }
+            if let Some(part) = parts.peek().filter(|p| p.begin <= hash.at) {
+                let skipped = (hash.at - part.begin) as usize;
+                let end = part.range.len().min((until - part.begin) as usize);
+                let bytes = part.block.get(part.range.start + skipped..part.range.start + end).unwrap_or_default();
+                hash.sha.update(bytes);
+                hash.at = part.begin + end as u32;
+                continue;
+            }
+            let end = parts.peek().map_or(until, |p| p.begin.min(until));
+            let length = ((end - hash.at) as usize).min(CHUNK);
+            let buffer: &mut Vec<u8> = buffer.get_or_insert_with(|| lock(&self.buffers).pop().unwrap_or_default());
+            buffer.resize(CHUNK, 0);
+            let bytes = &mut buffer[..length];
+            result = self.read_into(store, offset + u64::from(hash.at), bytes);
+            if result.is_err() {
+                break;
+            }
+            hash.sha.update(bytes);
+            hash.at += length as u32;
+        }
+        if let Some(buffer) = buffer {
+            let mut kept = lock(&self.buffers);
+            if kept.len() < BUFFERS {
+                kept.push(buffer);
+            }
+        }
+        result.map(|()| hash)
+    }
+
+    fn read(&self, store: &Store, offset: u64, length: u32) -> Result<Block, Error> {
+        let mut buf = self.blocks.take(length as usize);
+        buf.bytes_mut().resize(length as usize, 0);
+        self.read_into(store, offset, buf.bytes_mut())?;
+        Ok(buf.freeze())
+    }
+
+    fn stat(&self, store: &Store, index: FileIndex) -> Result<Option<u64>, Error> {
+        if store.is_padding(index) {
+            return Ok(Some(store.length(index)));
+        }
+        match self.examine(&store.path(index), || store.name(index)) {
+            Ok(stat) if stat.kind == Kind::File => Ok(Some(stat.length)),
+            Ok(_) => {
+                let odd = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+                Err(Error::io(Operation::Examining, store.name(index), &odd))
+            }
+            Err(Error::Io { kind: io::ErrorKind::NotFound, .. }) if store.writable && store.length(index) == 0 => {
+                self.file(store, index, true).map(|_| Some(0))
+            }
+            Err(Error::Io { kind: io::ErrorKind::NotFound, .. }) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn examine(&self, path: &Path, name: impl FnOnce() -> String) -> Result<super::file_system::Stat, Error> {
+        retried(|| self.files.stat(path)).map_err(|e| Error::io(Operation::Examining, name(), &e))
+    }
+
+    fn sync(&self, store: &Store, files: &[FileIndex]) -> Result<(), Error> {
+        let mut result = Ok(());
+        for &index in files.iter().filter(|&&index| !store.is_padding(index)) {
+            // A file that was closed meanwhile is opened again: the system syncs the file, not the handle.
+            let synced = self.file(store, index, true).and_then(|file| {
+                retried(|| file.sync()).map_err(|e| Error::io(Operation::Syncing, store.name(index), &e))
+            });
+            // The first failure is told; the other files are brought to the medium all the same.
+            result = result.and(synced);
+        }
+        result
+    }
+
+    fn stat_all(&self, store: &Store, files: Range<u32>) -> Vec<Result<Option<u64>, Error>> {
+        files.map(|index| self.stat(store, FileIndex(index))).collect()
+    }
+}
+
+impl machine::Executor<Job, Done> for Executor {
+    fn run(&self, job: Job) -> Done {
+        let result = match job.work {
+            Work::Stat { store, files } => Outcome::Stat(self.stat_all(&store, files)),
+            Work::Write { store, offset, mut parts, hash, until } => {
+                parts.sort_unstable_by_key(|p| p.begin);
+                let written = self.write(&store, offset, &parts);
+                Outcome::Hash(written.and_then(|()| self.hash(&store, offset, &parts, hash, until)))
+            }
+            Work::Hash { store, offset, hash, until } => Outcome::Hash(self.hash(&store, offset, &[], hash, until)),
+            Work::Read { store, offset, length } => Outcome::Read(self.read(&store, offset, length)),
+            Work::Sync { store, files } => Outcome::Nothing(self.sync(&store, &files)),
+            Work::Close { store } => {
+                let closed = lock(&self.open).close(store.id);
+                drop(closed);
+                Outcome::Nothing(Ok(()))
+            }
+            Work::Examine { path } => {
+                Outcome::Examined(self.examine(&path, || shown(path.as_os_str().as_encoded_bytes())))
+            }
+            Work::List { path } => Outcome::Listed(
+                retried(|| self.files.list(&path))
+                    .map_err(|e| Error::io(Operation::Listing, shown(path.as_os_str().as_encoded_bytes()), &e)),
+            ),
+        };
+        Done { result }
+    }
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Executor({} of {} files open)", lock(&self.open).files.len(), self.limit)
+    }
+}

@@ -1,0 +1,85 @@
+//! What the disk needs of a place to store files.
+
+use crate::proto::metainfo::SafePath;
+use std::io::{self, IoSlice};
+use std::path::Path;
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// Anything else: a device, a pipe, a symbolic link that leads nowhere.
+    Other,
+}
+
+/// What is known of a path without opening it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// What it is, symbolic links followed.
+    pub kind: Kind,
+    /// Its length in bytes, for a file.
+    pub length: u64,
+    /// What tells it from all other files and folders of this host, where the host has such a number. Used to recognise a
+    /// folder that contains itself by way of a link.
+    pub identity: Option<(u64, u64)>,
+}
+
+/// One name in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The name as bytes: on Unix as the system has it, elsewhere as UTF-8.
+    pub name: Vec<u8>,
+    /// What it leads to.
+    pub stat: Stat,
+}
+
+/// A place to store files: the host's own ([`Native`](super::Native)), memory ([`Memory`](super::Memory)), or the caller's.
+///
+/// It is shared by the job threads. Calls may block. [`io::ErrorKind::Interrupted`] is tried again by the caller.
+///
+/// Reading takes any path and follows symbolic links. Writing takes a root and a [`SafePath`] below it, and must not leave the
+/// root by a symbolic link that stands below it.
+pub trait FileSystem: Send + Sync + 'static {
+    /// Says what is at a path, following links. [`io::ErrorKind::NotFound`] says that nothing is there.
+    fn stat(&self, path: &Path) -> io::Result<Stat>;
+
+    /// Opens an existing file for reading.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn File>>;
+
+    /// Opens a file for reading and writing. Where it is missing, it is made, with the folders above it and the root, and set to
+    /// `length` bytes of zeros (which need take no space). A file that exists is left as it is.
+    fn create(&self, root: &Path, below: &SafePath, length: u64) -> io::Result<Box<dyn File>>;
+
+    /// Removes a file.
+    fn remove(&self, root: &Path, below: &SafePath) -> io::Result<()>;
+
+    /// Lists a folder, in any order, without `.` and `..`.
+    fn list(&self, folder: &Path) -> io::Result<Vec<Entry>>;
+}
+
+/// An open file, shared by the job threads: every call says where.
+pub trait File: Send + Sync {
+    /// Reads into `buf` from an offset and says how many bytes; fewer than asked for need not mean the end of the file, but 0
+    /// does.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes the slices one after the other from an offset, all of them or an error. A file that is too short is extended.
+    fn write_at(&self, offset: u64, slices: &[IoSlice<'_>]) -> io::Result<()>;
+
+    /// Sets the file's length; what is added is zeros.
+    fn set_len(&self, length: u64) -> io::Result<()>;
+
+    /// Gives the file's length in bytes.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Says whether the file has no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Brings what was written to the medium.
+    fn sync(&self) -> io::Result<()>;
+}

@@ -1,0 +1,72 @@
+//! The disk's work, as it travels to the job threads and back.
+
+use super::error::Error;
+use super::file_system::{Entry, Stat};
+use super::store::Store;
+use crate::machine::Block;
+use crate::proto::id::FileIndex;
+use crate::proto::sha1::Sha1;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A hash on its way through a piece: the bytes before `at` are in it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HashState {
+    pub(crate) sha: Sha1,
+    pub(crate) at: u32,
+}
+
+/// Bytes of a block that are to be written.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    /// Where in the piece.
+    pub(crate) begin: u32,
+    pub(crate) block: Block,
+    /// Which of the block's bytes.
+    pub(crate) range: Range<usize>,
+}
+
+/// A piece of work for [`Executor`](super::Executor): reads, writes or hashes at most 1 MiB, or handles at most 256 files.
+#[derive(Debug)]
+pub struct Job {
+    pub(crate) work: Work,
+}
+
+/// What a [`Job`] gave.
+#[derive(Debug)]
+pub struct Done {
+    pub(crate) result: Outcome,
+}
+
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Looks at a store's files; makes those missing that have no bytes, if the store is writable.
+    Stat { store: Arc<Store>, files: Range<u32> },
+    /// Writes, then hashes on as far as `until`: what was just written from memory, the rest from the files.
+    Write { store: Arc<Store>, offset: u64, parts: Vec<Part>, hash: HashState, until: u32 },
+    /// Hashes on as far as `until`.
+    Hash { store: Arc<Store>, offset: u64, hash: HashState, until: u32 },
+    /// Reads.
+    Read { store: Arc<Store>, offset: u64, length: u32 },
+    /// Brings files to the medium.
+    Sync { store: Arc<Store>, files: Vec<FileIndex> },
+    /// Closes a store's files.
+    Close { store: Arc<Store> },
+    /// Looks at a path.
+    Examine { path: PathBuf },
+    /// Lists a folder.
+    List { path: PathBuf },
+}
+
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The lengths of files that are there, in order.
+    Stat(Vec<Result<Option<u64>, Error>>),
+    Hash(Result<HashState, Error>),
+    Read(Result<Block, Error>),
+    /// A sync or close ended.
+    Nothing(Result<(), Error>),
+    Examined(Result<Stat, Error>),
+    Listed(Result<Vec<Entry>, Error>),
+}

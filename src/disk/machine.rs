@@ -1,0 +1,190 @@
+//! The disk's machine: takes commands and job results to their torrents, and lets the torrents take turns.
+
+use super::command::{Command, Event};
+use super::config::Config;
+use super::error::Error;
+use super::job::{Done, Job};
+use super::store::{Source, Store, StoreId};
+use super::torrent::{Answers, Class, Task, Torrent};
+use crate::machine::{Input, Instant, JobId, Machine, Map, Output, Rng, TorrentId};
+use crate::proto::metainfo::Layout;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The files of any number of torrents. The [module's page](super) has what it promises.
+#[derive(Debug)]
+pub struct Disk {
+    config: Config,
+    torrents: Map<TorrentId, Torrent>,
+    jobs: Map<JobId, (TorrentId, Task)>,
+    next_job: u64,
+    next_store: u64,
+    /// Jobs under way that check.
+    checks: usize,
+    out: Answers,
+    /// Torrents with work, per class, each at most once.
+    ready: [VecDeque<TorrentId>; 3],
+    /// The class whose turn it is.
+    turn: usize,
+}
+
+const CLASSES: [Class; 3] = [Class::Read, Class::Write, Class::Check];
+
+impl Disk {
+    /// Makes a disk without torrents.
+    pub fn new(config: Config, rng: &mut Rng) -> Self {
+        Self {
+            config,
+            torrents: Map::new(rng),
+            jobs: Map::new(rng),
+            next_job: 0,
+            next_store: 0,
+            checks: 0,
+            out: Answers::default(),
+            ready: Default::default(),
+            turn: 0,
+        }
+    }
+
+    fn on_add(&mut self, torrent: TorrentId, layout: Arc<Layout>, root: PathBuf, writable: bool) {
+        let error = if self.torrents.contains_key(&torrent) {
+            Error::TorrentExists
+        } else if self.torrents.len() >= self.config.torrents {
+            Error::Busy
+        } else {
+            let id = StoreId(self.next_store);
+            self.next_store += 1;
+            let store = Store { id, root, source: Source::Torrent(Arc::clone(&layout)), writable };
+            self.torrents.insert(torrent, Torrent::new(torrent, Arc::new(store), layout));
+            self.wake(torrent, Class::Check);
+            return;
+        };
+        self.out.answer(Event::AddFailed { torrent, error });
+    }
+
+    fn wake(&mut self, torrent: TorrentId, class: Class) {
+        if let Some(entry) = self.torrents.get_mut(&torrent) {
+            if !std::mem::replace(&mut entry.queued[class as usize], true) {
+                self.ready[class as usize].push_back(torrent);
+            }
+        }
+    }
+
+    fn next_of(&mut self, class: Class) -> Option<Output<Job>> {
+        if class == Class::Check && self.checks >= self.config.check_jobs {
+            return None;
+        }
+        while let Some(torrent) = self.ready[class as usize].pop_front() {
+            let Some(entry) = self.torrents.get_mut(&torrent) else { continue };
+            entry.queued[class as usize] = false;
+            let Some((work, task)) = entry.next(class, &mut self.out) else { continue };
+            self.wake(torrent, class);
+            self.checks += usize::from(class == Class::Check);
+            let id = JobId(self.next_job);
+            self.next_job += 1;
+            self.jobs.insert(id, (torrent, task));
+            return Some(Output::Job { id, job: Job { work } });
+        }
+        None
+    }
+}
+
+impl Machine for Disk {
+    type Command = Command;
+    type Event = Event;
+    type Job = Job;
+    type Done = Done;
+
+    fn handle_command(&mut self, _: Instant, command: Command) {
+        self.out.unanswered += 1;
+        let busy = self.out.unanswered > self.config.commands;
+        let out = &mut self.out;
+        match command {
+            Command::Add { torrent, .. } if busy => out.answer(Event::AddFailed { torrent, error: Error::Busy }),
+            Command::Add { torrent, layout, root, writable } => self.on_add(torrent, layout, root, writable),
+            Command::Remove { torrent } => match self.torrents.get_mut(&torrent) {
+                None => out.answer(Event::Removed { torrent, error: Some(Error::UnknownTorrent) }),
+                Some(entry) => {
+                    entry.on_remove();
+                    self.wake(torrent, Class::Read);
+                }
+            },
+            Command::Write { torrent, span, block } => {
+                let error = match self.torrents.get_mut(&torrent) {
+                    None => Error::UnknownTorrent,
+                    Some(_) if busy => Error::Busy,
+                    Some(entry) => {
+                        entry.on_write(&self.config, span, block, out);
+                        return self.wake(torrent, Class::Write);
+                    }
+                };
+                out.answer(Event::Written { torrent, span, outcome: Err(error) });
+            }
+            Command::Read { torrent, span, ticket } => {
+                let error = match self.torrents.get_mut(&torrent) {
+                    None => Error::UnknownTorrent,
+                    Some(_) if busy => Error::Busy,
+                    Some(entry) => {
+                        entry.on_read(span, ticket, out);
+                        return self.wake(torrent, Class::Read);
+                    }
+                };
+                out.answer(Event::Read { torrent, span, ticket, block: Err(error) });
+            }
+            Command::Sync { torrent } => {
+                let error = match self.torrents.get_mut(&torrent) {
+                    None => Error::UnknownTorrent,
+                    Some(_) if busy => Error::Busy,
+                    Some(entry) => {
+                        entry.on_sync(out);
+                        return self.wake(torrent, Class::Read);
+                    }
+                };
+                out.answer(Event::Synced { torrent, error: Some(error) });
+            }
+            Command::Retry { torrent } => {
+                let found = self.torrents.get_mut(&torrent).map(Torrent::on_retry).is_some();
+                out.answer(Event::Retried { torrent, found });
+            }
+        }
+    }
+
+    fn handle_input(&mut self, _: Instant, input: Input<'_, Done>) {
+        let Input::Done { job, done } = input else { return };
+        let Some((torrent, task)) = self.jobs.remove(&job) else { return };
+        self.checks -= usize::from(matches!(task, Task::Check(_)));
+        let Some(entry) = self.torrents.get_mut(&torrent) else { return };
+        if entry.on_done(task, done.map(|d| d.result), &mut self.out) {
+            self.torrents.remove(&torrent);
+            return;
+        }
+        // A job's end may free another of any class: the next part of a sync, a piece's next batch, the close.
+        CLASSES.into_iter().for_each(|class| self.wake(torrent, class));
+    }
+
+    fn handle_timeout(&mut self, _: Instant) {}
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.out.events.pop_front()
+    }
+
+    fn poll_output(&mut self, _: &mut Vec<u8>) -> Option<Output<Job>> {
+        if self.jobs.len() >= self.config.jobs {
+            return None;
+        }
+        for _ in CLASSES {
+            let class = CLASSES[self.turn];
+            self.turn = (self.turn + 1) % CLASSES.len();
+            let output = self.next_of(class);
+            if output.is_some() {
+                return output;
+            }
+        }
+        None
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+}

@@ -1,0 +1,210 @@
+//! The host's own files.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // this is the one room for the host's files
+
+use super::file_system::{Entry, File, FileSystem, Kind, Stat};
+use crate::proto::metainfo::SafePath;
+use std::fs::{self, Metadata};
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+
+/// The host's own files, by reading and writing at offsets (no memory maps: a slow or failing disk is an error, not a signal).
+///
+/// Below the root that a torrent is given, nothing is created, written or removed through a symbolic link: every part of the
+/// path is looked at before it is used, and the opened file is compared with what was looked at. Between the look and the use
+/// somebody who may write to these folders could still swap a *folder* for a link; std offers no call that would close
+/// that gap. Reading follows links.
+///
+/// What is not a regular file (a pipe, a device) is never opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Native;
+
+struct NativeFile {
+    file: fs::File,
+    #[cfg(not(unix))]
+    position: std::sync::Mutex<()>,
+}
+
+impl NativeFile {
+    fn new(file: fs::File) -> Box<dyn File> {
+        Box::new(NativeFile {
+            file,
+            #[cfg(not(unix))]
+            position: std::sync::Mutex::new(()),
+        })
+    }
+}
+
+impl File for NativeFile {
+    #[cfg(unix)]
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(&self.file, buf, offset)
+    }
+
+    #[cfg(unix)]
+    fn write_at(&self, mut offset: u64, slices: &[IoSlice<'_>]) -> io::Result<()> {
+        // One call per slice: std has no positioned vectored write, and copying the blocks together costs more than the calls.
+        for slice in slices {
+            std::os::unix::fs::FileExt::write_all_at(&self.file, slice, offset)?;
+            offset += slice.len() as u64;
+        }
+        Ok(())
+    }
+
+    #[cfg(not(unix))]
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        use std::io::{Read as _, Seek as _};
+        let _held = self.position.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        (&self.file).seek(io::SeekFrom::Start(offset))?;
+        (&self.file).read(buf)
+    }
+
+    #[cfg(not(unix))]
+    fn write_at(&self, offset: u64, slices: &[IoSlice<'_>]) -> io::Result<()> {
+        use std::io::{Seek as _, Write as _};
+        let _held = self.position.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        (&self.file).seek(io::SeekFrom::Start(offset))?;
+        slices.iter().try_for_each(|slice| (&self.file).write_all(slice))
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+}
+
+fn describe(meta: &Metadata) -> Stat {
+    let kind = if meta.is_file() {
+        Kind::File
+    } else if meta.is_dir() {
+        Kind::Folder
+    } else {
+        Kind::Other
+    };
+    Stat { kind, length: if kind == Kind::File { meta.len() } else { 0 }, identity: identity(meta) }
+}
+
+#[cfg(unix)]
+fn identity(meta: &Metadata) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    Some((meta.dev(), meta.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Metadata) -> Option<(u64, u64)> {
+    None
+}
+
+fn irregular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
+}
+
+fn is_link() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link is in the way")
+}
+
+/// Makes sure that the folders between root and file are folders and no links; makes those that are missing if told to.
+fn walk(root: &Path, below: &SafePath, make: bool) -> io::Result<PathBuf> {
+    let path = root.join(below.to_path_buf());
+    if make {
+        fs::create_dir_all(root)?;
+    }
+    let mut folder = root.to_path_buf();
+    let parts: Vec<_> = below.to_path_buf().iter().map(ToOwned::to_owned).collect();
+    for part in parts.iter().take(parts.len().saturating_sub(1)) {
+        folder.push(part);
+        let found = match fs::symlink_metadata(&folder) {
+            Err(e) if make && e.kind() == io::ErrorKind::NotFound => match fs::create_dir(&folder) {
+                // Another job may have made it meanwhile.
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                _ => fs::symlink_metadata(&folder)?,
+            },
+            found => found?,
+        };
+        if found.is_symlink() {
+            return Err(is_link());
+        }
+        if !found.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, "a file stands where its folder must be"));
+        }
+    }
+    Ok(path)
+}
+
+impl FileSystem for Native {
+    fn stat(&self, path: &Path) -> io::Result<Stat> {
+        Ok(describe(&fs::metadata(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        // Opening a pipe would wait for its other end.
+        if !fs::metadata(path)?.is_file() {
+            return Err(irregular());
+        }
+        Ok(NativeFile::new(fs::File::open(path)?))
+    }
+
+    fn create(&self, root: &Path, below: &SafePath, length: u64) -> io::Result<Box<dyn File>> {
+        let path = walk(root, below, true)?;
+        // Twice: another job may make the file between the look and the making.
+        for _ in 0..2 {
+            match fs::symlink_metadata(&path) {
+                Ok(meta) if meta.is_symlink() => return Err(is_link()),
+                Ok(meta) if !meta.is_file() => return Err(irregular()),
+                Ok(meta) => {
+                    let file = fs::OpenOptions::new().read(true).write(true).open(&path)?;
+                    if identity(&file.metadata()?) != identity(&meta) {
+                        return Err(is_link());
+                    }
+                    return Ok(NativeFile::new(file));
+                }
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    // `create_new` follows no link and truncates nothing.
+                    match fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+                        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                        Err(e) => return Err(e),
+                        Ok(file) => {
+                            // Another job may have found it and written to it by now: only ever longer.
+                            if file.metadata()?.len() < length {
+                                file.set_len(length)?;
+                            }
+                            return Ok(NativeFile::new(file));
+                        }
+                    }
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Err(is_link())
+    }
+
+    fn remove(&self, root: &Path, below: &SafePath) -> io::Result<()> {
+        // Removing a link removes the link, not what it leads to.
+        fs::remove_file(walk(root, below, false)?)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let stat = match fs::metadata(entry.path()) {
+                Ok(meta) => describe(&meta),
+                // A link that leads nowhere, or round in a circle.
+                Err(_) if entry.file_type().is_ok_and(|t| t.is_symlink()) => {
+                    Stat { kind: Kind::Other, length: 0, identity: None }
+                }
+                // Gone since it was listed.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
+            };
+            entries.push(Entry { name: entry.file_name().as_encoded_bytes().to_vec(), stat });
+        }
+        Ok(entries)
+    }
+}

@@ -1,0 +1,196 @@
+//! A piece that is not complete: which of its bytes are written, and what waits.
+
+use super::config::JOB_BYTES;
+use super::interval::IntervalSet;
+use super::job::{HashState, Part};
+use crate::machine::Block;
+use crate::proto::geometry::Span;
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// How many blocks one job takes at most.
+const BATCH: usize = 1024;
+
+/// A block that is to be written, or that waits for others that hold its bytes.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) span: Span,
+    block: Block,
+    /// What nobody wrote before it. The first to bring a byte wins: a byte that is hashed must not change on disk.
+    gaps: Vec<Range<u32>>,
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        self.gaps.iter().map(|g| g.len()).sum()
+    }
+}
+
+/// A piece that is not complete.
+///
+/// At most one job works on it at a time, for jobs have no order. Blocks that come meanwhile wait and go together with the next.
+#[derive(Debug, Default)]
+pub(crate) struct Partial {
+    length: u32,
+    /// Bytes that are written, being written, or waiting to be.
+    claimed: IntervalSet,
+    /// Bytes that are written or being written.
+    written: IntervalSet,
+    pending: VecDeque<Entry>,
+    /// The blocks of the job under way; none for a job that only hashes.
+    in_flight: Option<Vec<Entry>>,
+    hash: HashState,
+    /// The block that completed the piece, to be answered with the verdict.
+    last: Option<Span>,
+    /// Whether the piece waits in its torrent's queue.
+    pub(crate) queued: bool,
+}
+
+/// What a piece wants done next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// A job: write these parts (perhaps none), then hash on.
+    Job { parts: Vec<Part>, hash: HashState, until: u32 },
+    /// These blocks hold nothing new, and what they hold is written.
+    Kept(Vec<Span>),
+}
+
+/// What the end of a job means.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Blocks that are written.
+    pub(crate) kept: Vec<Span>,
+    /// The block that completed the piece, and the piece's hash.
+    pub(crate) complete: Option<(Span, [u8; 20])>,
+}
+
+impl Partial {
+    pub(crate) fn new(length: u32) -> Self {
+        Self { length, ..Self::default() }
+    }
+
+    /// Gives how many ranges are remembered.
+    pub(crate) fn ranges(&self) -> usize {
+        self.claimed.len()
+    }
+
+    /// Says whether all bytes of a span are claimed already.
+    pub(crate) fn holds(&self, span: Span) -> bool {
+        self.claimed.covers(range(span))
+    }
+
+    /// Says whether nothing is known of the piece any more.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.claimed.len() == 0 && self.pending.is_empty() && self.in_flight.is_none()
+    }
+
+    /// Takes a block; gives how many bytes of it wait to be written.
+    pub(crate) fn accept(&mut self, span: Span, block: Block) -> usize {
+        let gaps = self.claimed.gaps(range(span));
+        gaps.iter().for_each(|gap| self.claimed.insert(gap.clone()));
+        let entry = Entry { span, block, gaps };
+        let bytes = entry.bytes();
+        self.pending.push_back(entry);
+        bytes
+    }
+
+    fn is_complete(&self) -> bool {
+        self.written.covers(0..self.length)
+    }
+
+    /// Says whether there is something to do and no job is under way.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.in_flight.is_none() && (self.last.is_some() || !self.pending.is_empty())
+    }
+
+    /// Gives what is to be done next, and how many bytes no longer wait.
+    pub(crate) fn next(&mut self) -> Option<(Next, usize)> {
+        if !self.is_ready() {
+            return None;
+        }
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        // Once the piece is complete, blocks that hold nothing new wait for the verdict.
+        while self.last.is_none() && batch.len() < BATCH {
+            let Some(entry) = self.pending.pop_front() else { break };
+            if bytes + entry.bytes() > JOB_BYTES as usize {
+                self.pending.push_front(entry);
+                break;
+            }
+            bytes += entry.bytes();
+            batch.push(entry);
+        }
+        if bytes == 0 && self.last.is_none() {
+            return Some((Next::Kept(batch.iter().map(|e| e.span).collect()), 0));
+        }
+        let mut parts = Vec::with_capacity(batch.len());
+        for entry in &batch {
+            for gap in &entry.gaps {
+                self.written.insert(gap.clone());
+                let start = (gap.start - entry.span.begin) as usize;
+                parts.push(Part { begin: gap.start, block: entry.block.clone(), range: start..start + gap.len() });
+            }
+        }
+        self.in_flight = Some(batch);
+        let until = self.written.end_from(self.hash.at);
+        Some((Next::Job { parts, hash: self.hash.clone(), until }, bytes))
+    }
+
+    /// Takes the end of a job that went well.
+    pub(crate) fn on_done(&mut self, hash: HashState) -> Progress {
+        let mut spans: Vec<Span> = self.in_flight.take().unwrap_or_default().into_iter().map(|e| e.span).collect();
+        self.hash = hash;
+        if self.last.is_none() && self.is_complete() {
+            self.last = spans.pop();
+        }
+        let complete = match self.last {
+            Some(last) if self.hash.at >= self.length => Some((last, std::mem::take(&mut self.hash).sha.finish())),
+            _ => None,
+        };
+        Progress { kept: spans, complete }
+    }
+
+    /// Takes the end of a job that failed; gives the blocks that are not written.
+    pub(crate) fn on_failed(&mut self) -> Vec<Span> {
+        let failed = self.in_flight.take().unwrap_or_default();
+        for entry in &failed {
+            self.forget(&entry.gaps);
+        }
+        let mut spans: Vec<Span> = failed.iter().map(|e| e.span).collect();
+        if let Some(last) = self.last.take() {
+            // The block that completed the piece will be sent again, and completes it again.
+            self.forget(&[range(last)]);
+            if self.hash.at > last.begin {
+                self.hash = HashState::default();
+            }
+            spans.push(last);
+        }
+        spans
+    }
+
+    fn forget(&mut self, ranges: &[Range<u32>]) {
+        for range in ranges {
+            self.claimed.remove(range.clone());
+            self.written.remove(range.clone());
+        }
+    }
+
+    /// Gives up what waits; gives the blocks and how many bytes of them waited.
+    pub(crate) fn drop_pending(&mut self) -> (Vec<Span>, usize) {
+        let dropped = std::mem::take(&mut self.pending);
+        for entry in &dropped {
+            entry.gaps.iter().for_each(|gap| self.claimed.remove(gap.clone()));
+        }
+        (dropped.iter().map(|e| e.span).collect(), dropped.iter().map(Entry::bytes).sum())
+    }
+
+    /// Ends the piece; gives the blocks that waited for the verdict.
+    pub(crate) fn into_waiting(self) -> impl Iterator<Item = (Span, Block)> {
+        self.pending.into_iter().map(|e| (e.span, e.block))
+    }
+}
+
+fn range(span: Span) -> Range<u32> {
+    // Spans are checked against the torrent's geometry before they come here.
+    span.begin..span.begin + span.length
+}

@@ -1,0 +1,200 @@
+use super::*;
+use crate::disk::{Error, Oddity};
+use crate::proto::id::FileIndex;
+
+fn remove(disk: &mut Driver<Disk>) {
+    assert_eq!(disk.ask(Command::Remove { torrent: T }), [Event::Removed { torrent: T, error: None }]);
+}
+
+#[test]
+fn adding_makes_empty_files_and_touches_nothing_else() {
+    let sample = Sample::new(&[50, 2000, 0], 1024);
+    let (_, memory) = added(&sample);
+    assert!(!exists(&memory, &sample.path(0)) && !exists(&memory, &sample.path(1)));
+    assert_eq!(memory.contents(&sample.path(2)).as_deref(), Some(&[][..]));
+
+    let memory = Memory::new();
+    let mut disk = disk_on(&memory, 1);
+    let add = Command::Add { torrent: T, layout: Arc::clone(&sample.layout), root: root(), writable: false };
+    disk.ask(add);
+    assert!(!exists(&memory, &sample.path(2)));
+    assert_eq!(outcomes(&disk.ask(sample.write(sample.span(0, 0, 10)))), [Err(Error::ReadOnly)]);
+}
+
+#[test]
+fn what_is_there_is_found_and_the_rest_completes() {
+    let sample = Sample::new(&[1023, 2000], 1024);
+    let (mut disk, memory) = added(&sample);
+    disk.ask(sample.write(sample.span(0, 0, 1024)));
+    remove(&mut disk);
+    assert_eq!(outcomes(&disk.ask(sample.write(sample.span(1, 0, 10)))), [Err(Error::UnknownTorrent)]);
+    assert_eq!(have(&disk.ask(sample.add())).iter().collect::<Vec<_>>(), [PieceIndex(0)]);
+    for span in [1, 2].into_iter().flat_map(|p| sample.spans(p, 500)) {
+        disk.send(sample.write(span));
+    }
+    assert_eq!(good(&disk.run()), 2);
+    sample.check_files(&memory);
+}
+
+#[test]
+fn a_kill_at_any_step_loses_nothing_that_was_verified() {
+    let sample = Sample::new(&[1000, 0, 3000, 96], 1024);
+    for steps in 0.. {
+        let memory = Memory::new();
+        let mut disk = disk_on(&memory, steps);
+        disk.ask(sample.add());
+        let mut spans: Vec<_> = (0..4).flat_map(|p| sample.spans(p, 100)).collect();
+        spans.rotate_left(steps as usize * 7 % 40);
+        spans.iter().for_each(|s| disk.send(sample.write(*s)));
+        let killed = (0..steps).all(|_| disk.step());
+        let verified = good(&disk.events);
+        drop(disk);
+        let mut disk = disk_on(&memory, steps);
+        let have = have(&disk.ask(sample.add()));
+        assert!(have.count() as usize >= verified, "after {steps} steps");
+        spans.iter().for_each(|s| disk.send(sample.write(*s)));
+        assert_eq!(good(&disk.run()) as u32, 4 - have.count());
+        sample.check_files(&memory);
+        if !killed {
+            assert!(steps > 4);
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_too_long_is_left_as_it_is_and_reported() {
+    let sample = Sample::new(&[100, 0, 100], 64);
+    let memory = Memory::new();
+    sample.put_files(&memory);
+    let longer = [sample.contents(0), b"more"].concat();
+    memory.put(&sample.path(0), &longer);
+    memory.put(&sample.path(1), b"x");
+    let mut disk = disk_on(&memory, 1);
+    let events = disk.ask(sample.add());
+    assert!(have(&events).is_full());
+    let odd = |file, found, expected| Oddity::TooLong { file: FileIndex(file), found, expected };
+    assert!(
+        events
+            .iter()
+            .any(|e| matches!(e, Event::Added { oddities, .. } if *oddities == [odd(0, 104, 100), odd(1, 1, 0)]))
+    );
+    assert_eq!(memory.contents(&sample.path(0)), Some(longer));
+    assert_eq!(memory.contents(&sample.path(1)).as_deref(), Some(&b"x"[..]));
+}
+
+#[test]
+fn a_file_that_is_too_short_keeps_its_whole_pieces_and_is_extended() {
+    let sample = Sample::new(&[100, 100], 64);
+    let memory = Memory::new();
+    sample.put_files(&memory);
+    memory.put(&sample.path(0), &sample.contents(0)[..70]);
+    let mut disk = disk_on(&memory, 1);
+    assert_eq!(have(&disk.ask(sample.add())).iter().map(|p| p.0).collect::<Vec<_>>(), [0, 2, 3]);
+    assert_eq!(outcomes(&disk.ask(sample.write(sample.span(1, 0, 64)))), [Ok(Written::PieceGood)]);
+    sample.check_files(&memory);
+}
+
+#[test]
+fn a_fresh_torrent_of_a_hundred_thousand_pieces_costs_two_jobs_and_reads_nothing() {
+    let length = 100_000 * 16_384;
+    let files =
+        vec![(SafePath::from_parts(["t", "a"]).unwrap(), length - 5), (SafePath::from_parts(["t", "b"]).unwrap(), 5)];
+    let layout = Arc::new(Layout::new(files, 16_384, &vec![[0; 20]; 100_000]).unwrap());
+    let memory = Memory::new();
+    let mut disk = disk_on(&memory, 1);
+    let events = disk.ask(Command::Add { torrent: T, layout, root: root(), writable: true });
+    assert_eq!(have(&events).count(), 0);
+    assert!(disk.jobs_done <= 2 && memory.calls() <= 2, "{} jobs, {} calls", disk.jobs_done, memory.calls());
+}
+
+#[test]
+fn the_check_tells_how_far_it_is_about_a_hundred_times() {
+    let sample = Sample::new(&[100_000], 100);
+    let memory = Memory::new();
+    sample.put_files(&memory);
+    let mut disk = disk_on(&memory, 1);
+    let events = disk.ask(sample.add());
+    let told: Vec<_> = events
+        .iter()
+        .filter_map(|e| match e {
+            Event::Checking { checked, good, pieces: 1000, .. } => Some((*checked, *good)),
+            _ => None,
+        })
+        .collect();
+    assert!((90..=100).contains(&told.len()));
+    assert!(told.windows(2).all(|w| w[0].0 < w[1].0) && told.iter().all(|t| t.0 == t.1));
+    assert!(have(&events).is_full());
+}
+
+#[test]
+fn two_checks_take_turns() {
+    let sample = Sample::new(&[100_000], 100);
+    let memory = Memory::new();
+    sample.put_files(&memory);
+    let mut disk = disk_on(&memory, 3);
+    for id in 0..2 {
+        let layout = Arc::clone(&sample.layout);
+        disk.send(Command::Add { torrent: TorrentId(id), layout, root: root(), writable: true });
+    }
+    (0..1000).for_each(|_| assert!(disk.step()));
+    let checked = |id| {
+        disk.events.iter().rev().find_map(|e| match e {
+            Event::Checking { torrent, checked, .. } if *torrent == TorrentId(id) => Some(*checked),
+            _ => None,
+        })
+    };
+    let (a, b) = (checked(0).unwrap(), checked(1).unwrap());
+    assert!(a.abs_diff(b) < 100, "{a} and {b} of 1000");
+}
+
+#[test]
+fn a_torrent_is_removed_in_the_middle_of_its_check_after_its_last_job() {
+    let sample = Sample::new(&[10_000], 100);
+    let memory = Memory::new();
+    sample.put_files(&memory);
+    for steps in 0..20 {
+        let mut disk = disk_on(&memory, steps);
+        disk.send(sample.add());
+        (0..steps).for_each(|_| assert!(disk.step()));
+        disk.events.clear();
+        disk.send(Command::Remove { torrent: T });
+        disk.send(Command::Remove { torrent: T });
+        disk.collect();
+        let waiting = disk.jobs.len();
+        let events = disk.run();
+        let removed = Event::Removed { torrent: T, error: None };
+        let failed = Event::AddFailed { torrent: T, error: Error::Removing };
+        assert!(events.ends_with(&[failed, removed.clone(), removed]), "{events:?}");
+        assert!(steps == 0 || waiting > 0);
+        assert!(disk.machine.poll_output(&mut Vec::new()).is_none());
+        assert!(have(&disk.ask(sample.add())).is_full());
+    }
+}
+
+#[test]
+fn writes_that_wait_are_written_before_the_torrent_is_gone() {
+    let sample = Sample::new(&[64 * 1024, 5], 32 * 1024);
+    let (mut disk, memory) = added(&sample);
+    sample.all_spans().iter().for_each(|s| disk.send(sample.write(*s)));
+    disk.send(Command::Remove { torrent: T });
+    disk.send(sample.write(sample.span(0, 0, 1)));
+    let events = disk.run();
+    assert_eq!(good(&events), 3);
+    assert!(outcomes(&events).contains(&Err(Error::Removing)));
+    assert_eq!(events.last(), Some(&Event::Removed { torrent: T, error: None }));
+    sample.check_files(&memory);
+}
+
+#[test]
+fn a_torrent_is_there_once() {
+    let sample = Sample::new(&[100], 64);
+    let (mut disk, _) = added(&sample);
+    assert_eq!(disk.ask(sample.add()), [Event::AddFailed { torrent: T, error: Error::TorrentExists }]);
+    let gone = TorrentId(100);
+    let removed = disk.ask(Command::Remove { torrent: gone });
+    assert_eq!(removed, [Event::Removed { torrent: gone, error: Some(Error::UnknownTorrent) }]);
+    assert_eq!(disk.ask(Command::Retry { torrent: gone }), [Event::Retried { torrent: gone, found: false }]);
+    let synced = disk.ask(Command::Sync { torrent: gone });
+    assert_eq!(synced, [Event::Synced { torrent: gone, error: Some(Error::UnknownTorrent) }]);
+}

@@ -1,0 +1,469 @@
+//! One torrent's store: its check, its incomplete pieces, and what waits.
+
+use super::checker::{CheckTask, Checker};
+use super::command::{Event, Oddity, Written};
+use super::config::{Config, JOB_BYTES};
+use super::error::Error;
+use super::job::{HashState, Outcome, Work};
+use super::piece::{Next, Partial};
+use super::store::Store;
+use crate::machine::{Block, JobError, TorrentId};
+use crate::proto::bitfield::Bitfield;
+use crate::proto::geometry::Span;
+use crate::proto::id::{FileIndex, PieceIndex};
+use crate::proto::metainfo::Layout;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// How many files one job syncs.
+const SYNCS: usize = 16;
+
+/// What a job of a torrent is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Task {
+    Check(CheckTask),
+    /// Also the files that it writes.
+    Write(PieceIndex, Vec<FileIndex>),
+    Read(Span, u64),
+    Sync(Vec<FileIndex>),
+    Close,
+}
+
+/// The kinds of work, which take turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Reads, syncs and closes.
+    Read,
+    Write,
+    Check,
+}
+
+/// Events on their way out, and the count of commands without an answer.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) unanswered: usize,
+}
+
+impl Answers {
+    /// Gives the answer to a command.
+    pub(crate) fn answer(&mut self, event: Event) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        self.events.push_back(event);
+    }
+
+    pub(crate) fn notice(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+}
+
+/// A sync under way: file by file, a few per job.
+#[derive(Debug)]
+struct Syncing {
+    left: Vec<FileIndex>,
+    /// Commands that it answers; none for the sync before closing.
+    asked: usize,
+    error: Option<Error>,
+    in_flight: bool,
+}
+
+/// One torrent's store.
+#[derive(Debug)]
+pub(crate) struct Torrent {
+    id: TorrentId,
+    store: Arc<Store>,
+    layout: Arc<Layout>,
+    /// The check of what was there; while it runs, `Add` is unanswered.
+    checker: Option<Checker>,
+    have: Bitfield,
+    /// Why writes are refused until a retry.
+    stopped: Option<Error>,
+    partials: BTreeMap<PieceIndex, Partial>,
+    /// Pieces with something to do, once each.
+    ready: VecDeque<PieceIndex>,
+    reads: VecDeque<(Span, u64)>,
+    syncs: usize,
+    syncing: Option<Syncing>,
+    /// Files written since they were last brought to the medium.
+    dirty: BTreeSet<FileIndex>,
+    in_flight: usize,
+    /// Blocks without an answer.
+    writes: usize,
+    /// Bytes of blocks that wait to be written.
+    waiting: usize,
+    /// Ranges remembered over all incomplete pieces.
+    ranges: usize,
+    /// Commands to remove it.
+    removals: usize,
+    removal_error: Option<Error>,
+    synced_last: bool,
+    closing: bool,
+    /// Whether the torrent's place in the queue of a class is taken.
+    pub(crate) queued: [bool; 3],
+}
+
+impl Torrent {
+    pub(crate) fn new(id: TorrentId, store: Arc<Store>, layout: Arc<Layout>) -> Self {
+        Self {
+            id,
+            checker: Some(Checker::new(Arc::clone(&store), Arc::clone(&layout))),
+            have: Bitfield::new(layout.geometry().piece_count()),
+            store,
+            layout,
+            stopped: None,
+            partials: BTreeMap::new(),
+            ready: VecDeque::new(),
+            reads: VecDeque::new(),
+            syncs: 0,
+            syncing: None,
+            dirty: BTreeSet::new(),
+            in_flight: 0,
+            writes: 0,
+            waiting: 0,
+            ranges: 0,
+            removals: 0,
+            removal_error: None,
+            synced_last: false,
+            closing: false,
+            queued: [false; 3],
+        }
+    }
+
+    pub(crate) fn on_write(&mut self, config: &Config, span: Span, block: Block, out: &mut Answers) {
+        let torrent = self.id;
+        let outcome = match self.refuse_write(config, span, &block) {
+            None => {
+                self.writes += 1;
+                self.accept(span, block);
+                return;
+            }
+            Some(outcome) => outcome,
+        };
+        out.answer(Event::Written { torrent, span, outcome });
+    }
+
+    fn refuse_write(&self, config: &Config, span: Span, block: &Block) -> Option<Result<Written, Error>> {
+        let error = if self.is_ending() {
+            Error::Removing
+        } else if self.checker.is_some() {
+            Error::StillChecking
+        } else if !self.store.writable {
+            Error::ReadOnly
+        } else if !self.layout.geometry().contains(span) || span.length > JOB_BYTES {
+            Error::OutOfRange { span }
+        } else if block.len() != span.length as usize {
+            Error::WrongLength { span, found: block.len() }
+        } else if self.have.contains(span.piece) {
+            return Some(Ok(Written::Known));
+        } else if let Some(error) = &self.stopped {
+            error.clone()
+        } else if self.waiting + block.len() > config.write_bytes {
+            Error::Busy
+        } else if self.ranges >= config.ranges && !self.partials.get(&span.piece).is_some_and(|p| p.holds(span)) {
+            Error::Busy
+        } else {
+            return None;
+        };
+        Some(Err(error))
+    }
+
+    fn accept(&mut self, span: Span, block: Block) {
+        let length = self.layout.geometry().length_of(span.piece);
+        let partial = self.partials.entry(span.piece).or_insert_with(|| Partial::new(length));
+        let before = partial.ranges();
+        self.waiting += partial.accept(span, block);
+        self.ranges = self.ranges - before + partial.ranges();
+        self.enqueue(span.piece);
+    }
+
+    fn enqueue(&mut self, piece: PieceIndex) {
+        if let Some(partial) = self.partials.get_mut(&piece) {
+            if partial.is_ready() && !partial.queued {
+                partial.queued = true;
+                self.ready.push_back(piece);
+            }
+        }
+    }
+
+    pub(crate) fn on_read(&mut self, span: Span, ticket: u64, out: &mut Answers) {
+        let error = if self.is_ending() {
+            Error::Removing
+        } else if self.checker.is_some() {
+            Error::StillChecking
+        } else if !self.layout.geometry().contains(span) || span.length > JOB_BYTES {
+            Error::OutOfRange { span }
+        } else if !self.have.contains(span.piece) {
+            Error::NotVerified { piece: span.piece }
+        } else {
+            self.reads.push_back((span, ticket));
+            return;
+        };
+        out.answer(Event::Read { torrent: self.id, span, ticket, block: Err(error) });
+    }
+
+    pub(crate) fn on_sync(&mut self, out: &mut Answers) {
+        if self.is_ending() {
+            out.answer(Event::Synced { torrent: self.id, error: Some(Error::Removing) });
+        } else {
+            self.syncs += 1;
+        }
+    }
+
+    pub(crate) fn on_retry(&mut self) {
+        self.stopped = None;
+    }
+
+    pub(crate) fn on_remove(&mut self) {
+        self.removals += 1;
+        if let Some(checker) = &mut self.checker {
+            checker.stop();
+        }
+    }
+
+    fn is_ending(&self) -> bool {
+        self.removals > 0 || self.checker.as_ref().is_some_and(|c| c.failure().is_some())
+    }
+
+    fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.writes == 0 && self.reads.is_empty() && self.syncs == 0 && self.syncing.is_none()
+    }
+
+    /// Gives the next job of a class, if there is one.
+    pub(crate) fn next(&mut self, class: Class, out: &mut Answers) -> Option<(Work, Task)> {
+        let next = match class {
+            Class::Read => self.next_read(out),
+            Class::Write => self.next_write(out),
+            Class::Check => self.checker.as_mut().and_then(Checker::next).map(|(work, task)| (work, Task::Check(task))),
+        };
+        self.in_flight += usize::from(next.is_some());
+        next
+    }
+
+    fn next_read(&mut self, out: &mut Answers) -> Option<(Work, Task)> {
+        let store = Arc::clone(&self.store);
+        if let Some((span, ticket)) = self.reads.pop_front() {
+            let offset = self.layout.geometry().offset_of(span);
+            return Some((Work::Read { store, offset, length: span.length }, Task::Read(span, ticket)));
+        }
+        let ending = self.is_ending() && self.is_idle();
+        if self.syncing.is_none() && (self.syncs > 0 || (ending && !self.synced_last)) {
+            let asked = std::mem::take(&mut self.syncs);
+            self.synced_last |= ending;
+            let left: Vec<_> = std::mem::take(&mut self.dirty).into_iter().rev().collect();
+            self.syncing = Some(Syncing { left, asked, error: None, in_flight: false });
+        }
+        if let Some(syncing) = self.syncing.as_mut().filter(|s| !s.in_flight) {
+            let files = syncing.left.split_off(syncing.left.len().saturating_sub(SYNCS));
+            if !files.is_empty() {
+                syncing.in_flight = true;
+                return Some((Work::Sync { store, files: files.clone() }, Task::Sync(files)));
+            }
+            self.end_sync(out);
+        }
+        if self.is_ending() && self.is_idle() && self.synced_last && !self.closing {
+            self.closing = true;
+            return Some((Work::Close { store }, Task::Close));
+        }
+        None
+    }
+
+    fn end_sync(&mut self, out: &mut Answers) {
+        let Some(Syncing { asked, error, .. }) = self.syncing.take() else { return };
+        if asked == 0 && self.removal_error.is_none() {
+            self.removal_error.clone_from(&error);
+        }
+        for _ in 0..asked {
+            out.answer(Event::Synced { torrent: self.id, error: error.clone() });
+        }
+    }
+
+    fn next_write(&mut self, out: &mut Answers) -> Option<(Work, Task)> {
+        while let Some(piece) = self.ready.pop_front() {
+            let Some(partial) = self.partials.get_mut(&piece) else { continue };
+            partial.queued = false;
+            match partial.next() {
+                None => {}
+                Some((Next::Kept(spans), _)) => {
+                    self.answer_writes(spans, &Ok(Written::Kept), out);
+                    self.enqueue(piece);
+                }
+                Some((Next::Job { parts, hash, until }, bytes)) => {
+                    self.waiting -= bytes;
+                    let store = Arc::clone(&self.store);
+                    let offset = self.layout.geometry().piece_offset(piece);
+                    let mut files = Vec::new();
+                    for part in &parts {
+                        let length = part.range.len() as u64;
+                        files.extend(self.layout.spans(offset + u64::from(part.begin), length).map(|span| span.file));
+                    }
+                    files.dedup();
+                    let work = if parts.is_empty() {
+                        Work::Hash { store, offset, hash, until }
+                    } else {
+                        Work::Write { store, offset, parts, hash, until }
+                    };
+                    return Some((work, Task::Write(piece, files)));
+                }
+            }
+        }
+        None
+    }
+
+    fn answer_writes(&mut self, spans: Vec<Span>, outcome: &Result<Written, Error>, out: &mut Answers) {
+        self.writes -= spans.len();
+        for span in spans {
+            out.answer(Event::Written { torrent: self.id, span, outcome: outcome.clone() });
+        }
+    }
+
+    /// Takes a job's end. Says whether the torrent is closed and gone.
+    pub(crate) fn on_done(&mut self, task: Task, outcome: Result<Outcome, JobError>, out: &mut Answers) -> bool {
+        self.in_flight -= 1;
+        match (task, outcome) {
+            (Task::Check(task), outcome) => {
+                if let Some(checker) = &mut self.checker {
+                    checker.on_done(task, outcome);
+                }
+                self.check_on(out);
+            }
+            (Task::Write(piece, files), outcome) => {
+                // Only now, or a sync meanwhile would take them off the list; and a failed write may have written some.
+                self.dirty.extend(files);
+                match outcome {
+                    Ok(Outcome::Hash(Ok(hash))) => self.on_written(piece, hash, out),
+                    outcome => self.on_write_failed(piece, failure(outcome), out),
+                }
+            }
+            (Task::Read(span, ticket), Ok(Outcome::Read(Ok(block)))) => {
+                out.answer(Event::Read { torrent: self.id, span, ticket, block: Ok(block) });
+            }
+            (Task::Read(span, ticket), outcome) => {
+                let error = failure(outcome);
+                out.answer(Event::Read { torrent: self.id, span, ticket, block: Err(error.clone()) });
+                self.stop(error, out);
+            }
+            (Task::Sync(files), outcome) => {
+                let error = match outcome {
+                    Ok(Outcome::Nothing(Ok(()))) => None,
+                    outcome => Some(failure(outcome)),
+                };
+                if let Some(syncing) = &mut self.syncing {
+                    syncing.in_flight = false;
+                    if syncing.error.is_none() {
+                        syncing.error.clone_from(&error);
+                    }
+                }
+                if let Some(error) = error {
+                    self.dirty.extend(files);
+                    self.stop(error, out);
+                }
+            }
+            (Task::Close, _) => {
+                self.on_closed(out);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Looks at the check after each of its steps.
+    pub(crate) fn check_on(&mut self, out: &mut Answers) {
+        let Some(checker) = &mut self.checker else { return };
+        if checker.failure().is_some() {
+            checker.stop();
+            return;
+        }
+        let (torrent, pieces) = (self.id, checker.pieces());
+        if let Some((checked, good)) = checker.news() {
+            out.notice(Event::Checking { torrent, checked, good, pieces });
+        }
+        if self.removals == 0 && checker.is_over() {
+            self.have = checker.have().clone();
+            let files = self.layout.files().iter().zip(checker.found()).enumerate();
+            let oddities = files.filter_map(|(index, (file, found))| {
+                let found = found.filter(|&found| found > file.length)?;
+                Some(Oddity::TooLong { file: FileIndex(index as u32), found, expected: file.length })
+            });
+            let oddities = oddities.collect();
+            self.checker = None;
+            out.answer(Event::Added { torrent, have: self.have.clone(), oddities });
+        }
+    }
+
+    fn on_written(&mut self, piece: PieceIndex, hash: HashState, out: &mut Answers) {
+        let Some(partial) = self.partials.get_mut(&piece) else { return };
+        let progress = partial.on_done(hash);
+        self.answer_writes(progress.kept, &Ok(Written::Kept), out);
+        if let Some((last, digest)) = progress.complete {
+            let good = self.layout.piece_hash(piece) == Some(&digest);
+            let outcome = if good { Written::PieceGood } else { Written::PieceBad };
+            self.answer_writes(vec![last], &Ok(outcome), out);
+            let Some(partial) = self.partials.remove(&piece) else { return };
+            self.ranges -= partial.ranges();
+            if good {
+                self.have.insert(piece);
+            }
+            for (span, block) in partial.into_waiting() {
+                // They brought nothing that the piece did not have; of a bad piece they are the first new blocks.
+                match (good, self.stopped.clone()) {
+                    (true, _) => self.answer_writes(vec![span], &Ok(Written::Known), out),
+                    (false, Some(error)) => self.answer_writes(vec![span], &Err(error), out),
+                    (false, None) => self.accept(span, block),
+                }
+            }
+        }
+        self.enqueue(piece);
+    }
+
+    fn on_write_failed(&mut self, piece: PieceIndex, error: Error, out: &mut Answers) {
+        if let Some(partial) = self.partials.get_mut(&piece) {
+            let before = partial.ranges();
+            let failed = partial.on_failed();
+            self.ranges = self.ranges - before + partial.ranges();
+            self.answer_writes(failed, &Err(error.clone()), out);
+        }
+        self.stop(error, out);
+    }
+
+    /// Refuses to write until a retry. What is under way ends as it ends.
+    fn stop(&mut self, error: Error, out: &mut Answers) {
+        if self.removals > 0 {
+            self.removal_error.get_or_insert(error.clone());
+        }
+        if self.stopped.is_none() {
+            self.stopped = Some(error.clone());
+            out.notice(Event::Stopped { torrent: self.id, error: error.clone() });
+        }
+        let mut failed = Vec::new();
+        let mut ranges = 0;
+        for partial in self.partials.values_mut() {
+            let (spans, bytes) = partial.drop_pending();
+            failed.extend(spans);
+            self.waiting -= bytes;
+            ranges += partial.ranges();
+        }
+        self.ranges = ranges;
+        self.partials.retain(|_, partial| !partial.is_blank());
+        self.answer_writes(failed, &Err(error), out);
+    }
+
+    fn on_closed(&mut self, out: &mut Answers) {
+        let torrent = self.id;
+        if let Some(checker) = self.checker.take() {
+            let error = checker.failure().cloned().unwrap_or(Error::Removing);
+            out.answer(Event::AddFailed { torrent, error });
+        }
+        for _ in 0..self.removals {
+            out.answer(Event::Removed { torrent, error: self.removal_error.clone() });
+        }
+    }
+}
+
+fn failure(outcome: Result<Outcome, JobError>) -> Error {
+    match outcome {
+        Err(error) => Error::Job(error),
+        Ok(Outcome::Hash(Err(error)) | Outcome::Read(Err(error)) | Outcome::Nothing(Err(error))) => error,
+        // The executor answers every job in kind.
+        Ok(_) => Error::Job(JobError::Refused),
+    }
+}

@@ -1,0 +1,575 @@
+//! Which block to ask a peer for.
+
+use super::Peer;
+use super::availability::{Availability, common};
+use super::progress::{Progress, State};
+use crate::machine::{Map, Rng};
+use crate::proto::bitfield::Bitfield;
+use crate::proto::geometry::{BLOCK_LENGTH, Geometry, Span};
+use crate::proto::id::PieceIndex;
+use std::collections::{BTreeMap, VecDeque};
+
+/// How many peers may be asked for the same block in the end game.
+pub const END_GAME_PEERS: usize = 3;
+/// Begun pieces looked at for one that a peer can go on with, before the peer's own pieces are walked instead.
+const OPEN_SCAN: usize = 256;
+/// Requests looked at for blocks that a peer may be asked for as well.
+const END_GAME_SCAN: usize = 4096;
+
+/// What to do with a block that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrival {
+    /// It goes to the store.
+    Wanted {
+        /// The other peers that were asked for it, and are no longer: tell them so.
+        cancel: Vec<Peer>,
+    },
+    /// We have it, or it is none of our blocks.
+    Unwanted,
+}
+
+/// Chooses what to ask whom for, and knows what became of every block of a torrent.
+///
+/// A block is *missing*, *asked for* (from one peer; in the end game from up to [`END_GAME_PEERS`]), *arrived* (in the store's
+/// hands) or *stored*. A piece is *untouched*, *begun*, or ours.
+///
+/// - What is begun is finished first: the piece that the peer gave blocks of before, else of all begun pieces that it has the one
+///   with the fewest blocks missing. Several peers may share a piece.
+/// - Then the rarest piece is begun, any of the equally rare ones with the same likelihood.
+/// - End game: when every missing block that some peer has is asked for, a peer with nothing else to do is asked for blocks that
+///   others are asked for, those with the fewest askers first. The first to send it has the others cancelled.
+///
+/// The caller says truthfully what peers have: what it says at [`peer_left`](Self::peer_left) is what it said at
+/// [`peer_joined`](Self::peer_joined) and [`peer_has`](Self::peer_has). A peer that is not named so is asked all the same, but
+/// does not count for rarity.
+///
+/// # Limits
+///
+/// Memory is 13 bytes per piece, a byte per block of a begun piece, and some 30 per request. A piece is begun only by a request or
+/// a block, so begun pieces are at most requests and blocks received. A call of [`pick`](Self::pick) does, per piece that it takes
+/// from, at most some hundred steps, and where the peer has almost nothing that we need, a step per 64 pieces of the torrent.
+#[derive(Debug)]
+pub struct Picker {
+    geometry: Geometry,
+    have: Bitfield,
+    rng: Rng,
+    /// All pieces, and in its list the untouched ones.
+    availability: Availability,
+    begun: BTreeMap<PieceIndex, Progress>,
+    open: Open,
+    /// What each peer is asked for. Never walked.
+    peers: Map<Peer, Asked>,
+    /// How many requests there are in all.
+    requests: usize,
+}
+
+/// The requests to one peer, oldest first, and the piece of the latest.
+#[derive(Debug)]
+struct Asked {
+    latest: PieceIndex,
+    blocks: VecDeque<(PieceIndex, u32)>,
+}
+
+/// The begun pieces that have missing blocks: as a list to look through, and as a set to intersect with a peer's pieces.
+#[derive(Debug)]
+struct Open {
+    list: Vec<PieceIndex>,
+    places: BTreeMap<PieceIndex, usize>,
+    set: Bitfield,
+}
+
+impl Open {
+    fn new(pieces: u32) -> Self {
+        Self { list: Vec::new(), places: BTreeMap::new(), set: Bitfield::new(pieces) }
+    }
+
+    fn set(&mut self, piece: PieceIndex, open: bool) {
+        if open && self.set.insert(piece) {
+            self.places.insert(piece, self.list.len());
+            self.list.push(piece);
+        } else if !open && self.set.remove(piece) {
+            let place = self.places.remove(&piece).expect("every open piece has a place");
+            self.list.swap_remove(place);
+            if let Some(moved) = self.list.get(place) {
+                self.places.insert(*moved, place);
+            }
+        }
+    }
+}
+
+impl Picker {
+    /// Makes a picker for a torrent of which the pieces in `have` are there. A `have` of another number of pieces counts as empty.
+    pub fn new(geometry: Geometry, have: &Bitfield, mut rng: Rng) -> Self {
+        let pieces = geometry.piece_count();
+        let have = if have.pieces() == pieces { have.clone() } else { Bitfield::new(pieces) };
+        Self {
+            geometry,
+            availability: Availability::new(&have),
+            have,
+            begun: BTreeMap::new(),
+            open: Open::new(pieces),
+            peers: Map::new(&mut rng),
+            requests: 0,
+            rng,
+        }
+    }
+
+    /// Gives the pieces that are ours.
+    pub fn have(&self) -> &Bitfield {
+        &self.have
+    }
+
+    /// Says whether all pieces are ours.
+    pub fn is_complete(&self) -> bool {
+        self.have.is_full()
+    }
+
+    /// Says whether the store has all blocks of a piece that is not verified yet.
+    pub fn is_stored(&self, piece: PieceIndex) -> bool {
+        self.begun.get(&piece).is_some_and(Progress::is_stored)
+    }
+
+    /// Gives how many peers have a piece.
+    pub fn availability(&self, piece: PieceIndex) -> u32 {
+        self.availability.of(piece)
+    }
+
+    /// Gives how many requests there are.
+    pub fn requests(&self) -> usize {
+        self.requests
+    }
+
+    /// Gives how many requests there are to a peer.
+    pub fn requests_to(&self, peer: Peer) -> usize {
+        self.peers.get(&peer).map_or(0, |asked| asked.blocks.len())
+    }
+
+    /// Says whether every missing block that some peer has is asked for.
+    pub fn is_end_game(&self) -> bool {
+        // Begun pieces that nobody has are few. Were they many and one of them had come back, we would only ask twice too early.
+        self.requests > 0
+            && !self.availability.offers_any()
+            && self.open.list.iter().take(OPEN_SCAN).all(|p| self.availability.of(*p) == 0)
+    }
+
+    /// Counts in what a peer has. Work: a step for each piece that it has, or for each that it lacks, whichever are fewer.
+    pub fn peer_joined(&mut self, has: &Bitfield) {
+        self.availability.add(has);
+    }
+
+    /// Counts out what a peer has by now. Its requests are another matter: see [`release`](Self::release).
+    pub fn peer_left(&mut self, has: &Bitfield) {
+        self.availability.subtract(has);
+    }
+
+    /// Counts in a piece that a peer did not have before.
+    pub fn peer_has(&mut self, piece: PieceIndex) {
+        self.availability.raise(piece);
+    }
+
+    /// Says whether a peer has a piece that is not ours: whether we are interested.
+    pub fn wants_from(&self, has: &Bitfield) -> bool {
+        !has.is_empty() && self.have.lacks_any_of(has)
+    }
+
+    /// Chooses up to `count` blocks to ask a peer for, appends them to `out`, and marks them as asked from it.
+    ///
+    /// Fewer than `count` are all that the peer can be asked for now.
+    pub fn pick(&mut self, peer: Peer, has: &Bitfield, count: usize, out: &mut Vec<Span>) {
+        let goal = out.len().saturating_add(count);
+        while out.len() < goal {
+            let Some(piece) = self.choose(peer, has) else { break };
+            let blocks = self.geometry.blocks_in(piece);
+            self.availability.unlist(piece);
+            let progress = self.begun.entry(piece).or_insert_with(|| Progress::new(blocks));
+            let mut taken = Vec::with_capacity(goal.min(out.len() + blocks as usize) - out.len());
+            while out.len() + taken.len() < goal {
+                let Some(block) = progress.ask_next(peer) else { break };
+                taken.push(block);
+            }
+            self.note_asked(peer, piece, &taken, out);
+            self.sort_in(piece);
+        }
+        if out.len() < goal && self.is_end_game() {
+            self.pick_again(peer, has, goal, out);
+        }
+    }
+
+    /// Takes note of a whole block that came from a peer, asked for or not.
+    ///
+    /// Any block that we lack is wanted, also one that the peer was not asked for, or no longer is: it may have been on its way
+    /// when the peer choked us. A span that is none of the torrent's blocks is unwanted.
+    pub fn on_block(&mut self, peer: Peer, span: Span) -> Arrival {
+        let Some(block) = self.block_of(span) else { return Arrival::Unwanted };
+        if self.have.contains(span.piece) {
+            return Arrival::Unwanted;
+        }
+        let blocks = self.geometry.blocks_in(span.piece);
+        self.availability.unlist(span.piece);
+        let progress = self.begun.entry(span.piece).or_insert_with(|| Progress::new(blocks));
+        if !matches!(progress.state(block), Some(State::Missing | State::Asked)) {
+            return Arrival::Unwanted;
+        }
+        let mut cancel = progress.settle(block, State::Arrived);
+        self.forget(span.piece, block, &cancel);
+        self.sort_in(span.piece);
+        cancel.retain(|other| *other != peer);
+        Arrival::Wanted { cancel }
+    }
+
+    /// Takes note that the store has a block.
+    pub fn on_stored(&mut self, span: Span) {
+        self.store_answered(span, State::Stored);
+    }
+
+    /// Takes note that the store could not keep a block: it is missing again.
+    pub fn on_store_failed(&mut self, span: Span) {
+        self.store_answered(span, State::Missing);
+    }
+
+    /// Takes note that a piece is verified: it is ours. Whatever of it is still asked for is so no longer.
+    pub fn on_piece_good(&mut self, piece: PieceIndex) {
+        self.drop_progress(piece);
+        self.availability.unlist(piece);
+        self.have.insert(piece);
+    }
+
+    /// Takes note that a piece has the wrong hash: all of it is missing again. A piece that is ours stays ours.
+    pub fn on_piece_bad(&mut self, piece: PieceIndex) {
+        if self.begun.contains_key(&piece) {
+            self.drop_progress(piece);
+            self.availability.list(piece);
+        }
+    }
+
+    /// Forgets all requests to a peer, which choked us, stalls or is gone: others can be asked at once.
+    pub fn release(&mut self, peer: Peer) {
+        let Some(asked) = self.peers.remove(&peer) else { return };
+        let mut piece_before = None;
+        for (piece, block) in asked.blocks {
+            if let Some(progress) = self.begun.get_mut(&piece) {
+                self.requests -= usize::from(progress.unask(block, peer));
+            }
+            if let Some(before) = piece_before.filter(|before| *before != piece) {
+                self.sort_in(before);
+            }
+            piece_before = Some(piece);
+        }
+        if let Some(before) = piece_before {
+            self.sort_in(before);
+        }
+    }
+
+    /// Forgets one request to a peer, which refused it or lost it.
+    pub fn release_one(&mut self, peer: Peer, span: Span) {
+        let Some(block) = self.block_of(span) else { return };
+        let Some(progress) = self.begun.get_mut(&span.piece) else { return };
+        if progress.unask(block, peer) {
+            self.forget(span.piece, block, &[peer]);
+            self.sort_in(span.piece);
+        }
+    }
+
+    /// Chooses a piece with a missing block.
+    fn choose(&mut self, peer: Peer, has: &Bitfield) -> Option<PieceIndex> {
+        let latest = self.peers.get(&peer).map(|asked| asked.latest);
+        if let Some(piece) = latest.filter(|p| self.open.set.contains(*p) && has.contains(*p)) {
+            return Some(piece);
+        }
+        let open = self.open.list.len();
+        let start = if open <= OPEN_SCAN { 0 } else { self.rng.below(open as u32) as usize };
+        let (tail, head) = (&self.open.list[start..], &self.open.list[..start]);
+        let looked_at = tail.iter().chain(head).take(OPEN_SCAN).filter(|p| has.contains(**p));
+        let best = looked_at.min_by_key(|p| self.begun.get(p).map_or(0, Progress::missing)).copied();
+        if best.is_some() {
+            return best;
+        }
+        if open > OPEN_SCAN {
+            let words = has.as_bytes().len().div_ceil(8);
+            let found = (0..words).find_map(|word| common(&self.open.set, has, word).next());
+            if found.is_some() {
+                return found;
+            }
+        }
+        self.availability.rarest(has, &mut self.rng)
+    }
+
+    /// Chooses blocks that others are asked for.
+    fn pick_again(&mut self, peer: Peer, has: &Bitfield, goal: usize, out: &mut Vec<Span>) {
+        let wanted = goal - out.len();
+        let mut by_askers: [Vec<(PieceIndex, u32)>; END_GAME_PEERS] = Default::default();
+        let start = PieceIndex(self.rng.below(self.geometry.piece_count()));
+        let mut looked_at = 0;
+        'pieces: for (piece, progress) in self.begun.range(start..).chain(self.begun.range(..start)) {
+            looked_at += 1;
+            if looked_at >= END_GAME_SCAN {
+                break;
+            }
+            if !has.contains(*piece) {
+                continue;
+            }
+            for run in progress.asked().chunk_by(|a, b| a.0 == b.0) {
+                looked_at += run.len();
+                if let (Some((block, _)), Some(askers)) = (run.first(), by_askers.get_mut(run.len())) {
+                    if run.iter().all(|(_, p)| *p != peer) {
+                        askers.push((*piece, *block));
+                    }
+                }
+                if by_askers[1].len() >= wanted || looked_at >= END_GAME_SCAN {
+                    break 'pieces;
+                }
+            }
+        }
+        for (piece, block) in by_askers.into_iter().flatten().take(wanted) {
+            if let Some(progress) = self.begun.get_mut(&piece) {
+                progress.ask(block, peer);
+                self.note_asked(peer, piece, &[block], out);
+            }
+        }
+    }
+
+    fn note_asked(&mut self, peer: Peer, piece: PieceIndex, blocks: &[u32], out: &mut Vec<Span>) {
+        let asked =
+            self.peers.entry(peer).or_insert_with(|| Asked { latest: piece, blocks: VecDeque::with_capacity(16) });
+        asked.latest = piece;
+        self.requests += blocks.len();
+        for block in blocks {
+            asked.blocks.push_back((piece, *block));
+            out.push(self.geometry.block(piece, *block).expect("a piece's blocks are the geometry's"));
+        }
+    }
+
+    /// Strikes a block from the lists of peers that were asked for it.
+    fn forget(&mut self, piece: PieceIndex, block: u32, peers: &[Peer]) {
+        for peer in peers {
+            if let Some(asked) = self.peers.get_mut(peer) {
+                // Blocks come about as they were asked for, so the place is near the front.
+                if let Some(at) = asked.blocks.iter().position(|b| *b == (piece, block)) {
+                    asked.blocks.remove(at);
+                    self.requests -= 1;
+                }
+            }
+        }
+    }
+
+    fn store_answered(&mut self, span: Span, state: State) {
+        let Some(block) = self.block_of(span) else { return };
+        let Some(progress) = self.begun.get_mut(&span.piece) else { return };
+        if progress.state(block) == Some(State::Arrived) {
+            progress.settle(block, state);
+            self.sort_in(span.piece);
+        }
+    }
+
+    fn drop_progress(&mut self, piece: PieceIndex) {
+        if let Some(progress) = self.begun.remove(&piece) {
+            for (block, peer) in progress.asked() {
+                self.forget(piece, *block, &[*peer]);
+            }
+            self.open.set(piece, false);
+        }
+    }
+
+    /// Puts a piece whose blocks have changed where it belongs: among the untouched, the open, or the fully asked for.
+    fn sort_in(&mut self, piece: PieceIndex) {
+        let Some(progress) = self.begun.get(&piece) else { return };
+        if progress.is_untouched() {
+            self.begun.remove(&piece);
+            self.open.set(piece, false);
+            self.availability.list(piece);
+        } else {
+            self.open.set(piece, progress.missing() > 0);
+        }
+    }
+
+    /// Gives a span's number in its piece, if it is one of the torrent's blocks.
+    fn block_of(&self, span: Span) -> Option<u32> {
+        let block = span.begin / BLOCK_LENGTH;
+        (self.geometry.block(span.piece, block) == Some(span)).then_some(block)
+    }
+}
+
+#[cfg(test)]
+mod model;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn picker(pieces: u32, blocks: u32, seed: u64) -> Picker {
+        let length = blocks * BLOCK_LENGTH;
+        let geometry = Geometry::new(u64::from(pieces) * u64::from(length), length).unwrap();
+        Picker::new(geometry, &Bitfield::new(pieces), Rng::new(seed))
+    }
+
+    fn set(pieces: u32, members: impl IntoIterator<Item = u32>) -> Bitfield {
+        let mut set = Bitfield::new(pieces);
+        members.into_iter().for_each(|p| {
+            set.insert(PieceIndex(p));
+        });
+        set
+    }
+
+    fn pick(picker: &mut Picker, peer: u32, has: &Bitfield, count: usize) -> Vec<Span> {
+        let mut out = Vec::new();
+        picker.pick(Peer(peer), has, count, &mut out);
+        out
+    }
+
+    fn pieces(spans: &[Span]) -> BTreeSet<u32> {
+        spans.iter().map(|s| s.piece.0).collect()
+    }
+
+    #[test]
+    fn a_begun_piece_is_finished_before_another_is_begun_and_peers_share_it() {
+        let mut p = picker(50, 8, 1);
+        let all = Bitfield::full(50);
+        p.peer_joined(&all);
+        p.peer_joined(&all);
+        let first = pick(&mut p, 1, &all, 3);
+        let second = pick(&mut p, 2, &all, 3);
+        let third = pick(&mut p, 1, &all, 2);
+        let mut together: Vec<Span> = [first, second, third].concat();
+        assert_eq!(pieces(&together).len(), 1);
+        together.sort_unstable();
+        together.dedup();
+        assert_eq!(together.len(), 8);
+    }
+
+    #[test]
+    fn a_peer_goes_on_with_its_own_piece_rather_than_with_one_nearer_to_its_end() {
+        let mut p = picker(50, 8, 1);
+        let (low, all) = (set(50, 0..10), Bitfield::full(50));
+        let own = pick(&mut p, 1, &set(50, 20..30), 2);
+        let others = pick(&mut p, 2, &low, 7);
+        assert_eq!(pieces(&pick(&mut p, 1, &all, 4)), pieces(&own));
+        // Without one of its own it takes the one with the fewest blocks missing.
+        assert_eq!(pieces(&pick(&mut p, 3, &all, 1)), pieces(&others));
+    }
+
+    #[test]
+    fn the_rarest_piece_is_begun_first() {
+        let mut p = picker(40, 1, 2);
+        let all = Bitfield::full(40);
+        p.peer_joined(&all);
+        p.peer_joined(&set(40, (0..40).filter(|i| *i != 17)));
+        p.peer_joined(&set(40, (0..40).filter(|i| *i != 17 && *i != 23)));
+        let order: Vec<u32> = pick(&mut p, 1, &all, 40).iter().map(|s| s.piece.0).collect();
+        assert_eq!(order[..2], [17, 23]);
+        assert_eq!(order.iter().collect::<BTreeSet<_>>().len(), 40);
+    }
+
+    #[test]
+    fn the_requests_of_a_peer_that_chokes_or_leaves_can_be_made_to_others_at_once() {
+        let mut p = picker(3, 4, 3);
+        let all = Bitfield::full(3);
+        p.peer_joined(&all);
+        p.peer_joined(&all);
+        let gone = pick(&mut p, 1, &all, 12);
+        assert_eq!((gone.len(), p.requests_to(Peer(1))), (12, 12));
+        p.release(Peer(1));
+        assert_eq!((p.requests(), p.requests_to(Peer(1))), (0, 0));
+        let again = pick(&mut p, 2, &all, 20);
+        assert_eq!(again.iter().collect::<BTreeSet<_>>(), gone.iter().collect::<BTreeSet<_>>());
+        // What the first peer had sent before it knew is taken, and the second one is told.
+        assert_eq!(p.on_block(Peer(1), gone[0]), Arrival::Wanted { cancel: vec![Peer(2)] });
+        assert_eq!(p.on_block(Peer(2), gone[0]), Arrival::Unwanted);
+    }
+
+    #[test]
+    fn in_the_end_game_the_least_asked_for_blocks_are_asked_for_again_and_few_times() {
+        let mut p = picker(2, 2, 4);
+        let all = Bitfield::full(2);
+        (0..5).for_each(|_| p.peer_joined(&all));
+        assert_eq!(pick(&mut p, 1, &all, 3).len(), 3);
+        assert!(!p.is_end_game());
+        let last = pick(&mut p, 2, &all, 1);
+        assert!(p.is_end_game());
+        // Nobody is asked twice for the same block.
+        assert!(!pick(&mut p, 2, &all, 9).contains(&last[0]));
+        assert_eq!(pick(&mut p, 3, &all, 1), last);
+        assert_eq!(pick(&mut p, 3, &all, 9).len(), 3);
+        assert_eq!(pick(&mut p, 4, &all, 9), last);
+        assert_eq!(pick(&mut p, 5, &all, 9), []);
+        assert_eq!(p.requests(), 4 * END_GAME_PEERS);
+    }
+
+    #[test]
+    fn a_block_of_the_end_game_cancels_the_others() {
+        let mut p = picker(1, 1, 4);
+        let all = Bitfield::full(1);
+        p.peer_joined(&all);
+        let span = pick(&mut p, 1, &all, 1)[0];
+        assert_eq!(pick(&mut p, 2, &all, 1), [span]);
+        assert_eq!(pick(&mut p, 3, &all, 1), [span]);
+        assert_eq!(pick(&mut p, 4, &all, 1), []);
+        assert_eq!(p.on_block(Peer(2), span), Arrival::Wanted { cancel: vec![Peer(1), Peer(3)] });
+        assert_eq!((p.requests(), p.is_end_game()), (0, false));
+    }
+
+    #[test]
+    fn pieces_that_nobody_has_do_not_put_off_the_end_game() {
+        let mut p = picker(2, 2, 4);
+        let one = set(2, [0]);
+        p.peer_joined(&one);
+        p.peer_joined(&one);
+        assert_eq!(pick(&mut p, 1, &one, 9).len(), 2);
+        assert!(p.is_end_game());
+        assert_eq!(pick(&mut p, 2, &one, 9).len(), 2);
+        p.peer_has(PieceIndex(1));
+        assert!(!p.is_end_game());
+    }
+
+    #[test]
+    fn what_is_no_block_of_the_torrent_is_unwanted() {
+        let mut p = picker(3, 2, 5);
+        let block = Span { piece: PieceIndex(1), begin: BLOCK_LENGTH, length: BLOCK_LENGTH };
+        for wrong in [
+            Span { begin: 1, ..block },
+            Span { length: BLOCK_LENGTH - 1, ..block },
+            Span { length: 0, ..block },
+            Span { begin: 2 * BLOCK_LENGTH, ..block },
+            Span { piece: PieceIndex(3), ..block },
+            Span { piece: PieceIndex(u32::MAX), begin: u32::MAX, length: u32::MAX },
+        ] {
+            assert_eq!(p.on_block(Peer(1), wrong), Arrival::Unwanted);
+            p.on_stored(wrong);
+            p.on_store_failed(wrong);
+            p.release_one(Peer(1), wrong);
+        }
+        p.on_piece_good(PieceIndex(3));
+        p.on_piece_bad(PieceIndex(u32::MAX));
+        p.peer_has(PieceIndex(3));
+        assert!(p.have().is_empty() && p.begun.is_empty());
+        assert_eq!(p.on_block(Peer(1), block), Arrival::Wanted { cancel: vec![] });
+    }
+
+    #[test]
+    fn a_peer_finds_its_one_piece_among_a_thousand_begun_ones() {
+        let mut p = picker(4_000, 2, 6);
+        for piece in 0..1_000 {
+            let span = p.geometry.block(PieceIndex(piece * 3), 0).unwrap();
+            p.on_block(Peer(0), span);
+        }
+        let picked = pick(&mut p, 1, &set(4_000, [1_500]), 9);
+        assert_eq!(picked, [p.geometry.block(PieceIndex(1_500), 1).unwrap()]);
+    }
+
+    #[test]
+    fn a_peer_with_one_piece_costs_a_bounded_search_among_two_million() {
+        const PIECES: u32 = 1 << 21;
+        let mut p = picker(PIECES, 1, 7);
+        let all = Bitfield::full(PIECES);
+        (0..200).for_each(|_| p.peer_joined(&all));
+        assert_eq!(p.availability.work, 0);
+        let poor = set(PIECES, [1_234_567]);
+        p.peer_joined(&poor);
+        assert_eq!(pieces(&pick(&mut p, 1, &poor, 500)), [1_234_567].into());
+        // Two searches: one finds the piece, one finds that there is no more.
+        assert!(p.availability.work <= 2 * (256 + u64::from(PIECES) / 64 + 1), "{}", p.availability.work);
+        p.availability.work = 0;
+        assert_eq!(pick(&mut p, 2, &all, 500).len(), 500);
+        assert_eq!(p.availability.work, 500);
+    }
+}

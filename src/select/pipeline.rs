@@ -1,0 +1,386 @@
+//! How many requests to keep open to one peer, and when it is too slow to answer.
+
+use crate::machine::Instant;
+use crate::proto::geometry::BLOCK_LENGTH;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// The shortest time over which a rate is measured.
+const SHORTEST_ROUND: Duration = Duration::from_millis(20);
+/// Rounds whose best rate counts.
+const ROUNDS: usize = 4;
+
+/// The bounds of a [`Pipeline`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PipelineConfig {
+    /// The fewest requests open to a peer that answers, and how many a new peer gets. At least 1.
+    pub min: usize,
+    /// The most requests open to a peer: clients drop or punish more than they announce (500 is what most take unannounced).
+    pub max: usize,
+    /// How long the peer should be busy with what it was asked for, on top of two latencies. A peer whose answers take longer
+    /// than that although it has bandwidth to spare is not filled.
+    pub queue_time: Duration,
+    /// How long requests may be open without a block before the peer counts as stalled.
+    pub stall_after: Duration,
+}
+
+impl Default for PipelineConfig {
+    /// From 4 to 500 requests, half a second queued, stalled after 20 s.
+    fn default() -> Self {
+        Self { min: 4, max: 500, queue_time: Duration::from_millis(500), stall_after: Duration::from_secs(20) }
+    }
+}
+
+/// Measures how a peer answers, and says how many requests should be open to it.
+///
+/// What it tracks: when the open requests were sent, oldest first, and the blocks that come, in *rounds*: the time until the
+/// request that was sent last as the round began is answered, at least 20 ms. A round gives a rate. Requests and blocks are paired in order; a peer
+/// that answers in another order is measured right on average.
+///
+/// The depth begins at [`min`](PipelineConfig::min) and grows by one with each block, which doubles it with each latency, for as
+/// long as rounds bring a quarter more than the one before. From then on it is what the peer sends, at the best rate of four rounds, in the
+/// least latency seen, twice, plus [`queue_time`](PipelineConfig::queue_time). Rounds in which we ran out of requests show our own
+/// limits and not the peer's; they can raise the rate but not lower it.
+///
+/// ```
+/// use bip::machine::Instant;
+/// use bip::select::{Pipeline, PipelineConfig};
+/// use std::time::Duration;
+///
+/// let mut pipeline = Pipeline::new(PipelineConfig::default());
+/// let mut now = Instant::ZERO;
+/// assert_eq!(pipeline.room(), 4);
+/// pipeline.on_sent(now, 4);
+/// assert_eq!(pipeline.room(), 0);
+/// now += Duration::from_millis(30);
+/// pipeline.on_block(now, 16 * 1024);
+/// assert_eq!((pipeline.depth(), pipeline.room()), (5, 2));
+/// now += Duration::from_secs(20);
+/// assert!(pipeline.is_stalled(now));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    config: PipelineConfig,
+    /// When open requests were sent, and how many at that time.
+    sent: VecDeque<(Instant, usize)>,
+    open: usize,
+    depth: usize,
+    /// Whether the depth still doubles.
+    opening: bool,
+    least_latency: Option<Duration>,
+    round: Round,
+    /// Bytes per second of the last rounds.
+    rates: VecDeque<u64>,
+    /// When the peer last showed that it works, or began to have something to do.
+    active: Instant,
+    stalled: bool,
+}
+
+/// A measurement under way.
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    began: Instant,
+    /// Blocks until the request that was sent last as the round began is answered.
+    until: usize,
+    bytes: u64,
+    /// Whether all requests were answered at some time: the peer had to wait for us.
+    starved: bool,
+}
+
+impl Pipeline {
+    /// Makes the pipeline of a peer that was asked for nothing yet.
+    pub fn new(config: PipelineConfig) -> Self {
+        let min = config.min.max(1);
+        let config = PipelineConfig { min, max: config.max.max(min), ..config };
+        Self {
+            config,
+            sent: VecDeque::new(),
+            open: 0,
+            depth: min,
+            opening: true,
+            least_latency: None,
+            round: Round { began: Instant::ZERO, until: 0, bytes: 0, starved: true },
+            rates: VecDeque::new(),
+            active: Instant::ZERO,
+            stalled: false,
+        }
+    }
+
+    /// Gives how many requests should be open: 1 while the peer stalls.
+    pub fn depth(&self) -> usize {
+        if self.stalled { 1 } else { self.depth }
+    }
+
+    /// Gives how many requests are open.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Gives how many requests should be sent now.
+    pub fn room(&self) -> usize {
+        self.depth().saturating_sub(self.open)
+    }
+
+    /// Gives the bytes per second that the peer can send, as measured; 0 before the first measurement.
+    pub fn rate(&self) -> u64 {
+        self.rates.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Takes note of requests sent.
+    pub fn on_sent(&mut self, now: Instant, count: usize) {
+        if count == 0 {
+            return;
+        }
+        if self.open == 0 {
+            self.active = now;
+            self.round = Round { began: now, until: count, bytes: 0, starved: false };
+        }
+        self.open += count;
+        match self.sent.back_mut() {
+            Some((at, many)) if *at == now => *many += count,
+            _ => self.sent.push_back((now, count)),
+        }
+    }
+
+    /// Takes note of a block that came, asked for or not.
+    pub fn on_block(&mut self, now: Instant, bytes: u32) {
+        self.active = now;
+        self.stalled = false;
+        self.round.bytes += u64::from(bytes);
+        self.round.until = self.round.until.saturating_sub(1);
+        if let Some((at, many)) = self.sent.front_mut() {
+            let latency = now.since(*at);
+            self.least_latency = Some(self.least_latency.map_or(latency, |least| least.min(latency)));
+            *many -= 1;
+            if *many == 0 {
+                self.sent.pop_front();
+            }
+            self.open -= 1;
+        }
+        if self.open == 0 {
+            self.round.starved = true;
+        }
+        if self.round.until == 0 && now.since(self.round.began) >= SHORTEST_ROUND {
+            self.end_round(now);
+        }
+        let most = if self.opening { self.config.max } else { self.target() };
+        self.depth = (self.depth + 1).min(most);
+    }
+
+    /// Takes note that a request was cancelled or refused: it will not be answered.
+    pub fn on_cancelled(&mut self) {
+        if let Some((_, many)) = self.sent.back_mut() {
+            *many -= 1;
+            if *many == 0 {
+                self.sent.pop_back();
+            }
+            self.open -= 1;
+            self.round.until = self.round.until.min(self.open);
+        }
+        self.round.starved |= self.open == 0;
+    }
+
+    /// Takes note that no open request will be answered: the peer choked us.
+    pub fn on_cleared(&mut self) {
+        self.sent.clear();
+        self.open = 0;
+        self.round.starved = true;
+    }
+
+    /// Takes note that the peer was found stalled and its requests were given to others: until its next block it is asked for
+    /// one block at a time.
+    pub fn on_stalled(&mut self) {
+        self.on_cleared();
+        self.stalled = true;
+        self.depth = self.config.min;
+        self.rates.clear();
+    }
+
+    /// Says whether requests are open and no block has come for too long.
+    pub fn is_stalled(&self, now: Instant) -> bool {
+        self.stalls_at().is_some_and(|at| at <= now)
+    }
+
+    /// Gives when the peer counts as stalled unless a block comes; `None` where no request is open.
+    pub fn stalls_at(&self) -> Option<Instant> {
+        (self.open > 0).then(|| self.active + self.config.stall_after)
+    }
+
+    /// Takes note that the peer could not be read from, at our own wish: the time until now does not count as its silence.
+    pub fn on_resumed(&mut self, now: Instant) {
+        self.active = now;
+        self.round.starved = true;
+    }
+
+    fn end_round(&mut self, now: Instant) {
+        let micros = now.since(self.round.began).as_micros().max(1);
+        let rate = u64::try_from(u128::from(self.round.bytes) * 1_000_000 / micros).unwrap_or(u64::MAX);
+        let best = self.rate();
+        if !self.round.starved || rate > best {
+            if self.opening && !self.round.starved && rate < best.saturating_add(best / 4) {
+                self.opening = false;
+            }
+            self.rates.push_back(rate);
+            if self.rates.len() > ROUNDS {
+                self.rates.pop_front();
+            }
+        }
+        self.round = Round { began: now, until: self.open.max(1), bytes: 0, starved: self.open == 0 };
+    }
+
+    /// Gives the depth that the measurements call for.
+    fn target(&self) -> usize {
+        let ahead = self.config.queue_time + self.least_latency.unwrap_or_default() * 2;
+        let bytes = u128::from(self.rate()) * ahead.as_micros() / 1_000_000;
+        let blocks = usize::try_from(bytes / u128::from(BLOCK_LENGTH)).unwrap_or(usize::MAX);
+        blocks.clamp(self.config.min, self.config.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// A peer behind a link, on virtual time, that answers in order; the depth is topped up after each block.
+    struct Link {
+        pipeline: Pipeline,
+        now: Instant,
+        /// Time from a request to the first byte of its answer when nothing is queued.
+        latency: Duration,
+        /// Time that a block takes on the link.
+        per_block: Duration,
+        /// When the link is free again.
+        free: Instant,
+        arriving: VecDeque<Instant>,
+        blocks: u64,
+        by_depth: BTreeMap<usize, u64>,
+    }
+
+    impl Link {
+        fn new(latency: Duration, bytes_per_second: u64) -> Self {
+            Self {
+                pipeline: Pipeline::new(PipelineConfig::default()),
+                now: Instant::from_micros(1),
+                latency,
+                per_block: Duration::from_nanos(u64::from(BLOCK_LENGTH) * 1_000_000_000 / bytes_per_second),
+                free: Instant::ZERO,
+                arriving: VecDeque::new(),
+                blocks: 0,
+                by_depth: BTreeMap::new(),
+            }
+        }
+
+        fn run(&mut self, time: Duration) -> u64 {
+            let (end, before) = (self.now + time, self.blocks);
+            while self.now < end {
+                let room = self.pipeline.room();
+                self.pipeline.on_sent(self.now, room);
+                for _ in 0..room {
+                    self.free = self.free.max(self.now + self.latency) + self.per_block;
+                    self.arriving.push_back(self.free);
+                }
+                self.now = self.now.max(self.arriving.pop_front().unwrap());
+                self.pipeline.on_block(self.now, BLOCK_LENGTH);
+                self.blocks += 1;
+                *self.by_depth.entry(self.pipeline.depth()).or_default() += 1;
+            }
+            (self.blocks - before) * u64::from(BLOCK_LENGTH)
+        }
+    }
+
+    #[test]
+    fn a_link_of_200_ms_and_100_mbit_is_filled_within_three_seconds_and_stays_full() {
+        let mut link = Link::new(Duration::from_millis(200), 12_500_000);
+        link.run(Duration::from_secs(3));
+        assert!(link.pipeline.depth() >= 160, "{}", link.pipeline.depth());
+        let bytes = link.run(Duration::from_secs(60));
+        assert!(bytes >= 60 * 12_500_000 * 99 / 100, "{bytes}");
+    }
+
+    #[test]
+    fn a_fast_loopback_link_gets_the_deepest_pipeline_at_once() {
+        let mut link = Link::new(Duration::from_micros(60), 2_000_000_000);
+        link.run(Duration::from_millis(50));
+        assert_eq!(link.pipeline.depth(), 500);
+        let bytes = link.run(Duration::from_secs(1));
+        assert!(bytes > 1_900_000_000, "{bytes}");
+    }
+
+    #[test]
+    fn a_slow_peer_holds_few_blocks() {
+        for (rate, most) in [(5_000, 8), (50_000, 8), (500_000, 25)] {
+            let mut link = Link::new(Duration::from_millis(50), rate);
+            link.run(Duration::from_secs(60));
+            link.by_depth.clear();
+            let bytes = link.run(Duration::from_secs(60));
+            assert!(bytes >= rate * 59, "{bytes} of {rate}/s");
+            assert!(link.by_depth.keys().all(|depth| (4..=most).contains(depth)), "{rate}: {:?}", link.by_depth);
+        }
+    }
+
+    #[test]
+    fn a_link_that_becomes_faster_is_filled_again_and_one_that_becomes_slower_is_drained() {
+        let mut link = Link::new(Duration::from_millis(100), 200_000);
+        link.run(Duration::from_secs(20));
+        assert!(link.pipeline.depth() < 20, "{}", link.pipeline.depth());
+        link.per_block = Duration::from_micros(1638);
+        link.run(Duration::from_secs(20));
+        let bytes = link.run(Duration::from_secs(10));
+        assert!(bytes > 99_000_000, "{bytes}");
+        link.per_block = Duration::from_micros(81_900);
+        link.run(Duration::from_secs(200));
+        assert!(link.pipeline.depth() < 20, "{}", link.pipeline.depth());
+    }
+
+    #[test]
+    fn a_wait_of_our_own_does_not_make_the_peer_look_slow() {
+        let mut link = Link::new(Duration::from_millis(20), 10_000_000);
+        link.run(Duration::from_secs(5));
+        let before = link.pipeline.depth();
+        for _ in 0..50 {
+            // Answered to the last, then a second in which there was nothing to ask for.
+            while link.pipeline.open() > 0 {
+                link.now += link.per_block;
+                link.pipeline.on_block(link.now, BLOCK_LENGTH);
+            }
+            link.now += Duration::from_secs(1);
+            link.pipeline.on_sent(link.now, 1);
+            link.now += Duration::from_millis(30);
+            link.pipeline.on_block(link.now, BLOCK_LENGTH);
+        }
+        assert!(link.pipeline.depth() >= before * 3 / 4, "{before} became {}", link.pipeline.depth());
+    }
+
+    #[test]
+    fn a_silent_peer_stalls_and_is_tried_with_one_block_until_it_answers() {
+        let mut pipeline = Pipeline::new(PipelineConfig::default());
+        let at = |s| Instant::ZERO + Duration::from_secs(s);
+        assert!(!pipeline.is_stalled(at(1_000)) && pipeline.stalls_at().is_none());
+        pipeline.on_sent(at(1_000), 4);
+        pipeline.on_block(at(1_010), BLOCK_LENGTH);
+        assert!(!pipeline.is_stalled(at(1_029)));
+        assert!(pipeline.is_stalled(at(1_030)));
+        pipeline.on_stalled();
+        assert_eq!((pipeline.open(), pipeline.room(), pipeline.stalls_at()), (0, 1, None));
+        pipeline.on_sent(at(1_031), 1);
+        assert_eq!(pipeline.room(), 0);
+        // A block that comes at last frees it.
+        pipeline.on_block(at(1_040), BLOCK_LENGTH);
+        assert!(pipeline.room() >= 4);
+    }
+
+    #[test]
+    fn blocks_and_cancels_beyond_what_was_asked_for_do_no_harm() {
+        let mut pipeline = Pipeline::new(PipelineConfig { min: 0, max: 0, ..PipelineConfig::default() });
+        pipeline.on_block(Instant::ZERO, BLOCK_LENGTH);
+        pipeline.on_cancelled();
+        pipeline.on_sent(Instant::ZERO, 0);
+        pipeline.on_sent(Instant::ZERO, 3);
+        pipeline.on_cancelled();
+        assert_eq!((pipeline.open(), pipeline.room()), (2, 0));
+        pipeline.on_cleared();
+        pipeline.on_block(Instant::NEVER, u32::MAX);
+        assert_eq!((pipeline.open(), pipeline.depth()), (0, 1));
+    }
+}

@@ -1,0 +1,40 @@
+//! Interop: the `bip` tool against BitTorrent software that other people wrote.
+//!
+//! libtorrent (through its Python package) seeds, leeches, checks, creates and inspects; transmission-create,
+//! transmission-show and mktorrent make and read torrents. Peers meet in a network namespace that the run makes for
+//! itself, so nothing reaches the machine's network and no port can be taken.
+//!
+//! This target has its own harness, because libtest cannot say *ignored* at run time: a test whose programs are not
+//! installed is shown as ignored with the reason. `BIP_INTEROP=required` makes that a failure, and `BIP_INTEROP=off`
+//! ignores everything. CONTRIBUTING.md says what to install.
+
+#[cfg(target_os = "linux")]
+mod harness;
+#[cfg(target_os = "linux")]
+mod hostile;
+#[cfg(target_os = "linux")]
+mod libtorrent;
+#[cfg(target_os = "linux")]
+mod namespace;
+#[cfg(target_os = "linux")]
+mod process;
+#[cfg(target_os = "linux")]
+mod resume;
+#[cfg(target_os = "linux")]
+mod tool;
+#[cfg(target_os = "linux")]
+mod torrents;
+#[cfg(target_os = "linux")]
+mod transfer;
+#[cfg(target_os = "linux")]
+mod tree;
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    harness::run([torrents::TESTS, transfer::TESTS, resume::TESTS, hostile::TESTS].concat())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    println!("test interop ... ignored, the tests need Linux network namespaces");
+}

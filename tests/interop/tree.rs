@@ -1,0 +1,170 @@
+//! What is transferred: a file or a folder with contents of its own, and the proof that two of them are equal.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::process::Failure;
+
+/// The period of the contents: a prime, so that no two pieces of a file are equal.
+const PERIOD: usize = 1_048_583;
+
+/// A file, or a folder with files, of given lengths.
+pub(crate) struct Tree {
+    /// The torrent's name.
+    pub(crate) name: &'static str,
+    /// The files in the folder `name`; a single one with an empty path is a file called `name`.
+    files: &'static [(&'static str, u64)],
+    /// The piece length that suits it.
+    pub(crate) piece_length: u64,
+}
+
+/// One file, whose last piece has an odd size.
+pub(crate) const FILE: Tree = Tree { name: "one file.bin", files: &[("", 1_000_003)], piece_length: 32 << 10 };
+
+/// Everything that is awkward about folders at once.
+pub(crate) const FOLDER: Tree = Tree {
+    name: "Grüße 漢字",
+    files: &[
+        ("a few pieces.bin", 300_001),
+        ("deep/deeper/deepest/日本語 файл.txt", 5),
+        ("deep/smaller than a block", 16_383),
+        ("deep/smaller than a piece", 65_535),
+        ("deep/exactly a piece", 65_536),
+        ("empty", 0),
+        ("zz/also empty", 0),
+        ("zz/crème brûlée 🍮", 1),
+        ("zz/most of it.bin", 3_000_000),
+        ("zz/odd end", 70_001),
+    ],
+    piece_length: 64 << 10,
+};
+
+/// Many small files in the smallest pieces: several files in one piece, and several pieces in one file.
+pub(crate) const CRUMBS: Tree = Tree {
+    name: "crumbs",
+    files: &[("0", 1), ("1", 3), ("2", 0), ("3", 40_000), ("4", 7), ("5", 16_384), ("6", 11), ("7", 99_999), ("8", 2)],
+    piece_length: 16 << 10,
+};
+
+/// One large file.
+pub(crate) const LARGE: Tree = Tree { name: "large.bin", files: &[("", 256 << 20)], piece_length: 256 << 10 };
+
+/// A file that takes a rate-limited seeder some seconds, so that something can happen in the middle.
+pub(crate) const MEDIUM: Tree = Tree { name: "medium.bin", files: &[("", (24 << 20) + 1)], piece_length: 128 << 10 };
+
+impl Tree {
+    /// How many bytes there are.
+    pub(crate) fn length(&self) -> u64 {
+        self.files.iter().map(|(_, length)| length).sum()
+    }
+
+    /// Where the tree is in the folder that holds it.
+    pub(crate) fn root(&self, folder: &Path) -> PathBuf {
+        folder.join(self.name)
+    }
+
+    fn paths(&self, folder: &Path) -> impl Iterator<Item = (PathBuf, u64)> {
+        let root = self.root(folder);
+        self.files
+            .iter()
+            .map(move |(path, length)| (if path.is_empty() { root.clone() } else { root.join(path) }, *length))
+    }
+
+    /// Writes the tree into `folder`, which is made if it is not there.
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), Failure> {
+        let pattern = pattern();
+        for (number, (path, length)) in self.paths(folder).enumerate() {
+            let parent = path.parent().unwrap_or(folder);
+            fs::create_dir_all(parent).map_err(|error| format!("{}: {error}", parent.display()))?;
+            write(&path, length, number, &pattern).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Fails unless the tree in `copy` has the files of the one in `original`, byte for byte, and no others.
+    pub(crate) fn expect_equal(&self, original: &Path, copy: &Path) -> Result<(), Failure> {
+        for (path, length) in self.paths(original) {
+            let relative = path.strip_prefix(original).unwrap_or(&path);
+            expect_equal_files(&path, &copy.join(relative), length)?;
+        }
+        let expected: BTreeSet<PathBuf> = self.paths(copy).map(|(path, _)| path).collect();
+        match walk(&self.root(copy))?.difference(&expected).next() {
+            Some(extra) => Err(format!("{} is not part of the torrent", extra.display())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The bytes that contents are cut from (xorshift64*).
+fn pattern() -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut bytes = Vec::with_capacity(PERIOD + 8);
+    while bytes.len() < PERIOD {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        bytes.extend_from_slice(&state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_le_bytes());
+    }
+    bytes.truncate(PERIOD);
+    bytes
+}
+
+/// Writes one file, whose contents begin elsewhere in the pattern than those of its siblings.
+fn write(path: &Path, length: u64, number: usize, pattern: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    let mut start = number * 7919;
+    let mut left = usize::try_from(length).unwrap_or(usize::MAX);
+    while left > 0 {
+        let part = &pattern[start..];
+        let part = &part[..part.len().min(left)];
+        file.write_all(part)?;
+        left -= part.len();
+        start = 0;
+    }
+    Ok(())
+}
+
+/// Fails unless both files have the same `length` bytes.
+fn expect_equal_files(original: &Path, copy: &Path, length: u64) -> Result<(), Failure> {
+    let open = |path: &Path| {
+        let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let found = file.metadata().map_err(|error| format!("{}: {error}", path.display()))?.len();
+        if found != length {
+            return Err(format!("{}: {found} bytes instead of {length}", path.display()));
+        }
+        Ok(BufReader::with_capacity(1 << 20, file))
+    };
+    let (mut left, mut right) = (open(original)?, open(copy)?);
+    let (mut ours, mut theirs) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+    let mut offset = 0;
+    while offset < length {
+        let want = usize::try_from(length - offset).unwrap_or(usize::MAX).min(ours.len());
+        left.read_exact(&mut ours[..want]).map_err(|error| format!("{}: {error}", original.display()))?;
+        right.read_exact(&mut theirs[..want]).map_err(|error| format!("{}: {error}", copy.display()))?;
+        if ours[..want] != theirs[..want] {
+            let same = ours.iter().zip(&theirs).take_while(|(a, b)| a == b).count();
+            return Err(format!("{} is wrong from byte {}", copy.display(), offset + same as u64));
+        }
+        offset += want as u64;
+    }
+    Ok(())
+}
+
+/// The files at and below `root`.
+fn walk(root: &Path) -> Result<BTreeSet<PathBuf>, Failure> {
+    let mut files = BTreeSet::new();
+    let mut pending = vec![root.to_owned()];
+    while let Some(path) = pending.pop() {
+        let problem = |error| format!("{}: {error}", path.display());
+        if fs::symlink_metadata(&path).map_err(problem)?.is_dir() {
+            for entry in fs::read_dir(&path).map_err(problem)? {
+                pending.push(entry.map_err(problem)?.path());
+            }
+        } else {
+            files.insert(path);
+        }
+    }
+    Ok(files)
+}

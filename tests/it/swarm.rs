@@ -1,0 +1,321 @@
+//! Whole sessions in a simulated world: the real machines and the real wiring on virtual time.
+
+use crate::sim::{Link, World};
+use bip::disk::{Call, Executor, Fault, Memory, Operation};
+use bip::machine::{Secret, TorrentId};
+use bip::proto::id::InfoHash;
+use bip::proto::metainfo::{Layout, SafePath};
+use bip::proto::sha1::Sha1;
+use bip::session::{Command, Config, Event, Placement, Spec, State, Wired, wire};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+const PORT: u16 = 6881;
+const ROOT: &str = "/store";
+
+/// A torrent's files and the bytes in them.
+struct Content {
+    layout: Arc<Layout>,
+    info_hash: InfoHash,
+    files: Vec<(PathBuf, Vec<u8>)>,
+}
+
+/// A tree with what is awkward: an empty file, one shorter than a piece, one over several pieces, and an odd end.
+fn content(salt: u8, piece_length: u32) -> Content {
+    let sizes = [("first", 30_001), ("empty", 0), ("deep/long", 200_000), ("tiny", 1), ("end", 70_007)];
+    let mut files = Vec::new();
+    let mut all = Vec::new();
+    let mut entries = Vec::new();
+    for (name, size) in sizes {
+        let bytes: Vec<u8> = (0..size).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 13) as u8 ^ salt).collect();
+        let parts = std::iter::once(format!("tree{salt}")).chain(name.split('/').map(str::to_owned));
+        let path = SafePath::from_parts(parts).unwrap();
+        files.push((Path::new(ROOT).join(path.to_path_buf()), bytes.clone()));
+        entries.push((path, u64::from(size)));
+        all.extend(bytes);
+    }
+    let hashes: Vec<[u8; 20]> = all.chunks(piece_length as usize).map(Sha1::digest).collect();
+    let layout = Arc::new(Layout::new(entries, piece_length, &hashes).unwrap());
+    Content { layout, info_hash: InfoHash([salt; 20]), files }
+}
+
+impl Content {
+    fn put(&self, memory: &Memory) {
+        self.files.iter().for_each(|(path, bytes)| memory.put(path, bytes));
+    }
+
+    fn is_in(&self, memory: &Memory) -> bool {
+        self.files.iter().all(|(path, bytes)| memory.contents(path).as_ref() == Some(bytes))
+    }
+
+    fn spec(&self) -> Spec {
+        Spec { info_hash: self.info_hash, layout: Arc::clone(&self.layout), root: PathBuf::from(ROOT), writable: true }
+    }
+}
+
+struct Node {
+    session: Wired,
+    memory: Memory,
+    address: SocketAddr,
+    host: usize,
+    events: Vec<Event>,
+}
+
+impl Node {
+    fn new(world: &mut World, placement: Placement) -> Self {
+        Self::with_memory(world, placement, Memory::new(), &Config::default())
+    }
+
+    fn with_memory(world: &mut World, placement: Placement, memory: Memory, config: &Config) -> Self {
+        let count = 1 + placement.coordinator.max(placement.swarm).max(placement.disk);
+        let first = world.add_hosts(count);
+        let seed = world.rng().next_u64();
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&seed.to_le_bytes());
+        let executor = Box::new(Executor::new(memory.clone()));
+        let hosts = &mut world.hosts[first..];
+        let session = wire(hosts, placement, config, seed, &Secret::new(key), executor, &());
+        let host = first + placement.swarm;
+        let address = world.listen(host, session.swarm.0, PORT);
+        Self { session, memory, address, host, events: Vec::new() }
+    }
+
+    fn send(&self, command: Command) {
+        self.session.commands.send(command).expect("there is credit");
+    }
+
+    fn add(&self, torrent: u32, content: &Content) {
+        self.send(Command::Add { torrent: TorrentId(torrent), spec: content.spec() });
+    }
+
+    fn peer(&self, torrent: u32, other: &Node) {
+        self.send(Command::AddPeer { torrent: TorrentId(torrent), address: other.address });
+    }
+
+    fn read(&mut self) {
+        while let Ok(event) = self.session.events.try_next() {
+            self.events.push(event);
+        }
+    }
+
+    fn completed(&mut self, torrent: u32) -> bool {
+        self.read();
+        self.events.contains(&Event::Completed { torrent: TorrentId(torrent) })
+    }
+
+    fn state(&self, torrent: u32) -> Option<State> {
+        self.session.board.status(TorrentId(torrent)).map(|s| s.state.clone())
+    }
+}
+
+/// Plays a scenario with many seeds. A failure names the seed; `BIP_SEED` plays that one alone.
+fn with_seeds(name: &str, seeds: u64, scenario: impl Fn(u64)) {
+    let only = std::env::var("BIP_SEED").ok().and_then(|s| s.parse().ok());
+    for seed in only.map_or(0..seeds, |s| s..s + 1) {
+        let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| scenario(seed)));
+        assert!(run.is_ok(), "replay with: BIP_SEED={seed} cargo test -p bip-torrent --test it {name}");
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn a_seed_feeds_leechers_that_feed_each_other() {
+    with_seeds("a_seed_feeds_leechers_that_feed_each_other", 12, |seed| {
+        let mut world = World::new(seed, Link::default());
+        let content = content(1, 32 * 1024);
+        let placement = if seed % 2 == 0 { Placement::TOGETHER } else { Placement::APART };
+        let mut nodes: Vec<Node> = (0..5).map(|_| Node::new(&mut world, placement)).collect();
+        content.put(&nodes[0].memory);
+        nodes.iter().for_each(|n| n.add(0, &content));
+        for i in 1..nodes.len() {
+            // Only two of them know the seed; the others get everything from leechers.
+            let known = if i < 3 { 0 } else { i - 2 };
+            nodes[i].peer(0, &nodes[known]);
+        }
+        let done = world.run_until(HOUR, |_| nodes.iter_mut().skip(1).all(|n| n.completed(0)));
+        assert!(done, "not complete: {:?}", nodes.iter().map(|n| n.session.board.statuses()).collect::<Vec<_>>());
+        for node in &nodes {
+            assert!(content.is_in(&node.memory));
+            assert_eq!(node.state(0), Some(State::Seeding));
+        }
+    });
+}
+
+#[test]
+fn many_torrents_share_a_port_and_are_told_apart() {
+    with_seeds("many_torrents_share_a_port_and_are_told_apart", 4, |seed| {
+        let mut world = World::new(seed, Link::default());
+        let contents: Vec<Content> = (0..6).map(|salt| content(salt, 16 * 1024 << (salt % 3))).collect();
+        let mut seeder = Node::new(&mut world, Placement::APART);
+        let mut leecher = Node::new(&mut world, Placement::TOGETHER);
+        for (n, content) in (0..).zip(&contents) {
+            content.put(&seeder.memory);
+            seeder.add(n, content);
+            // The same torrents by other numbers.
+            leecher.add(100 - n, content);
+            leecher.peer(100 - n, &seeder);
+        }
+        assert!(world.run_until(HOUR, |_| (0..6).all(|n| leecher.completed(100 - n) && seeder.completed(n))));
+        assert!(contents.iter().all(|c| c.is_in(&leecher.memory)));
+    });
+}
+
+#[test]
+fn a_download_that_crashed_goes_on_where_it_was() {
+    with_seeds("a_download_that_crashed_goes_on_where_it_was", 8, |seed| {
+        let mut world = World::new(seed, Link { rate: 100_000, ..Link::default() });
+        let content = content(1, 16 * 1024);
+        let seeder = Node::new(&mut world, Placement::TOGETHER);
+        content.put(&seeder.memory);
+        seeder.add(0, &content);
+        let leecher = Node::new(&mut world, Placement::TOGETHER);
+        leecher.add(0, &content);
+        leecher.peer(0, &seeder);
+        world.run_until(Duration::from_secs(2), |_| false);
+        let got = leecher.session.board.status(TorrentId(0)).expect("it is being downloaded").swarm.pieces_done;
+        world.cut(leecher.host);
+        world.hosts[leecher.host].crash();
+        let memory = leecher.memory.clone();
+        let mut again = Node::with_memory(&mut world, Placement::TOGETHER, memory, &Config::default());
+        again.add(0, &content);
+        again.peer(0, &seeder);
+        assert!(world.run_until(HOUR, |_| again.completed(0)));
+        assert!(content.is_in(&again.memory));
+        let Some(Event::Added { pieces_done, pieces, .. }) =
+            again.events.iter().find(|e| matches!(e, Event::Added { .. }))
+        else {
+            panic!("it was not added")
+        };
+        assert!(got > 0 && *pieces_done >= got && pieces_done < pieces, "{got} {pieces_done} of {pieces}");
+    });
+}
+
+#[test]
+fn a_full_disk_stops_that_torrent_alone_and_it_goes_on_when_there_is_room() {
+    with_seeds("a_full_disk_stops_that_torrent_alone_and_it_goes_on_when_there_is_room", 6, |seed| {
+        let mut world = World::new(seed, Link::default());
+        let (full, fine) = (content(1, 16 * 1024), content(2, 16 * 1024));
+        let seeder = Node::new(&mut world, Placement::TOGETHER);
+        let mut leecher = Node::new(&mut world, Placement::APART);
+        leecher.memory.set_faults(|call: Call<'_>| {
+            let writing = matches!(call.operation, Operation::Writing);
+            (writing && call.path.to_string_lossy().contains("tree1/deep"))
+                .then_some(Fault::Error(ErrorKind::StorageFull))
+        });
+        for (n, content) in [(1, &full), (2, &fine)] {
+            content.put(&seeder.memory);
+            seeder.add(n, content);
+            leecher.add(n, content);
+            leecher.peer(n, &seeder);
+        }
+        assert!(world.run_until(HOUR, |_| {
+            leecher.completed(2) && leecher.events.iter().any(|e| matches!(e, Event::Failed { .. }))
+        }));
+        let Some(Event::Failed { torrent, error }) = leecher.events.iter().find(|e| matches!(e, Event::Failed { .. }))
+        else {
+            panic!("it was just seen")
+        };
+        assert_eq!(*torrent, TorrentId(1));
+        assert!(error.to_string().contains("tree1/deep/long"), "{error}");
+        assert!(matches!(leecher.state(1), Some(State::Failed(_))));
+        assert!(!leecher.completed(1));
+        leecher.memory.clear_faults();
+        leecher.send(Command::Resume { torrent: TorrentId(1) });
+        assert!(world.run_until(HOUR, |_| leecher.completed(1)));
+        assert!(full.is_in(&leecher.memory) && fine.is_in(&leecher.memory));
+    });
+}
+
+#[test]
+fn every_command_gets_one_answer_whatever_happens_meanwhile() {
+    with_seeds("every_command_gets_one_answer_whatever_happens_meanwhile", 40, |seed| {
+        let mut world = World::new(seed, Link::default());
+        let contents: Vec<Content> = (0..3).map(|salt| content(salt, 16 * 1024)).collect();
+        let seeder = Node::new(&mut world, Placement::TOGETHER);
+        contents.iter().zip(0..).for_each(|(c, n)| {
+            c.put(&seeder.memory);
+            seeder.add(n, c);
+        });
+        let mut node = Node::new(&mut world, Placement::APART);
+        let mut sent = 0;
+        for _ in 0..60 {
+            let torrent = TorrentId(world.rng().below(4));
+            let command = match world.rng().below(8) {
+                0..=2 => Command::Add { torrent, spec: contents[torrent.0.min(2) as usize].spec() },
+                3 => Command::Remove { torrent },
+                4 => Command::Pause { torrent },
+                5 => Command::Resume { torrent },
+                _ => Command::AddPeer { torrent, address: seeder.address },
+            };
+            node.send(command);
+            sent += 1;
+            let pause = Duration::from_micros(u64::from(world.rng().below(100_000)));
+            world.run_until(pause, |_| false);
+        }
+        node.send(Command::ShutDown);
+        let done = world.run_until(HOUR, |_| {
+            node.read();
+            node.events.contains(&Event::ShutDown)
+        });
+        assert!(done, "the session did not end");
+        let answers = node.events.iter().filter(|e| {
+            matches!(
+                e,
+                Event::Added { .. }
+                    | Event::AddFailed { .. }
+                    | Event::Removed { .. }
+                    | Event::Paused { .. }
+                    | Event::Resumed { .. }
+                    | Event::PeerAdded { .. }
+                    | Event::Refused { .. }
+            )
+        });
+        assert_eq!(answers.count(), sent);
+        assert!(node.session.board.statuses().is_empty());
+    });
+}
+
+#[test]
+fn a_paused_torrent_moves_nothing_until_it_is_resumed() {
+    let mut world = World::new(1, Link { rate: 50_000, ..Link::default() });
+    let content = content(1, 16 * 1024);
+    let seeder = Node::new(&mut world, Placement::TOGETHER);
+    content.put(&seeder.memory);
+    seeder.add(0, &content);
+    let mut leecher = Node::new(&mut world, Placement::TOGETHER);
+    leecher.add(0, &content);
+    leecher.peer(0, &seeder);
+    world.run_until(Duration::from_secs(2), |_| false);
+    leecher.send(Command::Pause { torrent: TorrentId(0) });
+    world.run_until(Duration::from_secs(5), |_| false);
+    assert_eq!(leecher.state(0), Some(State::Paused));
+    let calls = leecher.memory.calls();
+    world.run_until(HOUR, |_| false);
+    assert_eq!(leecher.memory.calls(), calls);
+    assert!(!leecher.completed(0));
+    leecher.send(Command::Resume { torrent: TorrentId(0) });
+    assert!(world.run_until(HOUR, |_| leecher.completed(0)));
+    assert!(content.is_in(&leecher.memory));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_world() {
+    let run = |seed| {
+        let mut world = World::new(seed, Link::default());
+        let content = content(1, 16 * 1024);
+        let seeder = Node::new(&mut world, Placement::TOGETHER);
+        content.put(&seeder.memory);
+        seeder.add(0, &content);
+        let mut leecher = Node::new(&mut world, Placement::TOGETHER);
+        leecher.add(0, &content);
+        leecher.peer(0, &seeder);
+        assert!(world.run_until(HOUR, |_| leecher.completed(0)));
+        (world.now(), leecher.events)
+    };
+    assert_eq!(run(7), run(7));
+    assert_ne!(run(7).1, run(8).1);
+}
