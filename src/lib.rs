@@ -5,7 +5,9 @@
 
 pub mod disk;
 pub mod machine;
+pub mod peer;
 pub mod proto;
-pub mod select;
 #[cfg(feature = "reactor")]
 pub mod reactor;
+pub mod select;
+pub mod session;

@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 /// Pieces looked at in order of rarity before the peer's own pieces are walked instead.
 const PROBES: usize = 256;
 /// Pieces of a walk that are compared.
-const COMPARED: usize = 4096;
+const COMPARED: usize = 1024;
+/// Where more than one in so many of the listed pieces change their count, all are grouped anew.
+const REGROUP: usize = 8;
 
 const NOWHERE: u32 = u32::MAX;
 
@@ -68,25 +70,62 @@ impl Availability {
 
     /// Counts a peer in.
     pub(super) fn add(&mut self, has: &Bitfield) {
-        if has.count() > has.pieces() / 2 {
-            self.shift = self.shift.wrapping_add(1);
-            if !has.is_full() {
-                has.iter_missing().for_each(|p| self.lower(p));
-            }
-        } else {
-            has.iter().for_each(|p| self.raise(p));
-        }
+        self.count(has, 1);
     }
 
     /// Counts a peer out.
     pub(super) fn subtract(&mut self, has: &Bitfield) {
-        if has.count() > has.pieces() / 2 {
-            self.shift = self.shift.wrapping_sub(1);
-            if !has.is_full() {
-                has.iter_missing().for_each(|p| self.raise(p));
-            }
+        self.count(has, -1);
+    }
+
+    /// Changes the counts of a set of pieces by one, up or down: of the set, or of all pieces and back for those outside it.
+    fn count(&mut self, set: &Bitfield, by: i32) {
+        if set.count() <= set.pieces() / 2 {
+            self.count_each(set.iter(), set.count(), by);
         } else {
-            has.iter().for_each(|p| self.lower(p));
+            self.shift = self.shift.wrapping_add(by);
+            if !set.is_full() {
+                self.count_each(set.iter_missing(), set.pieces() - set.count(), -by);
+            }
+        }
+    }
+
+    fn count_each(&mut self, pieces: impl Iterator<Item = PieceIndex>, many: u32, by: i32) {
+        if many as usize <= self.order.len() / REGROUP {
+            pieces.for_each(|piece| if by > 0 { self.raise(piece) } else { self.lower(piece) });
+            return;
+        }
+        for piece in pieces {
+            if let Some(count) = self.counts.get_mut(piece.as_usize()) {
+                *count = count.wrapping_add(by);
+            }
+        }
+        self.regroup();
+    }
+
+    /// Makes the groups anew from the counts: cheaper than to move most pieces one by one.
+    fn regroup(&mut self) {
+        let counts = || self.listed.iter().map(|p| self.counts[p.as_usize()]);
+        // Counts are compared by their distance from one of them, so that they may wrap.
+        let Some(origin) = counts().next() else { return };
+        let lowest = counts().map(|c| c.wrapping_sub(origin)).min().unwrap_or(0);
+        self.base = origin.wrapping_add(lowest);
+        let mut sizes: Vec<u32> = Vec::new();
+        for count in counts() {
+            let group = self.group(count);
+            if sizes.len() <= group {
+                sizes.resize(group + 1, 0);
+            }
+            sizes[group] += 1;
+        }
+        let begins = sizes.iter().scan(0, |sum, size| Some(std::mem::replace(sum, *sum + size)));
+        self.starts = begins.collect();
+        let mut next = self.starts.clone();
+        for piece in self.listed.iter() {
+            let at = &mut next[self.group(self.counts[piece.as_usize()])];
+            self.order[*at as usize] = piece.0;
+            self.place[piece.as_usize()] = *at;
+            *at += 1;
         }
     }
 
@@ -200,7 +239,7 @@ impl Availability {
     /// Gives the rarest listed piece among those that a peer has; of several, each is as likely as the others.
     ///
     /// Looks at no more than 256 pieces in order of rarity. Where the peer has none of them its own pieces are walked instead,
-    /// 64 at a step, and the first 4096 that are listed, from a random one on, are compared: a peer with more of them than that
+    /// 64 at a step, and the first 1024 that are listed, from a random one on, are compared: a peer with more of them than that
     /// may be given a piece that is not its very rarest.
     pub(super) fn rarest(&mut self, has: &Bitfield, rng: &mut Rng) -> Option<PieceIndex> {
         let mut probes = 0;
@@ -408,7 +447,8 @@ mod tests {
         a.add(&Bitfield::full(PIECES));
         let poor = set(PIECES, [PIECES - 1]);
         a.add(&poor);
-        let half = set(PIECES, (0..PIECES).filter(|_| rng.below(2) == 0).collect::<Vec<_>>());
+        let random: Vec<u8> = (0..PIECES / 8).map(|_| rng.next_u64() as u8).collect();
+        let half = Bitfield::from_bytes(&random, PIECES).unwrap();
         a.add(&half);
         for (has, most) in [
             (&poor, PROBES as u64 + u64::from(PIECES) / 64 + 1),

@@ -1,0 +1,111 @@
+use crate::select::PipelineConfig;
+use std::time::Duration;
+
+/// The swarm's limits and times. Every collection of the swarm is bounded by one of these.
+///
+/// ```
+/// use bip::peer::Config;
+/// let config = Config { upload_slots: 4, ..Config::default() };
+/// assert_eq!(config.max_connections, 200);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How long a connection may take from its first moment to a whole handshake; 10 s by default.
+    pub handshake_timeout: Duration,
+    /// How long we may be silent on a connection before we send a keep-alive; 60 s by default.
+    pub keep_alive: Duration,
+    /// How long a peer may be silent before its connection is closed; 120 s by default. Stands still while we do not read
+    /// from it because the store is behind.
+    pub silence: Duration,
+
+    /// The most torrents; 1,000 by default. Another is [`Refusal::Full`](super::Refusal::Full).
+    pub max_torrents: usize,
+    /// The most pieces that a torrent may have; 2^21 by default. Every connection keeps a bit for each.
+    pub max_pieces: u32,
+    /// The most peers that have shaken hands, over all torrents; 200 by default.
+    pub max_connections: usize,
+    /// The most peers that have shaken hands in one torrent; 100 by default.
+    pub max_connections_per_torrent: usize,
+    /// The most connections that came in and have not shaken hands; 256 by default. Another closes the oldest of them, so that
+    /// silent ones keep nobody out.
+    pub max_incoming_handshakes: usize,
+    /// The most dials and dialled connections that have not shaken hands, over all torrents; 50 by default. Others wait.
+    pub max_dials: usize,
+    /// The most addresses known in one torrent; 1,000 by default. Another is [`Refusal::Full`](super::Refusal::Full).
+    pub max_known_peers: usize,
+
+    /// How long the first pause before an address is dialled again lasts; 1 s by default. Each further failure doubles it.
+    /// Every pause is lengthened at random by up to a quarter.
+    pub redial_first: Duration,
+    /// The longest pause before an address is dialled again; 5 min by default.
+    pub redial_longest: Duration,
+
+    /// The most peers of one torrent that we upload to at a time; 8 by default.
+    pub upload_slots: usize,
+    /// How long an upload slot is kept before the slots are given out anew; 10 s by default.
+    pub choke_interval: Duration,
+    /// The most requests of one peer that are queued; 2,000 by default. At the limit, the connection is not read until half of
+    /// them are served. What had been read already is kept, at most [`held_input`](Self::held_input).
+    pub upload_queue: usize,
+    /// The most bytes of one connection that were read and wait for room in its queue of requests; 4 MiB by default, which is
+    /// more than any host reads at a time. Beyond it the connection is closed.
+    pub held_input: usize,
+    /// Blocks are asked of the store for a peer only while less than this is queued for it or being loaded; 512 KiB by default.
+    pub send_watermark: usize,
+    /// The most bytes that may wait to be sent to one peer; 16 MiB by default. A peer that lets more gather is closed.
+    pub send_limit: usize,
+
+    /// How many requests are kept open to a peer, and when a peer that answers none is found stalled, so that its blocks are
+    /// asked of others: from 4 to 500, and 20 s by default.
+    pub pipeline: PipelineConfig,
+    /// How many bytes of one torrent may be with the store before we stop asking peers for more; 8 MiB by default. At twice as
+    /// many, that torrent's connections are not read.
+    pub store_credit: usize,
+    /// How long no block is asked for after the store failed to keep one; 5 s by default.
+    pub store_retry: Duration,
+    /// How many unused block buffers are kept; 1,024 by default.
+    pub pooled_blocks: usize,
+    /// How long a peer that gave blocks of a piece with a wrong hash is asked for nothing; 1 s by default. Each further bad
+    /// piece doubles it, up to a minute.
+    pub parole: Duration,
+
+    /// The longest message with an id that we do not know, in bytes; 1 MiB by default.
+    pub longest_message: u32,
+    /// Whether connections between two peers that both have everything are closed; true by default.
+    pub close_redundant: bool,
+    /// How often [`Event::Status`](super::Event::Status) is given at most; 1 s by default.
+    pub status_interval: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            handshake_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(60),
+            silence: Duration::from_secs(120),
+            max_torrents: 1000,
+            max_pieces: 1 << 21,
+            max_connections: 200,
+            max_connections_per_torrent: 100,
+            max_incoming_handshakes: 256,
+            max_dials: 50,
+            max_known_peers: 1000,
+            redial_first: Duration::from_secs(1),
+            redial_longest: Duration::from_secs(300),
+            upload_slots: 8,
+            choke_interval: Duration::from_secs(10),
+            upload_queue: 2000,
+            held_input: 4 << 20,
+            send_watermark: 512 << 10,
+            send_limit: 16 << 20,
+            pipeline: PipelineConfig::default(),
+            store_credit: 8 << 20,
+            store_retry: Duration::from_secs(5),
+            pooled_blocks: 1024,
+            parole: Duration::from_secs(1),
+            longest_message: 1 << 20,
+            close_redundant: true,
+            status_interval: Duration::from_secs(1),
+        }
+    }
+}

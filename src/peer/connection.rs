@@ -1,0 +1,299 @@
+use super::hub::{Hub, Step, Timer};
+use super::outbox::Outbox;
+use super::upload::Queue;
+use crate::machine::{Block, BlockBuf, ConnId, Instant, Map, RateMeter, Rng};
+use crate::proto::bitfield::Bitfield;
+use crate::proto::geometry::Span;
+use crate::proto::handshake::Decoder;
+use crate::proto::id::{PeerId, PieceIndex};
+use crate::proto::message::{Frames, Limits, Message};
+use crate::select;
+use slab::Slab;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+/// How many pieces a connection remembers to have given blocks of.
+const CONTRIBUTIONS: usize = 64;
+
+/// A stream to a peer.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// Its place in the [`Table`].
+    pub(super) key: usize,
+    pub(super) id: ConnId,
+    pub(super) address: SocketAddr,
+    /// Whether we dialled.
+    pub(super) dialled: bool,
+    pub(super) stage: Stage,
+    pub(super) outbox: Outbox,
+    /// Whether a step to write the outbox is under way.
+    flushing: bool,
+    pub(super) last_heard: Instant,
+    last_sent: Instant,
+}
+
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Bytes of a handshake are coming.
+    Handshaking {
+        decoder: Decoder,
+        /// The torrent's place: known from the start where we dialled, from the 48th byte on where we did not.
+        torrent: Option<usize>,
+        deadline: Instant,
+    },
+    /// Hands are shaken.
+    Open(Box<Link>),
+    /// We closed it; the host has not confirmed that.
+    Closing,
+}
+
+/// What there is between us and a peer that shook hands.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// The torrent's place.
+    pub(super) torrent: usize,
+    /// The connection's place among the torrent's peers.
+    pub(super) peer: select::Peer,
+    pub(super) peer_id: PeerId,
+    pub(super) frames: Frames,
+    pub(super) has: Bitfield,
+    /// Whether no bitfield may come any more.
+    pub(super) bitfield_over: bool,
+    pub(super) we_choke: bool,
+    pub(super) we_want: bool,
+    pub(super) they_choke: bool,
+    pub(super) they_want: bool,
+    /// When we last choked or unchoked.
+    pub(super) choked_at: Instant,
+
+    /// What we asked for, oldest first.
+    pub(super) asked: VecDeque<Span>,
+    /// What we asked for and then gave to others because the peer choked us or was slow; it may still come.
+    pub(super) late: Vec<Span>,
+    pub(super) pipeline: select::Pipeline,
+    /// The block that is coming in.
+    pub(super) incoming: Option<Incoming>,
+    /// Unfinished pieces that it gave blocks of, latest last.
+    pub(super) contributed: VecDeque<PieceIndex>,
+    /// How many bad pieces it had a part in, less good ones.
+    pub(super) faults: u32,
+    /// Until when it is asked for nothing.
+    pub(super) parole_until: Instant,
+
+    pub(super) queue: Queue,
+    /// What was read and waits for room in the queue, from `held_at` on.
+    pub(super) held: Vec<u8>,
+    pub(super) held_at: usize,
+    /// Whether the connection is not read because the queue is full.
+    pub(super) stopped_by_queue: bool,
+    /// Whether the connection is not read because the store is behind.
+    pub(super) stopped_by_store: bool,
+    /// Whether the host has been told to stop reading.
+    stopped: bool,
+
+    pub(super) download: RateMeter,
+    pub(super) upload: RateMeter,
+}
+
+/// A block that is coming in.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) span: Span,
+    /// Where its bytes go; `None` where nobody wants them.
+    pub(super) buf: Option<BlockBuf>,
+}
+
+impl Link {
+    pub(super) fn new(
+        now: Instant,
+        torrent: usize,
+        peer: select::Peer,
+        peer_id: PeerId,
+        pieces: u32,
+        hub: &mut Hub,
+    ) -> Self {
+        let limits = Limits { other: hub.config.longest_message, ..Limits::of_torrent(pieces) };
+        Self {
+            torrent,
+            peer,
+            peer_id,
+            frames: Frames::new(limits),
+            has: Bitfield::new(pieces),
+            bitfield_over: false,
+            we_choke: true,
+            we_want: false,
+            they_choke: true,
+            they_want: false,
+            choked_at: now,
+            asked: VecDeque::new(),
+            late: Vec::new(),
+            pipeline: select::Pipeline::new(hub.config.pipeline),
+            incoming: None,
+            contributed: VecDeque::new(),
+            faults: 0,
+            parole_until: Instant::ZERO,
+            queue: Queue::new(&mut hub.rng),
+            held: Vec::new(),
+            held_at: 0,
+            stopped_by_queue: false,
+            stopped_by_store: false,
+            stopped: false,
+            download: RateMeter::new(),
+            upload: RateMeter::new(),
+        }
+    }
+
+    /// Remembers that the peer gave a block of a piece.
+    pub(super) fn contribute(&mut self, piece: PieceIndex) {
+        if !self.contributed.iter().rev().any(|p| *p == piece) {
+            if self.contributed.len() >= CONTRIBUTIONS {
+                self.contributed.pop_front();
+            }
+            self.contributed.push_back(piece);
+        }
+    }
+
+    /// Says whether the peer gave a block of a finished piece, and forgets it.
+    pub(super) fn take_contribution(&mut self, piece: PieceIndex) -> bool {
+        let at = self.contributed.iter().position(|p| *p == piece);
+        at.is_some_and(|at| self.contributed.remove(at).is_some())
+    }
+}
+
+impl Connection {
+    fn new(now: Instant, key: usize, id: ConnId, address: SocketAddr, dialled: bool, stage: Stage) -> Self {
+        Self {
+            key,
+            id,
+            address,
+            dialled,
+            stage,
+            outbox: Outbox::default(),
+            flushing: false,
+            last_heard: now,
+            last_sent: now,
+        }
+    }
+
+    pub(super) fn link(&self) -> Option<&Link> {
+        if let Stage::Open(link) = &self.stage { Some(link) } else { None }
+    }
+
+    pub(super) fn link_mut(&mut self) -> Option<&mut Link> {
+        if let Stage::Open(link) = &mut self.stage { Some(link) } else { None }
+    }
+
+    pub(super) fn send(&mut self, hub: &mut Hub, now: Instant, message: &Message<'_>) {
+        self.outbox.message(message);
+        self.flush(hub, now);
+    }
+
+    pub(super) fn send_raw(&mut self, hub: &mut Hub, now: Instant, bytes: &[u8]) {
+        self.outbox.raw(bytes);
+        self.flush(hub, now);
+    }
+
+    pub(super) fn send_block(&mut self, hub: &mut Hub, now: Instant, span: Span, block: Block) {
+        self.outbox.block(span, block);
+        self.flush(hub, now);
+    }
+
+    fn flush(&mut self, hub: &mut Hub, now: Instant) {
+        self.last_sent = now;
+        if !self.flushing {
+            self.flushing = true;
+            hub.steps.push_back(Step::Flush(self.key, self.id));
+        }
+    }
+
+    /// Takes note that the host has been given all of the outbox.
+    pub(super) fn on_flushed(&mut self) {
+        self.flushing = false;
+    }
+
+    /// Has the host read or not, as the link says.
+    pub(super) fn set_reading(&mut self, hub: &mut Hub) {
+        let id = self.id;
+        let Some(link) = self.link_mut() else { return };
+        let stop = link.stopped_by_queue || link.stopped_by_store;
+        if stop != link.stopped {
+            link.stopped = stop;
+            hub.steps.push_back(if stop { Step::StopReading(id) } else { Step::ResumeReading(id) });
+        }
+    }
+
+    /// Gives the time at which something is due if nothing happens before, and sets the timer for it.
+    pub(super) fn set_timer(&self, hub: &mut Hub, now: Instant) {
+        let config = &hub.config;
+        let at = match &self.stage {
+            Stage::Handshaking { deadline, .. } => *deadline,
+            Stage::Closing => return,
+            Stage::Open(link) => {
+                let mut at = (self.last_heard + config.silence).min(self.last_sent + config.keep_alive);
+                if let Some(stalls_at) = link.pipeline.stalls_at() {
+                    at = at.min(stalls_at);
+                }
+                at
+            }
+        };
+        hub.set_timer(now, Timer::Connection(self.id), at);
+    }
+
+    pub(super) fn is_keep_alive_due(&self, hub: &Hub, now: Instant) -> bool {
+        self.last_sent + hub.config.keep_alive <= now
+    }
+}
+
+/// All connections, by place and by name.
+#[derive(Debug)]
+pub(super) struct Table {
+    places: Slab<Connection>,
+    by_id: Map<ConnId, usize>,
+}
+
+impl Table {
+    pub(super) fn new(rng: &mut Rng) -> Self {
+        Self { places: Slab::new(), by_id: Map::new(rng) }
+    }
+
+    /// Puts a connection in; `None` where its name is in use.
+    pub(super) fn insert(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        address: SocketAddr,
+        dialled: bool,
+        stage: Stage,
+    ) -> Option<&mut Connection> {
+        if self.by_id.contains_key(&id) {
+            return None;
+        }
+        let entry = self.places.vacant_entry();
+        self.by_id.insert(id, entry.key());
+        let key = entry.key();
+        Some(entry.insert(Connection::new(now, key, id, address, dialled, stage)))
+    }
+
+    pub(super) fn key(&self, id: ConnId) -> Option<usize> {
+        self.by_id.get(&id).copied()
+    }
+
+    pub(super) fn get(&self, key: usize) -> Option<&Connection> {
+        self.places.get(key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: usize) -> Option<&mut Connection> {
+        self.places.get_mut(key)
+    }
+
+    pub(super) fn remove(&mut self, id: ConnId) {
+        if let Some(key) = self.by_id.remove(&id) {
+            self.places.remove(key);
+        }
+    }
+
+    /// Gives the places of the connections that the test accepts.
+    pub(super) fn find(&self, test: impl Fn(&Connection) -> bool) -> Vec<usize> {
+        self.places.iter().filter(|(_, c)| test(c)).map(|(key, _)| key).collect()
+    }
+}

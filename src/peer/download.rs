@@ -1,0 +1,145 @@
+use super::connection::{Connection, Incoming, Link};
+use super::hub::{Hub, Timer};
+use super::torrent::Torrent;
+use super::{Event, Gone, Stored, Violation};
+use crate::machine::Instant;
+use crate::proto::geometry::Span;
+use crate::proto::message::Message;
+use crate::select::Arrival;
+use log::{debug, info};
+use std::time::Duration;
+
+/// The longest time that a peer is asked for nothing because of bad pieces.
+const LONGEST_PAROLE: Duration = Duration::from_secs(60);
+
+impl Torrent {
+    /// Asks a peer for as many blocks as should be asked of it.
+    pub(super) fn fill(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant) {
+        let id = conn.id;
+        let Some(link) = conn.link_mut() else { return };
+        let may = !link.they_choke && link.we_want && self.is_running();
+        if !may || self.storing >= hub.config.store_credit || now < self.retry_at.max(link.parole_until) {
+            return;
+        }
+        let room = link.pipeline.room();
+        if room == 0 {
+            return;
+        }
+        let before = link.asked.len();
+        let mut spans = std::mem::take(&mut hub.spans);
+        self.picker.pick(link.peer, &link.has, room, &mut spans);
+        link.asked.extend(&spans);
+        let sent = link.asked.len() - before;
+        let idle = link.pipeline.open() == 0;
+        link.pipeline.on_sent(now, sent);
+        if let Some(at) = link.pipeline.stalls_at().filter(|_| idle) {
+            hub.set_timer_by(now, Timer::Connection(id), at);
+        }
+        for span in spans.drain(..) {
+            conn.send(hub, now, &Message::Request(span));
+        }
+        hub.spans = spans;
+    }
+
+    pub(super) fn on_block_begin(&mut self, hub: &mut Hub, conn: &mut Connection, span: Span) -> Result<(), Gone> {
+        if !self.geometry.contains(span) {
+            debug!(target: "bip::peer", "{}: {}: sends {span}, which is not there", self.id, conn.address);
+            return Err(Gone::Violation(Violation::OutOfRange));
+        }
+        let Some(link) = conn.link_mut() else { return Ok(()) };
+        let wanted = link.asked.contains(&span) || link.late.contains(&span);
+        let buf = wanted.then(|| hub.pool.take(span.length as usize));
+        link.incoming = Some(Incoming { span, buf });
+        Ok(())
+    }
+
+    pub(super) fn on_block_data(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant, data: &[u8]) {
+        let Some(link) = conn.link_mut() else { return };
+        link.download.add(now, data.len() as u64);
+        self.download.add(now, data.len() as u64);
+        match &mut link.incoming {
+            Some(Incoming { buf: Some(buf), .. }) => buf.bytes_mut().extend_from_slice(data),
+            _ => self.wasted += data.len() as u64,
+        }
+        self.touch(hub, now);
+    }
+
+    pub(super) fn on_block_end(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant) {
+        let Some(link) = conn.link_mut() else { return };
+        // A block that nobody wanted has been counted as it came.
+        let Some(Incoming { span, buf: Some(buf) }) = link.incoming.take() else { return };
+        if let Some(at) = link.asked.iter().position(|s| *s == span) {
+            link.asked.remove(at);
+            link.pipeline.on_block(now, span.length);
+        } else {
+            link.late.retain(|s| *s != span);
+        }
+        match self.picker.on_block(link.peer, span) {
+            Arrival::Unwanted => self.wasted += u64::from(span.length),
+            Arrival::Wanted { cancel } => {
+                link.contribute(span.piece);
+                self.todo.cancels.extend(cancel.into_iter().map(|peer| (peer, span)));
+                self.stores += 1;
+                self.storing += span.length as usize;
+                hub.events.push_back(Event::Store { torrent: self.id, span, block: buf.freeze() });
+            }
+        }
+    }
+
+    /// Takes back a request because another peer answered it.
+    pub(super) fn cancel(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant, span: Span) {
+        let Some(link) = conn.link_mut() else { return };
+        let Some(at) = link.asked.iter().position(|s| *s == span) else { return };
+        link.asked.remove(at);
+        link.pipeline.on_cancelled();
+        conn.send(hub, now, &Message::Cancel(span));
+    }
+
+    /// Takes the store's answer for a block. Peers that gave blocks of a bad piece are to be put on parole by the caller.
+    pub(super) fn on_stored(&mut self, hub: &mut Hub, now: Instant, span: Span, outcome: Stored) {
+        if self.stores == 0 || !self.geometry.contains(span) {
+            return;
+        }
+        self.stores -= 1;
+        let short = self.storing >= hub.config.store_credit;
+        self.storing = self.storing.saturating_sub(span.length as usize);
+        match outcome {
+            Stored::Kept => self.picker.on_stored(span),
+            Stored::Known => {
+                self.wasted += u64::from(span.length);
+                self.on_piece_good(hub, now, span.piece);
+            }
+            Stored::PieceGood => self.on_piece_good(hub, now, span.piece),
+            Stored::PieceBad => {
+                info!(target: "bip::peer", "{}: piece {} has the wrong hash and is fetched again", self.id, span.piece);
+                self.picker.on_piece_bad(span.piece);
+                self.wasted += u64::from(self.geometry.length_of(span.piece));
+                self.todo.refill = true;
+            }
+            Stored::Failed => {
+                self.picker.on_store_failed(span);
+                self.retry_at = now + hub.config.store_retry;
+                hub.set_timer_by(now, Timer::Refill(self.id), self.retry_at);
+            }
+        }
+        if short && self.storing < hub.config.store_credit {
+            self.todo.refill = true;
+        }
+        self.touch(hub, now);
+    }
+
+    /// Takes note that a piece is finished, for a peer that may have given blocks of it.
+    pub(super) fn judge(&self, hub: &mut Hub, link: &mut Link, now: Instant, span: Span, good: bool) {
+        if !link.take_contribution(span.piece) {
+            return;
+        }
+        if good {
+            link.faults = link.faults.saturating_sub(1);
+        } else {
+            let pause = hub.config.parole.saturating_mul(1 << link.faults.min(16)).min(LONGEST_PAROLE);
+            link.faults = link.faults.saturating_add(1);
+            link.parole_until = now + pause;
+            hub.set_timer_by(now, Timer::Refill(self.id), link.parole_until);
+        }
+    }
+}

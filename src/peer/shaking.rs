@@ -1,0 +1,250 @@
+use super::connection::{Connection, Link, Stage};
+use super::machine::Swarm;
+use super::{Event, Gone};
+use crate::machine::{ConnId, DialId, Instant, TorrentId};
+use crate::proto::bitfield::Bitfield;
+use crate::proto::handshake::{Decoder, Extensions, Handshake, Progress};
+use crate::proto::id::PeerId;
+use crate::proto::message::Message;
+use crate::select::Peer;
+use log::debug;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+/// A dial under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dial {
+    pub(super) torrent: TorrentId,
+    pub(super) address: SocketAddr,
+}
+
+impl Swarm {
+    pub(super) fn on_accepted(&mut self, now: Instant, id: ConnId, from: SocketAddr) {
+        let deadline = now + self.hub.config.handshake_timeout;
+        let stage = Stage::Handshaking { decoder: Decoder::default(), torrent: None, deadline };
+        let Some(conn) = self.table.insert(now, id, from, false, stage) else { return };
+        let key = conn.key;
+        conn.set_timer(&mut self.hub, now);
+        self.hub.arriving += 1;
+        self.arrivals.push_back(id);
+        if self.hub.open >= self.hub.config.max_connections {
+            self.close(now, key, Gone::Full);
+        }
+        while self.hub.arriving > self.hub.config.max_incoming_handshakes {
+            let Some(oldest) = self.arrivals.pop_front() else { break };
+            if let Some(key) = self.arriving(oldest) {
+                self.close(now, key, Gone::Full);
+            }
+        }
+        if self.arrivals.len() > 2 * self.hub.arriving + 16 {
+            let table = &self.table;
+            self.arrivals.retain(|id| is_arriving(table.key(*id).and_then(|key| table.get(key))));
+        }
+    }
+
+    fn arriving(&self, id: ConnId) -> Option<usize> {
+        self.table.key(id).filter(|key| is_arriving(self.table.get(*key)))
+    }
+
+    pub(super) fn on_connected(&mut self, now: Instant, dial: DialId, id: ConnId) {
+        let Some(Dial { torrent, address }) = self.dials.remove(&dial) else { return };
+        let key = self.by_id.get(&torrent).copied();
+        let key = key.filter(|key| {
+            let torrent = self.torrents.get_mut(*key);
+            torrent.is_some_and(|t| t.is_running() && t.book.on_connected(address, dial))
+        });
+        let deadline = now + self.hub.config.handshake_timeout;
+        let stage = match key {
+            Some(_) => Stage::Handshaking { decoder: Decoder::default(), torrent: key, deadline },
+            // The torrent has been paused or removed meanwhile.
+            None => Stage::Closing,
+        };
+        let Some(conn) = self.table.insert(now, id, address, true, stage) else {
+            self.hub.dialling = self.hub.dialling.saturating_sub(1);
+            return;
+        };
+        match key.and_then(|key| self.torrents.get(key)) {
+            Some(torrent) => {
+                let ours = Handshake {
+                    extensions: Extensions::default(),
+                    info_hash: torrent.info_hash,
+                    peer_id: self.hub.peer_id,
+                };
+                conn.send_raw(&mut self.hub, now, &ours.encode());
+                conn.set_timer(&mut self.hub, now);
+            }
+            None => {
+                self.hub.abort(id);
+                self.on_dial_ended(now);
+            }
+        }
+    }
+
+    pub(super) fn on_connect_failed(&mut self, now: Instant, dial: DialId, error: ErrorKind) {
+        let Some(Dial { torrent, address }) = self.dials.remove(&dial) else { return };
+        debug!(target: "bip::peer", "{torrent}: {address}: cannot connect: {error}");
+        if let Some(key) = self.by_id.get(&torrent).copied() {
+            if let Some(torrent) = self.torrents.get_mut(key) {
+                torrent.book.on_failed(now, address, dial, &self.hub.config, &mut self.hub.rng);
+                torrent.touch(&mut self.hub, now);
+            }
+            self.on_dial_ended(now);
+            self.dial(now, key);
+        } else {
+            self.on_dial_ended(now);
+        }
+    }
+
+    /// Takes bytes of a handshake from the input. Says whether hands are shaken, so that the rest may be read.
+    pub(super) fn shake(&mut self, now: Instant, key: usize, input: &mut &[u8]) -> bool {
+        let Some(conn) = self.table.get_mut(key) else { return false };
+        let (dialled, address) = (conn.dialled, conn.address);
+        let Stage::Handshaking { decoder, torrent, .. } = &mut conn.stage else { return false };
+        let progress = match decoder.decode(input) {
+            Ok(progress) => progress,
+            Err(error) => {
+                debug!(target: "bip::peer", "{address}: {error}");
+                self.close(now, key, Gone::Violation(super::Violation::Malformed));
+                return false;
+            }
+        };
+        let (info_hash, peer_id) = match progress {
+            Progress::Start => return false,
+            Progress::Opening(opening) => (opening.info_hash, None),
+            Progress::Complete(whole) => (whole.info_hash, Some(whole.peer_id)),
+        };
+        let known = self.by_hash.get(&info_hash).copied();
+        let known = known.filter(|key| self.torrents.get(*key).is_some_and(|t| t.is_running()));
+        let Some(place) = known.filter(|place| torrent.is_none_or(|ours| ours == *place)) else {
+            debug!(target: "bip::peer", "{address}: wants torrent {info_hash}, which is not here");
+            self.close(now, key, Gone::TorrentStopped);
+            return false;
+        };
+        if torrent.is_none() {
+            *torrent = Some(place);
+            let ours = Handshake { extensions: Extensions::default(), info_hash, peer_id: self.hub.peer_id };
+            conn.send_raw(&mut self.hub, now, &ours.encode());
+        }
+        let Some(peer_id) = peer_id else { return false };
+        if peer_id == self.hub.peer_id {
+            debug!(target: "bip::peer", "{address}: is ourselves");
+            if let Some(torrent) = self.torrents.get_mut(place).filter(|_| dialled) {
+                torrent.book.on_ourselves(address);
+            }
+            self.close(now, key, Gone::Duplicate);
+            return false;
+        }
+        match self.refusal(now, key, place, peer_id) {
+            Some(gone) => {
+                if let Some(torrent) = self.torrents.get_mut(place).filter(|_| dialled) {
+                    torrent.book.on_shaken(address, peer_id);
+                }
+                self.close(now, key, gone);
+                false
+            }
+            None => {
+                self.open(now, key, place, peer_id);
+                true
+            }
+        }
+    }
+
+    /// Says why a connection that shook hands cannot stay. Closes another that must go instead of it.
+    fn refusal(&mut self, now: Instant, key: usize, place: usize, peer_id: PeerId) -> Option<Gone> {
+        let torrent = self.torrents.get(place)?;
+        let dialled = self.table.get(key)?.dialled;
+        if let Some(other) = torrent.by_peer_id.get(&peer_id).copied() {
+            let other_dialled = self.table.get(other).is_some_and(|c| c.dialled);
+            // Of two, the one that the larger peer id dialled stays: the other side comes to the same.
+            let keep_dialled = self.hub.peer_id > peer_id;
+            if dialled == other_dialled || dialled != keep_dialled {
+                return Some(Gone::Duplicate);
+            }
+            self.close(now, other, Gone::Duplicate);
+            return None;
+        }
+        let config = &self.hub.config;
+        let full = self.hub.open >= config.max_connections || torrent.peers.len() >= config.max_connections_per_torrent;
+        full.then_some(Gone::Full)
+    }
+
+    fn open(&mut self, now: Instant, key: usize, place: usize, peer_id: PeerId) {
+        let (Some(conn), Some(torrent)) = (self.table.get_mut(key), self.torrents.get_mut(place)) else { return };
+        let (address, outgoing) = (conn.address, conn.dialled);
+        let peer = Peer(torrent.peers.insert(key) as u32);
+        torrent.by_peer_id.insert(peer_id, key);
+        let pieces = torrent.geometry.piece_count();
+        let mut link = Link::new(now, place, peer, peer_id, pieces, &mut self.hub);
+        link.stopped_by_store = torrent.stopped_by_store;
+        conn.stage = Stage::Open(Box::new(link));
+        if torrent.stopped_by_store {
+            conn.set_reading(&mut self.hub);
+        }
+        self.hub.open += 1;
+        if outgoing {
+            torrent.book.on_shaken(address, peer_id);
+            self.hub.dialling = self.hub.dialling.saturating_sub(1);
+        } else {
+            self.hub.arriving = self.hub.arriving.saturating_sub(1);
+        }
+        let have = torrent.picker.have();
+        if !have.is_empty() {
+            conn.send(&mut self.hub, now, &Message::Bitfield(Bitfield::as_bytes(have)));
+        }
+        conn.set_timer(&mut self.hub, now);
+        torrent.touch(&mut self.hub, now);
+        self.hub.events.push_back(Event::PeerConnected { torrent: torrent.id, address, peer_id, outgoing });
+        if outgoing {
+            self.on_dial_ended_elsewhere(now);
+        }
+    }
+
+    /// Has a torrent dial as many addresses as are due and as there is room for.
+    pub(super) fn dial(&mut self, now: Instant, key: usize) {
+        let Some(torrent) = self.torrents.get_mut(key).filter(|t| t.is_running()) else { return };
+        let config = &self.hub.config;
+        let full = self.hub.open >= config.max_connections || torrent.peers.len() >= config.max_connections_per_torrent;
+        while !full && self.hub.dialling < self.hub.config.max_dials {
+            let dial = DialId(self.next_dial);
+            let Some(address) = torrent.book.dial(now, dial) else { break };
+            self.next_dial += 1;
+            self.hub.dialling += 1;
+            self.dials.insert(dial, Dial { torrent: torrent.id, address });
+            self.hub.connect(dial, address);
+        }
+        let Some(due) = torrent.book.next_due() else { return };
+        if due > now {
+            self.hub.set_timer(now, super::hub::Timer::Dial(torrent.id), due);
+        } else if full {
+            // A place among the peers may be free by then.
+            let at = now + self.hub.config.handshake_timeout;
+            self.hub.set_timer(now, super::hub::Timer::Dial(torrent.id), at);
+        } else if !torrent.waits_to_dial {
+            torrent.waits_to_dial = true;
+            self.waiting_to_dial.push_back(torrent.id);
+        }
+    }
+
+    /// Takes note that there is room for another dial.
+    pub(super) fn on_dial_ended(&mut self, now: Instant) {
+        self.hub.dialling = self.hub.dialling.saturating_sub(1);
+        self.on_dial_ended_elsewhere(now);
+    }
+
+    fn on_dial_ended_elsewhere(&mut self, now: Instant) {
+        if self.hub.dialling >= self.hub.config.max_dials {
+            return;
+        }
+        let Some(id) = self.waiting_to_dial.pop_front() else { return };
+        if let Some(key) = self.by_id.get(&id).copied() {
+            if let Some(torrent) = self.torrents.get_mut(key) {
+                torrent.waits_to_dial = false;
+            }
+            self.dial(now, key);
+        }
+    }
+}
+
+fn is_arriving(conn: Option<&Connection>) -> bool {
+    conn.is_some_and(|c| !c.dialled && matches!(c.stage, Stage::Handshaking { .. }))
+}

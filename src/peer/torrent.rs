@@ -1,0 +1,188 @@
+use super::book::Book;
+use super::hub::{Hub, Timer};
+use super::{Event, Gone, Status};
+use crate::machine::{ConnId, Instant, Map, RateMeter, Rng, TorrentId};
+use crate::proto::bitfield::Bitfield;
+use crate::proto::geometry::{Geometry, Span};
+use crate::proto::id::{InfoHash, PeerId, PieceIndex};
+use crate::select::{Peer, Picker};
+use slab::Slab;
+use std::time::Duration;
+
+/// One torrent: its pieces, its peers, and what is to be done about them.
+#[derive(Debug)]
+pub(super) struct Torrent {
+    pub(super) id: TorrentId,
+    pub(super) info_hash: InfoHash,
+    pub(super) geometry: Geometry,
+    pub(super) picker: Picker,
+    /// The places of the connections that have shaken hands; a peer's place here is its [`Peer`] key.
+    pub(super) peers: Slab<usize>,
+    pub(super) by_peer_id: Map<PeerId, usize>,
+    pub(super) book: Book,
+    pub(super) paused: bool,
+    /// Whether it goes once the store has answered everything.
+    pub(super) removing: bool,
+    /// Whether it waits for the swarm to have room for a dial.
+    pub(super) waits_to_dial: bool,
+
+    /// Asks for bytes that the store has not answered.
+    pub(super) loads: Slab<Load>,
+    /// Blocks that the store has not answered for.
+    pub(super) stores: usize,
+    /// Their bytes.
+    pub(super) storing: usize,
+    /// Whether its connections are not read because the store is behind.
+    pub(super) stopped_by_store: bool,
+    /// Until when nothing is asked for, because the store failed.
+    pub(super) retry_at: Instant,
+
+    /// What one connection's input means for the others, done when that input has been dealt with.
+    pub(super) todo: Todo,
+
+    pub(super) download: RateMeter,
+    pub(super) upload: RateMeter,
+    pub(super) wasted: u64,
+    bytes_done: u64,
+    pub(super) seeds: u32,
+    published: Status,
+    published_at: Option<Instant>,
+    publishing: bool,
+}
+
+/// An ask for bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Load {
+    pub(super) ticket: u64,
+    pub(super) key: usize,
+    pub(super) conn: ConnId,
+}
+
+/// What is to be done for the connections of a torrent, apart from the one at hand.
+#[derive(Debug, Default)]
+pub(super) struct Todo {
+    /// Requests that another peer has answered.
+    pub(super) cancels: Vec<(Peer, Span)>,
+    /// Pieces that are to be announced.
+    pub(super) announce: Vec<PieceIndex>,
+    /// Whether blocks are to be asked for of everybody who has room.
+    pub(super) refill: bool,
+    /// Whether upload slots may be given out.
+    pub(super) rechoke: bool,
+    /// Connections to be closed.
+    pub(super) close: Vec<(usize, Gone)>,
+}
+
+impl Todo {
+    pub(super) fn is_empty(&self) -> bool {
+        self.cancels.is_empty() && self.announce.is_empty() && !self.refill && !self.rechoke && self.close.is_empty()
+    }
+}
+
+impl Torrent {
+    pub(super) fn new(id: TorrentId, info_hash: InfoHash, geometry: Geometry, have: &Bitfield, rng: &mut Rng) -> Self {
+        let mut bytes_done = u64::from(have.count()) * u64::from(geometry.piece_length());
+        let last = PieceIndex(geometry.piece_count().saturating_sub(1));
+        if have.contains(last) {
+            bytes_done -= u64::from(geometry.piece_length() - geometry.length_of(last));
+        }
+        Self {
+            id,
+            info_hash,
+            geometry,
+            picker: Picker::new(geometry, have, rng.fork()),
+            peers: Slab::new(),
+            by_peer_id: Map::new(rng),
+            book: Book::new(rng),
+            paused: false,
+            removing: false,
+            waits_to_dial: false,
+            loads: Slab::new(),
+            stores: 0,
+            storing: 0,
+            stopped_by_store: false,
+            retry_at: Instant::ZERO,
+            todo: Todo::default(),
+            download: RateMeter::new(),
+            upload: RateMeter::new(),
+            wasted: 0,
+            bytes_done,
+            seeds: 0,
+            published: Status::default(),
+            published_at: None,
+            publishing: false,
+        }
+    }
+
+    /// Says whether connections are made and taken.
+    pub(super) fn is_running(&self) -> bool {
+        !self.paused && !self.removing
+    }
+
+    /// Takes a piece as verified: it is to be announced.
+    pub(super) fn on_piece_good(&mut self, hub: &mut Hub, now: Instant, piece: PieceIndex) {
+        if self.picker.have().contains(piece) {
+            return;
+        }
+        self.picker.on_piece_good(piece);
+        self.bytes_done += u64::from(self.geometry.length_of(piece));
+        self.todo.announce.push(piece);
+        hub.events.push_back(Event::PieceDone { torrent: self.id, piece });
+        if self.picker.is_complete() {
+            hub.events.push_back(Event::Completed { torrent: self.id });
+            self.publish(hub, now);
+        }
+    }
+
+    /// Takes note that the figures change: they are published when the interval has passed.
+    pub(super) fn touch(&mut self, hub: &mut Hub, now: Instant) {
+        if !self.publishing && !self.removing {
+            self.publishing = true;
+            let at = self.published_at.map_or(now, |at| at + hub.config.status_interval);
+            hub.set_timer(now, Timer::Status(self.id), at);
+        }
+    }
+
+    /// Publishes the figures if they have changed, and again as long as they do.
+    pub(super) fn on_status_timer(&mut self, hub: &mut Hub, now: Instant) {
+        self.publishing = false;
+        self.publish(hub, now);
+    }
+
+    fn publish(&mut self, hub: &mut Hub, now: Instant) {
+        let status = self.status(hub, now);
+        if status != self.published {
+            self.published = status.clone();
+            self.published_at = Some(now);
+            let moving = status.download_rate + status.upload_rate > 0;
+            hub.events.push_back(Event::Status { torrent: self.id, status });
+            if moving {
+                // Rates fall by themselves.
+                self.touch(hub, now);
+            }
+        }
+    }
+
+    fn status(&mut self, hub: &Hub, now: Instant) -> Status {
+        let download_rate = self.download.per_second(now);
+        let left = self.geometry.total_length().saturating_sub(self.bytes_done);
+        let time_left = (left > 0 && download_rate > 0).then(|| Duration::from_secs(left.div_ceil(download_rate)));
+        let dialling = self.book.dialling();
+        Status {
+            pieces_done: self.picker.have().count(),
+            pieces: self.geometry.piece_count(),
+            bytes_done: self.bytes_done,
+            download_rate,
+            upload_rate: self.upload.per_second(now),
+            downloaded: self.download.total(),
+            uploaded: self.upload.total(),
+            wasted: self.wasted,
+            peers: u32::try_from(self.peers.len()).unwrap_or(u32::MAX),
+            seeds: self.seeds,
+            connecting: u32::try_from(dialling.min(hub.dialling)).unwrap_or(u32::MAX),
+            known: u32::try_from(self.book.idle()).unwrap_or(u32::MAX),
+            paused: self.paused,
+            time_left,
+        }
+    }
+}

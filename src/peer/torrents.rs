@@ -1,0 +1,191 @@
+use super::connection::Stage;
+use super::hub::{Step, Timer};
+use super::machine::Swarm;
+use super::torrent::Torrent;
+use super::{Event, Gone, Refusal, Stored};
+use crate::machine::{Block, Instant, TorrentId};
+use crate::proto::bitfield::Bitfield;
+use crate::proto::geometry::{Geometry, Span};
+use crate::proto::id::InfoHash;
+use crate::select::{Candidate, Choker, ChokerConfig};
+use std::net::SocketAddr;
+
+/// What is asked of the swarm about its torrents, and what the store answers.
+impl Swarm {
+    pub(super) fn on_add_torrent(
+        &mut self,
+        now: Instant,
+        id: TorrentId,
+        info_hash: InfoHash,
+        geometry: Geometry,
+        have: &Bitfield,
+    ) {
+        let config = &self.hub.config;
+        let pieces = geometry.piece_count();
+        if self.by_id.contains_key(&id) || self.by_hash.contains_key(&info_hash) {
+            self.refuse(id, Refusal::DuplicateTorrent);
+        } else if self.torrents.len() >= config.max_torrents || pieces > config.max_pieces {
+            self.refuse(id, Refusal::Full);
+        } else if have.pieces() != pieces {
+            self.refuse(id, Refusal::WrongBitfield);
+        } else {
+            let mut torrent = Torrent::new(id, info_hash, geometry, have, &mut self.hub.rng);
+            self.hub.events.push_back(Event::TorrentAdded { torrent: id });
+            torrent.touch(&mut self.hub, now);
+            let key = self.torrents.insert(torrent);
+            self.by_id.insert(id, key);
+            self.by_hash.insert(info_hash, key);
+        }
+    }
+
+    fn refuse(&mut self, torrent: TorrentId, refusal: Refusal) {
+        self.hub.events.push_back(Event::Refused { torrent, refusal });
+    }
+
+    /// Gives the place of a torrent that is not being removed; refuses the command where there is none.
+    fn find(&mut self, id: TorrentId) -> Option<usize> {
+        let place = self.by_id.get(&id).copied();
+        let place = place.filter(|place| self.torrents.get(*place).is_some_and(|t| !t.removing));
+        if place.is_none() {
+            self.refuse(id, Refusal::UnknownTorrent);
+        }
+        place
+    }
+
+    pub(super) fn on_remove_torrent(&mut self, now: Instant, id: TorrentId) {
+        let Some(place) = self.find(id) else { return };
+        if let Some(torrent) = self.torrents.get_mut(place) {
+            torrent.removing = true;
+        }
+        self.stop(now, place);
+        for timer in [Timer::Dial(id), Timer::Choke(id), Timer::Refill(id), Timer::Status(id)] {
+            self.hub.timers.cancel(timer);
+        }
+        self.finish_removal(place);
+    }
+
+    /// Forgets a torrent that is being removed once the store has answered everything.
+    fn finish_removal(&mut self, place: usize) {
+        let done = |t: &Torrent| t.removing && t.stores == 0 && t.loads.is_empty();
+        if self.torrents.get(place).is_some_and(done) {
+            let torrent = self.torrents.remove(place);
+            self.by_id.remove(&torrent.id);
+            self.by_hash.remove(&torrent.info_hash);
+            self.waiting_to_dial.retain(|id| *id != torrent.id);
+            self.hub.events.push_back(Event::TorrentRemoved { torrent: torrent.id });
+        }
+    }
+
+    /// Closes a torrent's connections and dials.
+    fn stop(&mut self, now: Instant, place: usize) {
+        let of_torrent = |stage: &Stage| match stage {
+            Stage::Handshaking { torrent, .. } => *torrent == Some(place),
+            Stage::Open(link) => link.torrent == place,
+            Stage::Closing => false,
+        };
+        for key in self.table.find(|conn| of_torrent(&conn.stage)) {
+            self.close(now, key, Gone::TorrentStopped);
+        }
+        let Some(torrent) = self.torrents.get_mut(place) else { return };
+        for dial in torrent.book.abandon(now) {
+            self.hub.steps.push_back(Step::Abandon(dial));
+        }
+        self.settle(now, place);
+    }
+
+    pub(super) fn on_pause(&mut self, now: Instant, id: TorrentId) {
+        let Some(place) = self.find(id) else { return };
+        if let Some(torrent) = self.torrents.get_mut(place) {
+            torrent.paused = true;
+            torrent.touch(&mut self.hub, now);
+        }
+        self.stop(now, place);
+        self.hub.events.push_back(Event::Paused { torrent: id });
+    }
+
+    pub(super) fn on_resume(&mut self, now: Instant, id: TorrentId) {
+        let Some(place) = self.find(id) else { return };
+        if let Some(torrent) = self.torrents.get_mut(place) {
+            torrent.paused = false;
+            // Whoever resumes has dealt with what made the store fail.
+            torrent.retry_at = Instant::ZERO;
+            torrent.touch(&mut self.hub, now);
+        }
+        self.hub.events.push_back(Event::Resumed { torrent: id });
+        self.dial(now, place);
+    }
+
+    pub(super) fn on_add_peer(&mut self, now: Instant, id: TorrentId, address: SocketAddr) {
+        let Some(place) = self.find(id) else { return };
+        let Some(torrent) = self.torrents.get_mut(place) else { return };
+        if !torrent.book.add(now, address, self.hub.config.max_known_peers) {
+            return self.refuse(id, Refusal::Full);
+        }
+        torrent.touch(&mut self.hub, now);
+        self.hub.events.push_back(Event::PeerAdded { torrent: id, address });
+        self.dial(now, place);
+    }
+
+    pub(super) fn on_stored(&mut self, now: Instant, id: TorrentId, span: Span, outcome: Stored) {
+        let Some(place) = self.by_id.get(&id).copied() else { return };
+        let Some(torrent) = self.torrents.get_mut(place) else { return };
+        torrent.on_stored(&mut self.hub, now, span, outcome);
+        if let Stored::PieceGood | Stored::PieceBad = outcome {
+            for (_, key) in &torrent.peers {
+                if let Some(link) = self.table.get_mut(*key).and_then(|c| c.link_mut()) {
+                    torrent.judge(&mut self.hub, link, now, span, outcome == Stored::PieceGood);
+                }
+            }
+        }
+        self.settle(now, place);
+        self.finish_removal(place);
+    }
+
+    pub(super) fn on_loaded(&mut self, now: Instant, id: TorrentId, ticket: u64, block: Option<Block>) {
+        let Some(place) = self.by_id.get(&id).copied() else { return };
+        let Some(torrent) = self.torrents.get_mut(place) else { return };
+        let Some(load) = torrent.take_load(ticket) else { return };
+        if let Some(conn) = self.table.get_mut(load.key).filter(|c| c.id == load.conn) {
+            match torrent.on_loaded(&mut self.hub, conn, now, ticket, block) {
+                Ok(()) => self.advance(now, load.key),
+                Err(gone) => self.close(now, load.key, gone),
+            }
+            self.settle(now, place);
+        }
+        self.finish_removal(place);
+    }
+
+    /// Gives out upload slots: free ones, and at the end of a round those whose turn is over.
+    pub(super) fn rechoke(&mut self, now: Instant, place: usize, round: bool) {
+        let Some(torrent) = self.torrents.get_mut(place) else { return };
+        let config = &self.hub.config;
+        let choker = Choker::new(ChokerConfig { slots: config.upload_slots, round: config.choke_interval });
+        let candidates: Vec<Candidate> = torrent
+            .peers
+            .iter()
+            .filter_map(|(_, key)| self.table.get(*key)?.link())
+            .map(|link| Candidate {
+                peer: link.peer,
+                interested: link.they_want,
+                unchoked: !link.we_choke,
+                since: link.choked_at,
+            })
+            .collect();
+        if round && candidates.iter().any(|c| c.interested) {
+            self.hub.set_timer(now, Timer::Choke(torrent.id), now + self.hub.config.choke_interval);
+        }
+        let decision =
+            if round { choker.rotate(now, &candidates, &mut self.hub.rng) } else { choker.fill(&candidates) };
+        let changes =
+            decision.choke.into_iter().map(|p| (p, true)).chain(decision.unchoke.into_iter().map(|p| (p, false)));
+        for (peer, choke) in changes {
+            let Some(torrent) = self.torrents.get_mut(place) else { return };
+            let Some(key) = torrent.peers.get(peer.0 as usize).copied() else { continue };
+            if let Some(conn) = self.table.get_mut(key) {
+                torrent.set_choke(&mut self.hub, conn, now, choke);
+                // What it sent before may be read on, now that its queue is empty.
+                self.advance(now, key);
+            }
+        }
+    }
+}

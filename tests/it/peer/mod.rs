@@ -1,0 +1,4 @@
+//! The swarm, by its public calls alone.
+
+mod transfer;
+mod world;
