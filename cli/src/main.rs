@@ -6,6 +6,7 @@ mod show;
 mod signal;
 mod size;
 mod torrent;
+mod transfer;
 
 use args::{Cli, Command};
 use clap::Parser as _;
@@ -38,6 +39,13 @@ fn main() -> ExitCode {
 fn run(command: &Command, output: &Output) -> Result<(), Failure> {
     match command {
         Command::Show(args) => show::run(args, output),
+        Command::Get(args) => transfer::get(args, output),
+        Command::Seed(args) => transfer::seed(args, output),
         _ => Err(Failure::new("x", "x")),
     }
+}
+
+/// Gives how many threads hash.
+pub(crate) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |threads| threads.get())
 }

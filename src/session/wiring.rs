@@ -87,7 +87,7 @@ pub fn wire<H: Host, G: Clone + Send + 'static>(
     let outlet = swarm_outlet(commands.clone(), disk_out, guard.clone());
     let swarm = hosts[placement.swarm].host(swarm, swarm_in, Box::new(outlet), None);
 
-    let disk = Disk::new(config.disk.clone(), rng.fork());
+    let disk = Disk::new(config.disk.clone(), &mut rng.fork());
     let outlet = disk_outlet(commands.clone(), swarm_out, guard.clone());
     hosts[placement.disk].host(disk, disk_in, Box::new(outlet), Some(executor));
 
