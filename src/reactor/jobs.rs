@@ -195,8 +195,7 @@ impl<J: Send + 'static, D: Send + 'static> Jobs<J, D> {
 
     /// Says whether a result waits to be given to the machine.
     pub(super) fn has_results(&self) -> bool {
-        !self.refused.is_empty()
-            || matches!(&self.place, Place::Threads { results, .. } if !results.is_empty())
+        !self.refused.is_empty() || matches!(&self.place, Place::Threads { results, .. } if !results.is_empty())
     }
 
     /// Gives how many jobs have not ended.

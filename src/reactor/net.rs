@@ -1,10 +1,10 @@
 //! The sockets of all machines, and what machines ask of them.
 
+use super::Config;
 use super::connection::{Connection, Flushed, Phase, Taken};
 use super::datagram::{self, Datagrams};
 use super::listener::{self, Arrival, Listener, canonical};
 use super::token::Source;
-use super::Config;
 use crate::machine::{Block, CloseReason, ConnId, DialId, Hosted, Input, Instant, NoJobs, SocketId, Timers};
 use mio::event::Event;
 use mio::net::TcpStream;

@@ -138,7 +138,9 @@ impl Reactor {
     }
 
     fn has_work(&self) -> bool {
-        self.net.has_work() || self.guests.iter().any(|g| g.has_work()) || (!self.stopped && self.stop_asked().is_some())
+        self.net.has_work()
+            || self.guests.iter().any(|g| g.has_work())
+            || (!self.stopped && self.stop_asked().is_some())
     }
 
     /// Waits until something is ready, the next deadline, or at most that long (`None`: as long as it takes), and does what

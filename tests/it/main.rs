@@ -6,3 +6,6 @@ mod hosting;
 mod laws;
 mod sim;
 mod swarm;
+#[cfg(feature = "reactor")]
+mod reactor;
+mod peer;

@@ -1,8 +1,8 @@
 //! Bencode, the encoding of torrent files, of the DHT and of extension messages (BEP 3).
 //!
-//! [`Document::decode`] checks the whole input once, without recursion, into a flat list of small tokens (8 bytes each; one
-//! allocation however many elements there are); [`Value`] is a cheap handle on one element that knows its exact source bytes.
-//! [`encode`] writes the canonical form.
+//! [`Document::decode`] checks the whole input once, without recursion, into a flat list of small tokens (8 bytes each; no
+//! allocation per element); [`Value`] is a cheap handle on one element that knows its exact source bytes.
+//! [`encode_dict`] and [`encode_list`] write the canonical form.
 //!
 //! ```
 //! use bip::proto::bencode::{self, Document, Limits};

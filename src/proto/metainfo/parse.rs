@@ -377,7 +377,7 @@ struct Files<'n, 'w> {
 impl Files<'_, '_> {
     fn parse(mut self, list: List<'_, '_>) -> Result<Vec<File>, Error> {
         let at = list.value().position();
-        let mut files = Vec::new();
+        let mut files = Vec::with_capacity(list.iter().count().min(self.limits.files));
         let mut total: u64 = 0;
         let mut joined = Vec::new();
         for entry in list {
@@ -504,6 +504,8 @@ mod tests {
     use super::*;
     use crate::proto::bencode::{DictEncoder, encode_dict};
     use crate::proto::id::PieceIndex;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     const HOST: Limits = Limits {
         torrent_bytes: 32 << 20,
@@ -873,5 +875,69 @@ mod tests {
         let deep = |parts: usize| parse(&multi(&[&vec!["d"; parts]]));
         assert_eq!(deep(99).unwrap().files()[0].path.parts().count(), 100);
         assert_eq!(message(deep(100)), "info.files: a path of more than 100 parts at byte 34");
+    }
+
+    /// What every layout promises, whatever the torrent.
+    fn check_layout(metainfo: &Metainfo, names: Names) {
+        let layout = metainfo.layout();
+        let mut offset = 0;
+        let mut stored = BTreeSet::new();
+        for file in layout.files() {
+            assert_eq!(file.offset, offset);
+            offset += file.length;
+            assert!(file.path.parts().all(|part| names.keeps(part)), "{:?}", file.path);
+            assert_eq!(SafePath::from_parts(file.path.parts()).as_ref(), Ok(&file.path));
+            assert_eq!(file.path.parts().next(), Some(layout.name_bytes()));
+            assert!(stored.insert(names.fold(file.path.as_bytes()).into_owned()), "twice: {:?}", file.path);
+        }
+        assert_eq!(offset, layout.geometry().total_length());
+        for file in layout.files() {
+            let mut folder = file.path.parent();
+            while let Some(path) = folder {
+                assert!(!stored.contains(&*names.fold(path.as_bytes())), "a file and a folder: {path:?}");
+                folder = path.parent();
+            }
+        }
+        let hashes = layout.piece_hashes().len();
+        assert_eq!(hashes, layout.geometry().piece_count() as usize);
+        assert_eq!(layout.spans(0, u64::MAX).map(|span| span.length).sum::<u64>(), offset);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_names_no_two_files_share_a_path_and_none_leaves_the_folder(
+            files in prop::collection::vec(
+                prop::collection::vec(prop::collection::vec(prop::sample::select(b"aA.1/\\\0_ \xff".to_vec()), 0..4), 0..4),
+                1..40,
+            ),
+        ) {
+            let parts: Vec<&[Vec<u8>]> = files.iter().map(Vec::as_slice).collect();
+            let bytes = multi(&parts);
+            for limits in [HOST, PORTABLE] {
+                let metainfo = Metainfo::parse(&bytes, &limits).unwrap();
+                check_layout(&metainfo, limits.names);
+                for (file, raw) in metainfo.files().iter().zip(&files) {
+                    let stored: Vec<Vec<u8>> = file.path.parts().skip(1).map(<[u8]>::to_vec).collect();
+                    prop_assert_eq!(file.raw.as_ref().unwrap_or(&stored), raw);
+                }
+            }
+        }
+
+        #[test]
+        fn bytes_changed_at_random_never_panic_and_never_break_a_promise(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(b"0123456789ilde:-\0/.a\xff".to_vec())), 1..4),
+        ) {
+            let mut bytes = multi(&[&["a"][..], &["b", "c"], &["b", "d"]]);
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            for limits in [HOST, PORTABLE] {
+                match Metainfo::parse(&bytes, &limits) {
+                    Ok(metainfo) => check_layout(&metainfo, limits.names),
+                    Err(error) => prop_assert!(error.to_string().contains(" at byte "), "{}", error),
+                }
+            }
+        }
     }
 }

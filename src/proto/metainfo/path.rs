@@ -363,4 +363,12 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn paths_that_differ_by_the_case_of_a_sharp_s_are_one() {
+        let fold = |text: &'static str| Names::Portable.fold(text.as_bytes());
+        assert_eq!(fold("STRA\u{1e9e}E"), fold("stra\u{df}e"));
+        assert_eq!(fold("STRASSE"), fold("stra\u{df}e"));
+        assert_ne!(fold("a"), fold("b"));
+    }
 }

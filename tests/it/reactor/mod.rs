@@ -1,0 +1,5 @@
+//! The reactor, on real sockets.
+
+mod hosting;
+mod probe;
+mod streams;
