@@ -1,7 +1,7 @@
 //! `bip demo`: a whole swarm on loopback, in one process.
 
 use crate::args::Demo;
-use crate::output::{Failure, Output, Progress, bytes, rate, reason};
+use crate::output::{Failure, Output, Progress, bytes, disk_failure, rate, reason, task_failure};
 use crate::signal::Signals;
 use crate::transfer::{SHUT_DOWN, session_failure};
 use bip::machine::{Rng, TorrentId};
@@ -85,11 +85,31 @@ impl Swarm<'_> {
     }
 
     fn run(&self) -> Result<(), Failure> {
+        let mut members = Vec::new();
+        let result = self.play(&mut members);
+        // All at once, so that many members end as fast as one.
+        for member in &members {
+            if let Err(error) = member.session.try_shut_down() {
+                log::debug!(target: "demo", "{}: {error}", member.name);
+            }
+        }
+        let until = Instant::now() + SHUT_DOWN;
+        for member in members {
+            // The files are compared and about to be removed: how the end went is of no interest to the user.
+            if let Err(error) = member.session.shut_down(until.saturating_duration_since(Instant::now())) {
+                log::debug!(target: "demo", "{}: {error}", member.name);
+            }
+        }
+        result
+    }
+
+    /// Plays it all; `members` are those that are to be shut down, the seeder first.
+    fn play(&self, members: &mut Vec<Member>) -> Result<(), Failure> {
         let size = self.args.size;
-        let leechers = usize::from(self.args.leechers);
-        let plural = if leechers == 1 { "" } else { "s" };
+        let count = usize::from(self.args.leechers);
+        let plural = if count == 1 { "" } else { "s" };
         self.output.line(format_args!(
-            "A swarm on loopback: 1 seeder, {leechers} leecher{plural}, a file of {}, all in this process.",
+            "A swarm on loopback: 1 seeder, {count} leecher{plural}, a file of {}, all in this process.",
             bytes(size)
         ))?;
 
@@ -98,27 +118,23 @@ impl Swarm<'_> {
         let torrent = self.make_torrent(&source)?;
         let pieces = torrent.geometry().piece_count();
         let length = u64::from(torrent.geometry().piece_length());
-        self.output.line(format_args!("torrent {}, {pieces} x {}", torrent.info_hash(), bytes(length)))?;
+        self.output.line(format_args!("Torrent {}: {pieces} pieces of {}.", torrent.info_hash(), bytes(length)))?;
 
-        let seeder = self.join("seeder", &torrent, source, true)?;
-        let mut members = Vec::new();
-        for number in 1..=leechers {
+        members.push(self.join("seeder", &torrent, source, true)?);
+        for number in 1..=count {
             let folder = self.folder.join(format!("leecher-{number}"));
             fs::create_dir(&folder).map_err(|error| Failure::new(folder.display(), reason(&error)))?;
             members.push(self.join(&format!("leecher {number}"), &torrent, folder, false)?);
         }
+        let Some((seeder, leechers)) = members.split_first_mut() else { return Ok(()) };
         let started = Instant::now();
-        self.introduce(&seeder, &members)?;
-        self.watch(&seeder, &mut members, started, size)?;
+        introduce(seeder, leechers)?;
+        self.watch(seeder, leechers, started)?;
         let took = started.elapsed();
-        for member in &members {
-            self.compare(&seeder.folder, &member.folder)?;
+        for leecher in &*leechers {
+            self.compare(&seeder.folder, &leecher.folder)?;
         }
-        self.tell(&seeder, &members, took, size)?;
-        for member in members.into_iter().chain([seeder]) {
-            member.session.shut_down(SHUT_DOWN).map_err(session_failure)?;
-        }
-        Ok(())
+        self.tell(seeder, leechers, took)
     }
 
     fn make_file(&self, folder: &Path) -> Result<(), Failure> {
@@ -149,14 +165,11 @@ impl Swarm<'_> {
         let mut progress = self.output.progress("hashing", self.args.size);
         let options = session::CreateOptions::default();
         let created = session::create(&folder.join(NAME), options, crate::threads(), |news| {
-            progress.set(news.bytes_done, "");
+            progress.set(news.done, "");
             if self.signals.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        let created = created.map_err(|error| match error {
-            session::TaskError::Cancelled => Failure::Interrupted,
-            other => Failure::new("hashing", other),
-        })?;
-        Metainfo::parse(&created.bytes, &Limits::default()).map_err(|error| Failure::new("the torrent", error))
+        let created = created.map_err(|error| task_failure("hashing", error))?;
+        Metainfo::parse(&created.metainfo, &Limits::default()).map_err(|error| Failure::new("the torrent", error))
     }
 
     /// Starts a member and waits until its files are checked.
@@ -179,17 +192,8 @@ impl Swarm<'_> {
         Ok(Member { name: name.to_owned(), session, torrent: id, address, folder, progress, took: None })
     }
 
-    /// Tells every leecher where all others are.
-    fn introduce(&self, seeder: &Member, leechers: &[Member]) -> Result<(), Failure> {
-        for leecher in leechers {
-            for other in [seeder].into_iter().chain(leechers).filter(|other| other.address != leecher.address) {
-                leecher.session.add_peer(leecher.torrent, other.address).map_err(session_failure)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn watch(&self, seeder: &Member, leechers: &mut [Member], started: Instant, size: u64) -> Result<(), Failure> {
+    fn watch(&self, seeder: &Member, leechers: &mut [Member], started: Instant) -> Result<(), Failure> {
+        let size = self.args.size;
         let mut last = (0, Instant::now());
         while leechers.iter().any(|leecher| leecher.took.is_none()) {
             self.check_signal()?;
@@ -199,7 +203,7 @@ impl Swarm<'_> {
             // The seeder's events are only taken out of the way.
             while let Some(event) = seeder.session.try_event().map_err(session_failure)? {
                 if let Event::Failed { error, .. } = event {
-                    return Err(Failure::new(&seeder.name, error));
+                    return Err(disk_failure(&seeder.name, &error));
                 }
             }
             for leecher in leechers.iter_mut() {
@@ -253,7 +257,8 @@ impl Swarm<'_> {
         }
     }
 
-    fn tell(&self, seeder: &Member, leechers: &[Member], took: Duration, size: u64) -> Result<(), Failure> {
+    fn tell(&self, seeder: &Member, leechers: &[Member], took: Duration) -> Result<(), Failure> {
+        let size = self.args.size;
         let per_second = |bytes: u64, time: Duration| rate((bytes as f64 / time.as_secs_f64().max(1e-6)) as u64);
         let uploaded = |member: &Member| member.session.status(member.torrent).map_or(0, |s| s.swarm.uploaded);
         let line = |name: &str, got: &str, sent: u64| {
@@ -275,13 +280,23 @@ impl Swarm<'_> {
     }
 }
 
+/// Tells every leecher where all others are.
+fn introduce(seeder: &Member, leechers: &[Member]) -> Result<(), Failure> {
+    for leecher in leechers {
+        for other in [seeder].into_iter().chain(leechers).filter(|other| other.address != leecher.address) {
+            leecher.session.add_peer(leecher.torrent, other.address).map_err(session_failure)?;
+        }
+    }
+    Ok(())
+}
+
 impl Member {
     fn take_events(&mut self, wait: Duration, started: Instant) -> Result<(), Failure> {
         let mut event = self.session.next_event(wait).map_err(session_failure)?;
         while let Some(now) = event {
             match now {
                 Event::Completed { .. } => self.took = Some(started.elapsed()),
-                Event::Failed { error, .. } => return Err(Failure::new(&self.name, error)),
+                Event::Failed { error, .. } => return Err(disk_failure(&self.name, &error)),
                 _ => {}
             }
             event = self.session.try_event().map_err(session_failure)?;

@@ -1,12 +1,15 @@
 //! The `bip` command-line tool: the library's public interface on a command line.
 
 mod args;
+mod create;
+mod demo;
 mod output;
 mod show;
 mod signal;
 mod size;
 mod torrent;
 mod transfer;
+mod verify;
 
 use args::{Cli, Command};
 use clap::Parser as _;
@@ -38,10 +41,12 @@ fn main() -> ExitCode {
 
 fn run(command: &Command, output: &Output) -> Result<(), Failure> {
     match command {
+        Command::Demo(args) => demo::run(args, output),
+        Command::Create(args) => create::run(args, output),
         Command::Show(args) => show::run(args, output),
+        Command::Verify(args) => verify::run(args, output),
         Command::Get(args) => transfer::get(args, output),
         Command::Seed(args) => transfer::seed(args, output),
-        _ => Err(Failure::new("x", "x")),
     }
 }
 

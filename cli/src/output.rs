@@ -1,5 +1,7 @@
 //! What the tool says, and where: results on stdout; progress, logs and errors on stderr.
 
+use bip::disk;
+use bip::session::TaskError;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal as _, Write as _};
@@ -56,6 +58,23 @@ pub(crate) fn reason(error: &io::Error) -> String {
     match text.find(" (os error ") {
         Some(at) => text[..at].to_owned(),
         None => text,
+    }
+}
+
+/// Makes a failure of what the disk tells: about its file, where it is about one, else about `what`.
+pub(crate) fn disk_failure(what: &str, error: &disk::Error) -> Failure {
+    match error {
+        disk::Error::Io { operation, file, text, .. } => Failure::new(file, format_args!("{operation}: {text}")),
+        other => Failure::new(what, other),
+    }
+}
+
+/// Makes a failure of what became of a task.
+pub(crate) fn task_failure(what: &str, error: TaskError) -> Failure {
+    match error {
+        TaskError::Disk(error) => disk_failure(what, &error),
+        TaskError::Cancelled => Failure::Interrupted,
+        other => Failure::new(what, other),
     }
 }
 
@@ -180,7 +199,7 @@ impl Output {
             bar
         });
         let plain = (bar.is_none() && !self.quiet && !self.json).then(|| self.clone());
-        Progress { what: what.to_owned(), total, bar, plain, told: Instant::now() }
+        Progress { what: what.to_owned(), total, bar, plain, told: Instant::now(), last: (0, String::new()) }
     }
 }
 
@@ -192,6 +211,8 @@ pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     plain: Option<Output>,
     told: Instant,
+    /// What was told last, where it is told in lines.
+    last: (u64, String),
 }
 
 impl Progress {
@@ -202,8 +223,10 @@ impl Progress {
             bar.set_message(if remark.is_empty() { String::new() } else { format!("  {remark}") });
         }
         if let Some(output) = &self.plain {
-            if self.told.elapsed() >= PLAIN_INTERVAL {
+            let news = (done, remark.to_owned());
+            if self.told.elapsed() >= PLAIN_INTERVAL && self.last != news {
                 self.told = Instant::now();
+                self.last = news;
                 let done = format!("{}% ({} of {})", percent(done, self.total), bytes(done), bytes(self.total));
                 let remark = if remark.is_empty() { String::new() } else { format!(", {remark}") };
                 output.note(&self.what, format_args!("{done}{remark}"));

@@ -1,13 +1,13 @@
 //! `bip get` and `bip seed`.
 
 use crate::args::{Get, Network, Seed};
-use crate::output::{Failure, Output, Progress, bytes, percent, printable, rate, reason};
+use crate::output::{Failure, Output, Progress, bytes, disk_failure, percent, printable, rate, reason};
 use crate::signal::Signals;
 use crate::torrent;
 use bip::disk::Oddity;
 use bip::machine::TorrentId;
 use bip::proto::metainfo::Metainfo;
-use bip::session::{self, Event, Session, State, Status};
+use bip::session::{self, AddError, Event, Session, State, Status};
 use serde_json::json;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
@@ -41,6 +41,9 @@ pub(crate) fn get(args: &Get, output: &Output) -> Result<(), Failure> {
 
 pub(crate) fn seed(args: &Seed, output: &Output) -> Result<(), Failure> {
     let torrent = torrent::read(&args.torrent)?;
+    if let Err(error) = std::fs::read_dir(&args.dir) {
+        return Err(Failure::new(args.dir.display(), reason(&error)));
+    }
     run(&torrent, &args.torrent, &args.dir, &args.network, Goal::Seed, output)
 }
 
@@ -227,9 +230,10 @@ impl Transfer<'_> {
                 oddities.iter().for_each(|oddity| self.tell_oddity(oddity));
                 return self.on_checked(pieces_done, pieces);
             }
+            Event::AddFailed { error: AddError::Disk(error), .. } => return Err(disk_failure(&self.name, &error)),
             Event::AddFailed { error, .. } => return Err(Failure::new(&self.name, error)),
             Event::Completed { .. } => return self.on_complete(),
-            Event::Failed { error, .. } => return Err(Failure::new(&self.name, error)),
+            Event::Failed { error, .. } => return Err(disk_failure(&self.name, &error)),
             Event::Refused { refusal, .. } => self.output.note(&self.name, refusal),
             Event::PeerConnected { address, .. } => log::info!(target: "peer", "{address} is connected"),
             Event::PeerGone { address, reason, .. } => log::info!(target: "peer", "{address} is gone: {reason:?}"),
