@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// How many files one job looks at.
-const STATS: u32 = 256;
+pub(crate) const STATS: u32 = 256;
 
 /// What a job of a checker is about.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,7 +25,7 @@ pub struct Config {
     pub torrents: usize,
     /// Files that [`Create`](super::Create) takes into a torrent. Default 250,000.
     pub files: usize,
-    /// Folders within folders that [`Create`](super::Create) follows. Default 99.
+    /// Folders within folders that [`Create`](super::Create) follows. Default 98, the most that a torrent may have (100 parts in a path).
     pub depth: usize,
 }
 
@@ -39,7 +39,7 @@ impl Default for Config {
             ranges: 1_000_000,
             torrents: 65_536,
             files: 250_000,
-            depth: 99,
+            depth: 98,
         }
     }
 }

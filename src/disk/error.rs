@@ -107,6 +107,11 @@ pub enum Error {
         /// The path that was given.
         path: String,
     },
+    /// The path has no last part that could name the torrent, such as `.` or `/`: a name must be given.
+    NoName {
+        /// The path that was given.
+        path: String,
+    },
     /// The tree is larger than the limits of [`Config`](super::Config).
     TooLarge {
         /// What there is too much of.
@@ -160,6 +165,7 @@ impl fmt::Display for Error {
             }
             Error::Changed { file, now: None, .. } => write!(f, "{file} went away while it was hashed"),
             Error::NothingToShare { path } => write!(f, "{path} holds no bytes to share"),
+            Error::NoName { path } => write!(f, "{path} does not end in a name"),
             Error::TooLarge { what, limit } => write!(f, "more than {limit} {what}"),
             Error::Metainfo { reason } => write!(f, "building the metainfo: {reason}"),
             Error::Job(error) => error.fmt(f),

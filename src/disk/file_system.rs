@@ -1,6 +1,7 @@
 //! What the disk needs of a place to store files.
 
 use crate::proto::metainfo::SafePath;
+use std::ffi::OsString;
 use std::io::{self, IoSlice};
 use std::path::Path;
 
@@ -30,8 +31,8 @@ pub struct Stat {
 /// One name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The name as bytes: on Unix as the system has it, elsewhere as UTF-8.
-    pub name: Vec<u8>,
+    /// The name, as the system has it.
+    pub name: OsString,
     /// What it leads to.
     pub stat: Stat,
 }

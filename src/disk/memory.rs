@@ -276,7 +276,7 @@ impl FileSystem for Memory {
         }
         let entry = |path: &PathBuf, kind, length| {
             let name = path.file_name().filter(|_| path.parent() == Some(folder))?;
-            Some(Entry { name: name.as_encoded_bytes().to_vec(), stat: Stat { kind, length, identity: None } })
+            Some(Entry { name: name.to_os_string(), stat: Stat { kind, length, identity: None } })
         };
         let files = tree.files.iter().filter_map(|(path, bytes)| entry(path, Kind::File, lock(bytes).length));
         let folders = tree.folders.iter().filter_map(|path| entry(path, Kind::Folder, 0));

@@ -1,8 +1,10 @@
 //! Files of torrents.
 
+pub mod check;
 mod checker;
 mod command;
 mod config;
+pub mod create;
 mod error;
 mod executor;
 mod file_system;
@@ -14,12 +16,15 @@ mod native;
 mod piece;
 mod store;
 mod torrent;
+mod walk;
 
 #[cfg(test)]
 mod tests;
 
+pub use check::Check;
 pub use command::{Command, Event, Oddity, Written};
 pub use config::Config;
+pub use create::Create;
 pub use error::{Error, Operation};
 pub use executor::Executor;
 pub use file_system::{Entry, File, FileSystem, Kind, Stat};

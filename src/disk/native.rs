@@ -203,7 +203,7 @@ impl FileSystem for Native {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(e),
             };
-            entries.push(Entry { name: entry.file_name().as_encoded_bytes().to_vec(), stat });
+            entries.push(Entry { name: entry.file_name(), stat });
         }
         Ok(entries)
     }

@@ -2,6 +2,9 @@
 
 mod adding;
 mod faults;
+mod making;
+mod native;
+mod verifying;
 mod writing;
 
 use super::{Command, Config, Disk, Done, Event, Executor, Job, Memory, Written};
