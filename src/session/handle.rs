@@ -101,6 +101,10 @@ impl Builder {
 
     /// Starts the session with a thread for each subsystem.
     pub fn spawn(self) -> Result<Session, Error> {
+        self.spawn_with(|_| {})
+    }
+
+    fn spawn_with(self, prepare: impl FnOnce(&mut [Reactor])) -> Result<Session, Error> {
         let jobs = self.job_threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()));
         let clock = Clock::new();
         let mut reactors = Vec::new();
@@ -114,9 +118,12 @@ impl Builder {
         }
         let stoppers = StopAll { reactors: reactors.iter().map(Reactor::stopper).collect(), armed: false };
         let (mut session, mut reactors) = self.build(reactors, Placement::APART, &stoppers)?;
+        prepare(&mut reactors);
         for (reactor, name) in reactors.drain(..).zip(["bip-session", "bip-swarm", "bip-disk"]) {
             session.threads.push(reactor.spawn(name).map_err(Error::System)?);
         }
+        // The pattern that all guards are cloned from: to drop it here would stop what was just started.
+        session.guard = Some(stoppers);
         Ok(session)
     }
 
@@ -160,6 +167,7 @@ impl Builder {
             addresses,
             next_torrent: AtomicU32::new(0),
             threads: Vec::new(),
+            guard: None,
             caller_driven: false,
         };
         Ok((session, reactors))
@@ -167,6 +175,7 @@ impl Builder {
 }
 
 /// Stops every reactor of a session when one of them ends, however it ends.
+#[derive(Debug)]
 struct StopAll {
     reactors: Vec<Stopper>,
     /// Whether this one lives in a machine's outlet. The one that the others are cloned from does not, and ends while the
@@ -202,6 +211,8 @@ pub struct Session {
     addresses: Vec<SocketAddr>,
     next_torrent: AtomicU32,
     threads: Vec<Running>,
+    /// Stops the threads once they have been asked to end in order.
+    guard: Option<StopAll>,
     caller_driven: bool,
 }
 
@@ -345,6 +356,7 @@ impl Session {
                 }
             }
         }
+        drop(self.guard.take());
         for thread in self.threads.drain(..) {
             if let Err(error) = thread.stop(left()) {
                 log::warn!(target: "bip::session", "a thread of the session ended badly: {error}");
@@ -361,6 +373,61 @@ impl Drop for Session {
             if let Err(error) = self.end(DROP_DEADLINE) {
                 log::warn!(target: "bip::session", "dropped: {error}");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::{Host, Input, Instant as Now, Machine, NoJobs, Output, mailbox};
+
+    /// A machine that panics when it is told anything.
+    struct Fragile;
+
+    impl Machine for Fragile {
+        type Command = ();
+        type Event = ();
+        type Job = NoJobs;
+        type Done = NoJobs;
+
+        fn handle_command(&mut self, _: Now, (): ()) {
+            panic!("as it was made to");
+        }
+
+        fn handle_input(&mut self, _: Now, _: Input<'_, NoJobs>) {}
+
+        fn handle_timeout(&mut self, _: Now) {}
+
+        fn poll_event(&mut self) -> Option<()> {
+            None
+        }
+
+        fn poll_output(&mut self, _: &mut Vec<u8>) -> Option<Output<NoJobs>> {
+            None
+        }
+
+        fn poll_timeout(&self) -> Option<Now> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_panic_in_any_subsystem_ends_the_sessions_events_and_is_no_hang() {
+        for place in 0..3 {
+            let mut fragile = None;
+            let session = Session::builder()
+                .spawn_with(|reactors| {
+                    let (outbox, inbox) = mailbox(1, reactors[place].doorbell());
+                    reactors[place].host(Fragile, inbox, Box::new(|()| {}), None);
+                    fragile = Some(outbox);
+                })
+                .unwrap();
+            assert!(matches!(session.next_event(Duration::ZERO), Ok(None)));
+            fragile.expect("it was just made").send(()).unwrap();
+            let end = (0..600).find_map(|_| session.next_event(Duration::from_millis(100)).err());
+            assert!(matches!(end, Some(Error::Closed)), "{end:?}");
+            assert!(matches!(session.shut_down(Duration::from_secs(10)), Err(Error::Closed)));
         }
     }
 }

@@ -1,5 +1,4 @@
 //! Whole sessions on real loopback sockets and real files, in both hostings.
-#![cfg(feature = "reactor")]
 
 use bip::disk::Memory;
 use bip::machine::TorrentId;

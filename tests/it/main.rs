@@ -2,10 +2,11 @@
 #![allow(missing_docs, unreachable_pub)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // tests own sockets, files and clocks
 
+#[cfg(feature = "reactor")]
 mod hosting;
 mod laws;
-mod sim;
-mod swarm;
+mod peer;
 #[cfg(feature = "reactor")]
 mod reactor;
-mod peer;
+mod sim;
+mod swarm;

@@ -210,7 +210,7 @@ impl Subject for Swarms {
         bytes
     }
 
-    fn executor(&self) -> Option<Box<dyn Executor<Never, Never>>> {
+    fn executor(&self) -> Option<Box<dyn Executor<Never, ()>>> {
         None
     }
 }
