@@ -114,7 +114,9 @@ fn to_json(torrent: &Metainfo, report: &Report, faults: &Faults) -> Value {
 fn to_text(torrent: &Metainfo, report: &Report, faults: &Faults) -> String {
     let mut out = String::new();
     // Writing to a string does not fail.
-    let mut line = |text: std::fmt::Arguments<'_>| drop(writeln!(out, "{text}"));
+    let mut line = |text: std::fmt::Arguments<'_>| {
+        let _ = writeln!(out, "{text}");
+    };
     let (good, pieces) = (report.have.count(), report.have.pieces());
     let percent = percent(good.into(), pieces.into());
     line(format_args!("{}: {good} of {pieces} pieces are right ({percent}%)", printable(&torrent.name())));
