@@ -5,6 +5,7 @@ use crate::output::{Failure, Output, Progress, bytes, disk_failure, rate, reason
 use crate::signal::Signals;
 use crate::transfer::{SHUT_DOWN, session_failure};
 use bip::machine::{Rng, TorrentId};
+use bip::proto::geometry::Geometry;
 use bip::proto::metainfo::{Limits, Metainfo};
 use bip::session::{self, Event, Session};
 use std::fs::{self, File};
@@ -18,6 +19,8 @@ const NAME: &str = "demo.bin";
 const TICK: Duration = Duration::from_millis(20);
 /// How long nothing may arrive at all before the demo says that something is wrong.
 const STALLED: Duration = Duration::from_secs(60);
+/// How long the last figures may take.
+const SETTLE: Duration = Duration::from_millis(1_500);
 const CHUNK: usize = 1 << 20;
 
 pub(crate) fn run(args: &Demo, output: &Output) -> Result<(), Failure> {
@@ -76,6 +79,8 @@ struct Member {
     address: SocketAddr,
     folder: PathBuf,
     progress: Option<Progress>,
+    /// Bytes of pieces that came, as far as this was told.
+    came: u64,
     took: Option<Duration>,
 }
 
@@ -129,11 +134,12 @@ impl Swarm<'_> {
         let Some((seeder, leechers)) = members.split_first_mut() else { return Ok(()) };
         let started = Instant::now();
         introduce(seeder, leechers)?;
-        self.watch(seeder, leechers, started)?;
+        self.watch(seeder, leechers, started, torrent.geometry())?;
         let took = started.elapsed();
         for leecher in &*leechers {
             self.compare(&seeder.folder, &leecher.folder)?;
         }
+        self.settle(seeder, leechers)?;
         self.tell(seeder, leechers, took)
     }
 
@@ -189,10 +195,10 @@ impl Swarm<'_> {
         }
         let address = *session.listen_addresses().first().ok_or_else(|| Failure::new(name, "does not listen"))?;
         let progress = (!seeds).then(|| self.output.progress(name, self.args.size));
-        Ok(Member { name: name.to_owned(), session, torrent: id, address, folder, progress, took: None })
+        Ok(Member { name: name.to_owned(), session, torrent: id, address, folder, progress, came: 0, took: None })
     }
 
-    fn watch(&self, seeder: &Member, leechers: &mut [Member], started: Instant) -> Result<(), Failure> {
+    fn watch(&self, seeder: &Member, leechers: &mut [Member], started: Instant, geometry: Geometry) -> Result<(), Failure> {
         let size = self.args.size;
         let mut last = (0, Instant::now());
         while leechers.iter().any(|leecher| leecher.took.is_none()) {
@@ -208,16 +214,18 @@ impl Swarm<'_> {
             }
             for leecher in leechers.iter_mut() {
                 let wait = if leecher.took.is_none() && !std::mem::replace(&mut waited, true) { TICK } else { Duration::ZERO };
-                leecher.take_events(wait, started)?;
+                leecher.take_events(wait, started, geometry)?;
                 let status = leecher.session.status(leecher.torrent);
                 let figures = status.map(|status| status.swarm.clone()).unwrap_or_default();
-                sum += figures.bytes_done;
+                // The status is up to a second old, and notices can be missed: whichever knows more.
+                let done = leecher.came.max(figures.bytes_done);
+                sum += done;
                 if let Some(took) = leecher.took {
                     if let Some(progress) = leecher.progress.take() {
                         progress.keep(size, &format!("done in {:.2} s", took.as_secs_f64()));
                     }
                 } else if let Some(progress) = &mut leecher.progress {
-                    progress.set(figures.bytes_done, &format!("{}, {} peers", rate(figures.download_rate), figures.peers));
+                    progress.set(done, &per_second(done, started.elapsed()));
                 }
             }
             if sum != last.0 {
@@ -257,18 +265,31 @@ impl Swarm<'_> {
         }
     }
 
+    /// Waits until the members' figures, which are published once a second, know of everything that was sent.
+    fn settle(&self, seeder: &Member, leechers: &[Member]) -> Result<(), Failure> {
+        let all = self.args.size.saturating_mul(leechers.len() as u64);
+        let until = Instant::now() + SETTLE;
+        loop {
+            let sent: u64 = leechers.iter().chain([seeder]).map(Member::uploaded).sum();
+            if sent >= all || Instant::now() >= until {
+                return Ok(());
+            }
+            self.check_signal()?;
+            // Its events are of no interest any more; waiting for them passes the time.
+            seeder.session.next_event(TICK).map_err(session_failure)?;
+        }
+    }
+
     fn tell(&self, seeder: &Member, leechers: &[Member], took: Duration) -> Result<(), Failure> {
         let size = self.args.size;
-        let per_second = |bytes: u64, time: Duration| rate((bytes as f64 / time.as_secs_f64().max(1e-6)) as u64);
-        let uploaded = |member: &Member| member.session.status(member.torrent).map_or(0, |s| s.swarm.uploaded);
         let line = |name: &str, got: &str, sent: u64| {
             self.output.line(format_args!("{name:<12} {got:<32} sent {}", bytes(sent)))
         };
-        line(&seeder.name, "", uploaded(seeder))?;
+        line(&seeder.name, "", seeder.uploaded())?;
         for leecher in leechers {
             let time = leecher.took.unwrap_or(took);
             let got = format!("{} in {:.2} s, {}", bytes(size), time.as_secs_f64(), per_second(size, time));
-            line(&leecher.name, &got, uploaded(leecher))?;
+            line(&leecher.name, &got, leecher.uploaded())?;
         }
         let total = size.saturating_mul(leechers.len() as u64);
         self.output.line(format_args!(
@@ -291,10 +312,15 @@ fn introduce(seeder: &Member, leechers: &[Member]) -> Result<(), Failure> {
 }
 
 impl Member {
-    fn take_events(&mut self, wait: Duration, started: Instant) -> Result<(), Failure> {
+    fn uploaded(&self) -> u64 {
+        self.session.status(self.torrent).map_or(0, |status| status.swarm.uploaded)
+    }
+
+    fn take_events(&mut self, wait: Duration, started: Instant, geometry: Geometry) -> Result<(), Failure> {
         let mut event = self.session.next_event(wait).map_err(session_failure)?;
         while let Some(now) = event {
             match now {
+                Event::PieceDone { piece, .. } => self.came += u64::from(geometry.length_of(piece)),
                 Event::Completed { .. } => self.took = Some(started.elapsed()),
                 Event::Failed { error, .. } => return Err(disk_failure(&self.name, &error)),
                 _ => {}
@@ -303,6 +329,10 @@ impl Member {
         }
         Ok(())
     }
+}
+
+fn per_second(bytes: u64, time: Duration) -> String {
+    rate((bytes as f64 / time.as_secs_f64().max(1e-6)) as u64)
 }
 
 /// Reads until the buffer is full or the file ends.

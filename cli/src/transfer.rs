@@ -91,6 +91,7 @@ fn run(
         started: Instant::now(),
         progress: output.progress("checking", torrent.total_length()),
         checked: None,
+        came: 0,
         complete: false,
         told: None,
     };
@@ -192,6 +193,8 @@ struct Transfer<'a> {
     progress: Progress,
     /// Pieces that were there, once that is known.
     checked: Option<u32>,
+    /// Pieces that came since, as far as this was told.
+    came: u32,
     complete: bool,
     /// When JSON last told of progress, and what.
     told: Option<(Instant, serde_json::Value)>,
@@ -236,7 +239,7 @@ impl Transfer<'_> {
             Event::Failed { error, .. } => return Err(disk_failure(&self.name, &error)),
             Event::Refused { refusal, .. } => self.output.note(&self.name, refusal),
             Event::PeerConnected { address, .. } => log::info!(target: "peer", "{address} is connected"),
-            Event::PeerGone { address, reason, .. } => log::info!(target: "peer", "{address} is gone: {reason:?}"),
+            Event::PieceDone { .. } => self.came += 1,
             _ => {}
         }
         Ok(false)
@@ -298,7 +301,6 @@ impl Transfer<'_> {
         let Goal::Get { seed, .. } = self.goal else { return Ok(false) };
         let pieces = self.torrent.geometry().piece_count();
         let already = self.checked == Some(pieces);
-        let figures = self.status().map(|status| status.swarm.clone()).unwrap_or_default();
         let took = self.started.elapsed();
         let place = self.dir.join(self.torrent.layout().name());
         if self.output.is_json() {
@@ -308,8 +310,6 @@ impl Transfer<'_> {
                 "pieces": pieces,
                 "total_length": self.torrent.total_length(),
                 "already": already,
-                "downloaded": figures.downloaded,
-                "uploaded": figures.uploaded,
                 "seconds": took.as_secs_f64(),
             }))?;
         } else {
@@ -329,13 +329,16 @@ impl Transfer<'_> {
         self.session.status(self.id)
     }
 
+    /// Gives the pieces that are verified. The status is up to a second old, and notices can be missed: whichever knows more.
+    fn pieces_done(&self) -> u32 {
+        let pieces = self.torrent.geometry().piece_count();
+        let published = self.status().map_or(0, |status| status.swarm.pieces_done);
+        let told = self.checked.map_or(0, |checked| checked.saturating_add(self.came));
+        if self.complete { pieces } else { published.max(told).min(pieces) }
+    }
+
     fn verified(&self) -> String {
-        let done = match (self.complete, self.status()) {
-            (true, _) => self.torrent.geometry().piece_count(),
-            (false, Some(status)) => status.swarm.pieces_done,
-            (false, None) => self.checked.unwrap_or(0),
-        };
-        format!("{done} of {} pieces", self.torrent.geometry().piece_count())
+        format!("{} of {} pieces", self.pieces_done(), self.torrent.geometry().piece_count())
     }
 
     fn show(&mut self) -> Result<(), Failure> {
@@ -353,16 +356,20 @@ impl Transfer<'_> {
             let left = figures.time_left.map(|time| format!(", {} left", indicatif::HumanDuration(time)));
             format!("{}, {peers}{}", rate(figures.download_rate), left.unwrap_or_default())
         };
-        let done = if seeding { self.torrent.total_length() } else { figures.bytes_done };
-        self.progress.set(done, &remark);
+        let total = self.torrent.total_length();
+        // The last piece may be shorter than the others.
+        let pieces_done = self.pieces_done();
+        let counted = u64::from(pieces_done).saturating_mul(self.torrent.geometry().piece_length().into()).min(total);
+        let bytes_done = if pieces_done == figures.pieces_done { figures.bytes_done } else { counted };
+        self.progress.set(if seeding { total } else { bytes_done }, &remark);
         let due = self.told.as_ref().is_none_or(|(at, _)| at.elapsed() >= JSON_INTERVAL);
         if self.output.is_json() && due {
             let line = json!({
                 "event": "progress",
-                "pieces_done": figures.pieces_done,
+                "pieces_done": pieces_done,
                 "pieces": figures.pieces,
-                "bytes_done": figures.bytes_done,
-                "total_length": self.torrent.total_length(),
+                "bytes_done": bytes_done,
+                "total_length": total,
                 "downloaded": figures.downloaded,
                 "uploaded": figures.uploaded,
                 "download_rate": figures.download_rate,

@@ -152,7 +152,7 @@ fn ranges(numbers: &[u32]) -> String {
     let mut out = String::new();
     let mut rest = numbers;
     while let Some(&first) = rest.first() {
-        let run = rest.iter().zip(first..).take_while(|(number, expected)| *number == expected).count();
+        let run = rest.iter().zip(first..=u32::MAX).take_while(|(number, expected)| *number == expected).count();
         let separator = if out.is_empty() { "" } else { ", " };
         let last = first + (run as u32 - 1);
         // Writing to a string does not fail.
