@@ -198,7 +198,13 @@ impl Swarm<'_> {
         Ok(Member { name: name.to_owned(), session, torrent: id, address, folder, progress, came: 0, took: None })
     }
 
-    fn watch(&self, seeder: &Member, leechers: &mut [Member], started: Instant, geometry: Geometry) -> Result<(), Failure> {
+    fn watch(
+        &self,
+        seeder: &Member,
+        leechers: &mut [Member],
+        started: Instant,
+        geometry: Geometry,
+    ) -> Result<(), Failure> {
         let size = self.args.size;
         let mut last = (0, Instant::now());
         while leechers.iter().any(|leecher| leecher.took.is_none()) {
@@ -213,7 +219,8 @@ impl Swarm<'_> {
                 }
             }
             for leecher in leechers.iter_mut() {
-                let wait = if leecher.took.is_none() && !std::mem::replace(&mut waited, true) { TICK } else { Duration::ZERO };
+                let wait =
+                    if leecher.took.is_none() && !std::mem::replace(&mut waited, true) { TICK } else { Duration::ZERO };
                 leecher.take_events(wait, started, geometry)?;
                 let status = leecher.session.status(leecher.torrent);
                 let figures = status.map(|status| status.swarm.clone()).unwrap_or_default();
@@ -251,7 +258,10 @@ impl Swarm<'_> {
                 *length = fill(file, chunk).map_err(|error| Failure::new(path.display(), reason(&error)))?;
             }
             if chunks[0][..lengths[0]] != chunks[1][..lengths[1]] {
-                return Err(Failure::new(path.display(), format_args!("differs from the seeder's file after byte {at}")));
+                return Err(Failure::new(
+                    path.display(),
+                    format_args!("differs from the seeder's file after byte {at}"),
+                ));
             }
             at += lengths[0] as u64;
             if lengths[0] < CHUNK {

@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn what_is_no_size_is_refused_and_nothing_overflows() {
-        for text in ["", "K", "-1", "+1", "1.5M", "1 M", "1X", "1KK", "0x10", "١K", "18446744073709551616", "99999999T"] {
+        for text in ["", "K", "-1", "+1", "1.5M", "1 M", "1X", "1KK", "0x10", "١K", "18446744073709551616", "99999999T"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
     }

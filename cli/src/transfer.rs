@@ -109,9 +109,10 @@ fn run(
             Err(Failure::Interrupted)
         }
         Ending::OutOfTime if complete => Ok(()),
-        Ending::OutOfTime => {
-            Err(Failure::new(torrent::name(path), format_args!("not complete in time: {verified} verified, which stay")))
-        }
+        Ending::OutOfTime => Err(Failure::new(
+            torrent::name(path),
+            format_args!("not complete in time: {verified} verified, which stay"),
+        )),
     }
 }
 
@@ -249,7 +250,8 @@ impl Transfer<'_> {
         match oddity {
             Oddity::TooLong { file, found, expected } => {
                 let file = self.torrent.layout().file(*file).map(|f| f.path.to_string()).unwrap_or_default();
-                let what = format_args!("{found} bytes, longer than the torrent's {expected}; the rest is left as it is");
+                let what =
+                    format_args!("{found} bytes, longer than the torrent's {expected}; the rest is left as it is");
                 self.output.note(file, what);
             }
             other => self.output.note(&self.name, format_args!("{other:?}")),

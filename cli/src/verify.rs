@@ -43,7 +43,11 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<(), Failure> {
     let files = report.files.iter().filter(|file| !file.is_complete()).count();
     Err(Failure::new(
         shown,
-        format_args!("{}: not complete: {wrong} of {pieces} pieces and {files} of {} files are bad or missing", torrent.name(), report.files.len()),
+        format_args!(
+            "{}: not complete: {wrong} of {pieces} pieces and {files} of {} files are bad or missing",
+            torrent.name(),
+            report.files.len()
+        ),
     ))
 }
 

@@ -1,4 +1,5 @@
 //! The tool as its users meet it: real processes, real files, real sockets on loopback.
+#![allow(clippy::unwrap_used)] // a test that meets the unexpected ends there
 
 use serde_json::{Value, json};
 use std::fs;
@@ -314,10 +315,7 @@ fn create_then_show_then_verify() {
     assert_eq!([&shown["private"], &shown["comment"], &shown["source"]], [&json!(true), &json!("hi"), &json!("S")]);
     assert!(shown["creation_date"].as_i64().unwrap() > 1_700_000_000 && shown["pieces"] == 3);
     let file = |path: &str, length: u32| json!({ "path": path, "length": length });
-    assert_eq!(
-        shown["files"],
-        json!([file("tree/a", 40_000), file("tree/deep/größe", 5), file("tree/empty", 0)])
-    );
+    assert_eq!(shown["files"], json!([file("tree/a", 40_000), file("tree/deep/größe", 5), file("tree/empty", 0)]));
     let report = &lines(folder.bip(&["verify", "tree.torrent", ".", "--json"]))[0];
     assert_eq!([&report["complete"], &report["pieces_good"]], [&json!(true), &json!(3)]);
 
@@ -374,7 +372,7 @@ fn the_same_input_gives_the_same_bytes_and_nothing_is_overwritten_unasked() {
 fn a_torrent_can_come_from_stdin_and_a_closed_pipe_ends_quietly() {
     let folder = Folder::new();
     let mut many = String::from("d4:infod5:filesl");
-    (0..20_000).for_each(|number| many.push_str(&format!("d6:lengthi1e4:pathl6:{number:06}eee")));
+    (0..20_000).for_each(|number| many.push_str(&format!("d6:lengthi1e4:pathl6:{number:06}ee")));
     many.push_str("e4:name1:n12:piece lengthi32768e6:pieces20:aaaaaaaaaaaaaaaaaaaaee");
     let path = folder.write("t", many);
     for extra in [&[][..], &["--json"]] {
@@ -482,15 +480,20 @@ fn interrupted(here: &Folder, torrent: &str, peer: &str, half: u64, name: &str) 
     let mut child = here.start(&["get", torrent, "--peer", peer, "--listen", "127.0.0.1:0", "--json"]);
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
-    loop {
+    let reached = loop {
         line.clear();
-        assert!(out.read_line(&mut line).unwrap() > 0, "ended early: {:?}", finish(child));
+        if out.read_line(&mut line).unwrap() == 0 {
+            break false;
+        }
         let value: Value = serde_json::from_str(&line).unwrap();
         if value["event"] == "progress" && value["pieces_done"] == half {
             signal(&child, name);
-            return finish(child);
+            break true;
         }
-    }
+    };
+    let ended = finish(child);
+    assert!(reached, "ended early: {ended:?}");
+    ended
 }
 
 #[test]
