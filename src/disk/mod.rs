@@ -1,4 +1,95 @@
-//! Files of torrents.
+//! Files of torrents: written, read, verified and made into torrents.
+//!
+//! [`Disk`] is a machine that keeps the files of any number of torrents: blocks in, verified pieces out. [`Check`] verifies a torrent
+//! where it lies and [`Create`] makes one. All three decide only; what blocks is done by an [`Executor`] on the host's job
+//! threads, over any [`FileSystem`]: the host's own ([`Native`]), memory ([`Memory`]) or the caller's.
+//!
+//! In scope: files on disk, their verification, and making torrents. Out of scope: which piece is wanted (`select`), who asks for
+//! it (`peer`), resume data, a cache of reads (the system has one).
+//!
+//! # A block's way
+//!
+//! ```text
+//! Write -> waits -> job: write, hash on -> Written::Kept
+//!             ^          |    in order: from memory; out of order: read back, once, when the gap before it closes
+//!             |          v
+//!             |     all bytes written and hashed -> Written::PieceGood: never written again
+//!             +------------------------------------ Written::PieceBad: the whole piece is forgotten
+//! ```
+//!
+//! - Each piece has at most one job under way, for jobs have no order. Blocks that come meanwhile go together with the next job,
+//!   up to 1 MiB.
+//! - A piece is good when every byte of it has been written *and then* the hash is right; the answer to the block that completes it
+//!   says so. Of overlapping blocks the first to bring a byte wins, so that what is hashed does not change on disk.
+//! - Blocks need not be aligned, and may overlap; a span may be up to 1 MiB long.
+//!
+//! # Files
+//!
+//! - Nothing that exists is truncated, deleted or replaced. A file that is longer than the torrent says stays so
+//!   ([`Oddity::TooLong`]); one that is shorter grows as it is written.
+//! - A missing file is made when the first of its bytes is written, and set to its full length at once: it takes no space yet, and the
+//!   file has its right length whatever is written last, or first. Files without bytes are made when the torrent is added.
+//! - Below the folder that the user chose nothing is written through a symbolic link ([`Native`] has the fine print); reading
+//!   follows links.
+//! - Padding (BEP 47) is never stored: it reads as zeros.
+//!
+//! # Adding
+//!
+//! All files are looked at, then the pieces that can be complete are hashed: a piece with a byte in a missing file, or past a file's
+//! end, costs nothing. A fresh torrent is added at once. Torrents that are checked at the same time take turns, and so do
+//! reads, writes and checks.
+//!
+//! # Errors
+//!
+//! An error of the system stops the torrent that it happened to and no other: [`Event::Stopped`], once, names the file; blocks are
+//! refused with the same error until [`Command::Retry`]. Reads are still tried, so that a torrent on a full disk goes on
+//! seeding. Nothing that was written before is lost; a block that was answered with an error is to be sent again.
+//!
+//! # Limits
+//!
+//! [`Config`] has them. Beyond them, commands are answered with [`Error::Busy`].
+//!
+//! # Example
+//!
+//! ```
+//! use bip::disk::{Command, Config, Disk, Event, Executor, Memory, Written};
+//! use bip::machine::{Block, Executor as _, Input, Instant, Machine, Output, Rng, TorrentId};
+//! use bip::proto::geometry::Span;
+//! use bip::proto::id::PieceIndex;
+//! use bip::proto::metainfo::{Layout, SafePath};
+//! use bip::proto::sha1::Sha1;
+//! use std::sync::Arc;
+//!
+//! // A host does this: here one without threads.
+//! fn run(disk: &mut Disk, executor: &Executor, command: Command) -> Vec<Event> {
+//!     disk.handle_command(Instant::ZERO, command);
+//!     let mut events = Vec::new();
+//!     loop {
+//!         let output = disk.poll_output(&mut Vec::new());
+//!         events.extend(std::iter::from_fn(|| disk.poll_event()));
+//!         let Some(Output::Job { id, job }) = output else { return events };
+//!         let done = Ok(executor.run(job));
+//!         disk.handle_input(Instant::ZERO, Input::Done { job: id, done });
+//!     }
+//! }
+//!
+//! let path = SafePath::from_parts(["hello.txt"])?;
+//! let layout = Arc::new(Layout::new(vec![(path, 5)], 16 * 1024, &[Sha1::digest(b"hello")])?);
+//! let memory = Memory::new();
+//! let executor = Executor::new(memory.clone());
+//! let mut disk = Disk::new(Config::default(), &mut Rng::new(1));
+//!
+//! let torrent = TorrentId(1);
+//! let added = run(&mut disk, &executor, Command::Add { torrent, layout, root: "/downloads".into(), writable: true });
+//! assert!(matches!(added.last(), Some(Event::Added { have, .. }) if have.is_empty()));
+//!
+//! let span = Span { piece: PieceIndex(0), begin: 0, length: 5 };
+//! let block = Block::from(b"hello".to_vec());
+//! let written = run(&mut disk, &executor, Command::Write { torrent, span, block });
+//! assert!(matches!(written.last(), Some(Event::Written { outcome: Ok(Written::PieceGood), .. })));
+//! assert_eq!(memory.contents("/downloads/hello.txt".as_ref()), Some(b"hello".to_vec()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod check;
 mod checker;

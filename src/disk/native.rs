@@ -25,7 +25,7 @@ struct NativeFile {
 }
 
 impl NativeFile {
-    fn new(file: fs::File) -> Box<dyn File> {
+    fn boxed(file: fs::File) -> Box<dyn File> {
         Box::new(NativeFile {
             file,
             #[cfg(not(unix))]
@@ -147,7 +147,7 @@ impl FileSystem for Native {
         if !fs::metadata(path)?.is_file() {
             return Err(irregular());
         }
-        Ok(NativeFile::new(fs::File::open(path)?))
+        Ok(NativeFile::boxed(fs::File::open(path)?))
     }
 
     fn create(&self, root: &Path, below: &SafePath, length: u64) -> io::Result<Box<dyn File>> {
@@ -162,7 +162,7 @@ impl FileSystem for Native {
                     if identity(&file.metadata()?) != identity(&meta) {
                         return Err(is_link());
                     }
-                    return Ok(NativeFile::new(file));
+                    return Ok(NativeFile::boxed(file));
                 }
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     // `create_new` follows no link and truncates nothing.
@@ -174,7 +174,7 @@ impl FileSystem for Native {
                             if file.metadata()?.len() < length {
                                 file.set_len(length)?;
                             }
-                            return Ok(NativeFile::new(file));
+                            return Ok(NativeFile::boxed(file));
                         }
                     }
                 }

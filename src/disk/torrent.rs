@@ -157,14 +157,18 @@ impl Torrent {
             return Some(Ok(Written::Known));
         } else if let Some(error) = &self.stopped {
             error.clone()
-        } else if self.waiting + block.len() > config.write_bytes {
-            Error::Busy
-        } else if self.ranges >= config.ranges && !self.partials.get(&span.piece).is_some_and(|p| p.holds(span)) {
+        } else if self.is_full(config, span) {
             Error::Busy
         } else {
             return None;
         };
         Some(Err(error))
+    }
+
+    /// Says whether a block is more than the limits allow.
+    fn is_full(&self, config: &Config, span: Span) -> bool {
+        let adds_range = || !self.partials.get(&span.piece).is_some_and(|p| p.holds(span));
+        self.waiting + span.length as usize > config.write_bytes || (self.ranges >= config.ranges && adds_range())
     }
 
     fn accept(&mut self, span: Span, block: Block) {

@@ -117,9 +117,9 @@ impl fmt::Display for JobError {
 pub enum CloseReason {
     /// The machine closed it.
     Ours,
-    /// The other side closed it: both halves ended in order.
+    /// The other side closed it: its [`Input::End`] came first, and our flushing close answered it.
     Theirs,
-    /// The connection failed.
+    /// The connection failed, or what a flushing close had to write could not all be written.
     Failed(io::ErrorKind),
 }
 

@@ -30,7 +30,9 @@ enum State {
     Due(Instant),
     /// Being dialled.
     Dialling(DialId),
-    /// Connected, perhaps still shaking hands.
+    /// Connected and shaking hands.
+    Shaking,
+    /// Connected, hands shaken.
     Connected,
     /// Ourselves: never to be dialled again.
     Ourselves,
@@ -41,9 +43,12 @@ impl Book {
         Self { entries: Slab::new(), by_address: Map::new(rng) }
     }
 
-    /// Adds an address, to be dialled now. Says false where there is no room for it.
+    /// Adds an address, to be dialled now, also if it is known and was to be dialled later. Says false where there is no room.
     pub(super) fn add(&mut self, now: Instant, address: SocketAddr, most: usize) -> bool {
-        if self.by_address.contains_key(&address) {
+        if let Some(entry) = self.entry(address) {
+            if let State::Due(at) = &mut entry.state {
+                *at = (*at).min(now);
+            }
             return true;
         }
         if self.entries.len() >= most {
@@ -60,9 +65,9 @@ impl Book {
         self.entries.iter().filter(|(_, e)| matches!(e.state, State::Due(_))).count()
     }
 
-    /// Gives how many dials are under way.
-    pub(super) fn dialling(&self) -> usize {
-        self.entries.iter().filter(|(_, e)| matches!(e.state, State::Dialling(_))).count()
+    /// Gives how many are being dialled or shaking hands.
+    pub(super) fn connecting(&self) -> usize {
+        self.entries.iter().filter(|(_, e)| matches!(e.state, State::Dialling(_) | State::Shaking)).count()
     }
 
     /// Gives the time at which the next address may be dialled.
@@ -100,7 +105,7 @@ impl Book {
     /// Takes note that a dial succeeded. Says whether it is the one that counts.
     pub(super) fn on_connected(&mut self, address: SocketAddr, dial: DialId) -> bool {
         let entry = self.entry(address).filter(|e| e.state == State::Dialling(dial));
-        entry.map(|entry| entry.state = State::Connected).is_some()
+        entry.map(|entry| entry.state = State::Shaking).is_some()
     }
 
     /// Takes note that a dial failed.
@@ -118,8 +123,9 @@ impl Book {
     }
 
     pub(super) fn on_shaken(&mut self, address: SocketAddr, peer_id: PeerId) {
-        if let Some(entry) = self.entry(address) {
+        if let Some(entry) = self.entry(address).filter(|e| e.state == State::Shaking) {
             entry.peer_id = Some(peer_id);
+            entry.state = State::Connected;
         }
     }
 

@@ -21,6 +21,8 @@ pub enum Command {
         geometry: Geometry,
         /// The pieces that are on disk and verified.
         have: Bitfield,
+        /// Whether what is missing is wanted; otherwise the torrent is only uploaded.
+        download: bool,
     },
     /// Closes a torrent's connections and forgets it. Ends in [`Event::TorrentRemoved`], after the last answer from the store,
     /// or in [`Event::Refused`].

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct Config {
     /// How long a connection may take from its first moment to a whole handshake; 10 s by default.
     pub handshake_timeout: Duration,
+    /// How long a dial may take before it is given up; 15 s by default.
+    pub dial_timeout: Duration,
     /// How long we may be silent on a connection before we send a keep-alive; 60 s by default.
     pub keep_alive: Duration,
     /// How long a peer may be silent before its connection is closed; 120 s by default. Stands still while we do not read
@@ -81,6 +83,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             handshake_timeout: Duration::from_secs(10),
+            dial_timeout: Duration::from_secs(15),
             keep_alive: Duration::from_secs(60),
             silence: Duration::from_secs(120),
             max_torrents: 1000,

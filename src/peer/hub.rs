@@ -59,6 +59,8 @@ impl Hub {
 pub(super) enum Timer {
     /// A connection's next deadline, whichever it is.
     Connection(ConnId),
+    /// A dial takes too long.
+    Abandon(DialId),
     /// A torrent may dial.
     Dial(TorrentId),
     /// A torrent's upload slots are given out anew.

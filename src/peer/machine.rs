@@ -144,6 +144,10 @@ impl Swarm {
             }
         }
         let Some(conn) = self.table.get_mut(key) else { return };
+        if conn.outbox.queued() > self.hub.config.send_limit {
+            self.close(now, key, Gone::Full);
+            return;
+        }
         conn.set_reading(&mut self.hub);
         let Some(place) = conn.link().map(|link| link.torrent) else { return };
         if let Some(torrent) = self.torrents.get_mut(place) {
@@ -209,8 +213,8 @@ impl Swarm {
     fn set_store_stop(&mut self, now: Instant, place: usize) {
         let Some(torrent) = self.torrents.get_mut(place) else { return };
         let credit = self.hub.config.store_credit;
-        let stop = if torrent.stopped_by_store { torrent.storing >= credit.max(1) } else { false }
-            || torrent.storing >= credit.saturating_mul(2).max(1);
+        let mark = if torrent.stopped_by_store { credit } else { credit.saturating_mul(2) };
+        let stop = torrent.storing >= mark.max(1);
         if stop == torrent.stopped_by_store {
             return;
         }
@@ -373,6 +377,11 @@ impl Swarm {
         let place = |id| self.by_id.get(&id).copied();
         match timer {
             Timer::Connection(id) => self.on_connection_timer(now, id),
+            Timer::Abandon(dial) => {
+                if self.dials.contains_key(&dial) {
+                    self.hub.steps.push_back(Step::Abandon(dial));
+                }
+            }
             Timer::Dial(id) => {
                 if let Some(place) = place(id) {
                     self.dial(now, place);
@@ -416,8 +425,8 @@ impl Machine for Swarm {
 
     fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
-            Command::AddTorrent { torrent, info_hash, geometry, have } => {
-                self.on_add_torrent(now, torrent, info_hash, geometry, &have);
+            Command::AddTorrent { torrent, info_hash, geometry, have, download } => {
+                self.on_add_torrent(now, torrent, info_hash, geometry, &have, download);
             }
             Command::RemoveTorrent { torrent } => self.on_remove_torrent(now, torrent),
             Command::Pause { torrent } => self.on_pause(now, torrent),

@@ -23,7 +23,7 @@ impl Torrent {
         let mut frames = std::mem::replace(&mut link.frames, Frames::new(Limits::default()));
         let result = loop {
             let Some(link) = conn.link_mut() else { break Ok(()) };
-            if link.queue.len() >= hub.config.upload_queue {
+            if link.queue.len() >= hub.config.upload_queue.max(1) {
                 link.stopped_by_queue = true;
                 break Ok(());
             }
@@ -108,7 +108,7 @@ impl Torrent {
                     if link.has.is_full() {
                         self.seeds += 1;
                     }
-                    if !link.we_want && !self.picker.have().contains(piece) {
+                    if self.downloads && !link.we_want && !self.picker.have().contains(piece) {
                         link.we_want = true;
                         conn.send(hub, now, &Message::Interested);
                     }
@@ -127,7 +127,7 @@ impl Torrent {
                 self.seeds += u32::from(has.is_full());
                 link.has = has;
                 self.touch(hub, now);
-                if self.picker.wants_from(&link.has) {
+                if self.downloads && self.picker.wants_from(&link.has) {
                     link.we_want = true;
                     conn.send(hub, now, &Message::Interested);
                 }

@@ -1,4 +1,76 @@
-//! The peers of all torrents.
+//! The peers of all torrents: connections in and out, downloading and uploading (BEP 3).
+//!
+//! A [`Swarm`] is one machine for many torrents on one port. It is told of torrents, named peers and connections; it asks its
+//! store to keep and to give bytes, by events, and is answered by commands. It knows no file, no socket and no clock.
+//!
+//! - **In scope**: handshakes, which torrent a connection is for, who is connected twice, whom to dial and when; messages;
+//!   what to ask of whom (by [`select`](crate::select)); serving requests; back-pressure from the store and from slow readers;
+//!   keep-alives and time-outs; a torrent's figures.
+//! - **Not here**: what is on disk and whether a piece's hash is right (the store says so), where peers come from (trackers, the
+//!   DHT), extensions of the protocol: no bit of the handshake's reserved bytes is set, and messages with other ids are ignored.
+//!
+//! # A connection's states
+//!
+//! ```text
+//!  Accepted ──► handshaking ──48 bytes──► torrent known, we answer ──68 bytes──┐
+//!                   │ unknown info hash, a wrong byte, 10 s                    ▼
+//!  Connected ─► we speak first ─────────────────────────────68 bytes─────►  open ──► closing ──► Closed
+//!                                                                              ▲        ▲
+//!         ours: choked/unchoked, interested or not    theirs: the same  ───────┘        │
+//!         left · failed · violation · silent · stopped · duplicate · redundant · full ──┘
+//! ```
+//!
+//! # Who stays
+//!
+//! Two connections to the same peer id in a torrent are one too many, whatever their addresses. Of a pair that crossed, both sides keep
+//! the one that the larger peer id dialled. A connection to ourselves is closed, and an address that led to it is never dialled
+//! again. Addresses that were named are dialled until the torrent goes, with pauses that double; a peer that came in is not
+//! dialled, for its port is not where it listens. Where both sides have everything, the connection is closed
+//! ([`Config::close_redundant`]).
+//!
+//! # A block's way in
+//!
+//! The bytes are copied once, from the host's buffer to a pooled [`Block`](crate::machine::Block), and go to the store as
+//! [`Event::Store`]. While [`Config::store_credit`] bytes are with the store, no more is asked for in that torrent; at twice as many its
+//! connections are not read, and their time-outs stand still. Every [`Command::Stored`] gives its bytes' credit back, so a slow
+//! store slows its torrent and never stops it for good. A block that nobody asked for is read past, and counted.
+//!
+//! # A block's way out
+//!
+//! Requests of a peer that we do not choke are queued, and none is dropped: with [`Config::upload_queue`] of them waiting, the connection is
+//! not read until half are served. The store is asked ([`Event::Load`]) only while less than [`Config::send_watermark`] waits to
+//! be sent to the peer. A peer that is choked loses its queue, as BEP 3 has it; requests of a choked peer are ignored.
+//!
+//! # Deviations
+//!
+//! - BEP 3 has a bitfield as the first message only. Some clients send others before it, so it is taken until a `have` or a bitfield
+//!   has come, and is a violation afterwards.
+//! - Requests of more than 16 KiB, which old clients made, close the connection.
+//!
+//! # Limits
+//!
+//! All are fields of [`Config`]. A connection holds a bit per piece, a block under way, at most 500 requests of ours
+//! ([`Config::pipeline`]), its queue, and what was read while the queue was full.
+//!
+//! # Example
+//!
+//! ```
+//! use bip::machine::{Instant, Machine, Output, Rng, Secret, TorrentId};
+//! use bip::peer::{Command, Config, Event, Swarm};
+//! use bip::proto::{bitfield::Bitfield, geometry::Geometry, id::InfoHash};
+//!
+//! let mut swarm = Swarm::new(Config::default(), Rng::new(1), &Secret::new([2; 32]));
+//! let (now, torrent) = (Instant::ZERO, TorrentId(0));
+//! let geometry = Geometry::new(1_000_000, 65_536).unwrap();
+//! let have = Bitfield::new(geometry.piece_count());
+//! swarm.handle_command(now, Command::AddTorrent { torrent, info_hash: InfoHash([3; 20]), geometry, have, download: true });
+//! let address = "192.0.2.1:6881".parse().unwrap();
+//! swarm.handle_command(now, Command::AddPeer { torrent, address });
+//!
+//! assert!(matches!(swarm.poll_output(&mut Vec::new()), Some(Output::Connect { to, .. }) if to == address));
+//! assert_eq!(swarm.poll_event(), Some(Event::TorrentAdded { torrent }));
+//! assert_eq!(swarm.poll_event(), Some(Event::PeerAdded { torrent, address }));
+//! ```
 
 mod book;
 mod command;

@@ -1,4 +1,5 @@
 use super::connection::{Connection, Link, Stage};
+use super::hub::Timer;
 use super::machine::Swarm;
 use super::{Event, Gone};
 use crate::machine::{ConnId, DialId, Instant, TorrentId};
@@ -48,6 +49,7 @@ impl Swarm {
 
     pub(super) fn on_connected(&mut self, now: Instant, dial: DialId, id: ConnId) {
         let Some(Dial { torrent, address }) = self.dials.remove(&dial) else { return };
+        self.hub.timers.cancel(Timer::Abandon(dial));
         let key = self.by_id.get(&torrent).copied();
         let key = key.filter(|key| {
             let torrent = self.torrents.get_mut(*key);
@@ -82,6 +84,7 @@ impl Swarm {
 
     pub(super) fn on_connect_failed(&mut self, now: Instant, dial: DialId, error: ErrorKind) {
         let Some(Dial { torrent, address }) = self.dials.remove(&dial) else { return };
+        self.hub.timers.cancel(Timer::Abandon(dial));
         debug!(target: "bip::peer", "{torrent}: {address}: cannot connect: {error}");
         if let Some(key) = self.by_id.get(&torrent).copied() {
             if let Some(torrent) = self.torrents.get_mut(key) {
@@ -195,7 +198,7 @@ impl Swarm {
         torrent.touch(&mut self.hub, now);
         self.hub.events.push_back(Event::PeerConnected { torrent: torrent.id, address, peer_id, outgoing });
         if outgoing {
-            self.on_dial_ended_elsewhere(now);
+            self.use_dial_room(now);
         }
     }
 
@@ -211,14 +214,16 @@ impl Swarm {
             self.hub.dialling += 1;
             self.dials.insert(dial, Dial { torrent: torrent.id, address });
             self.hub.connect(dial, address);
+            let deadline = now + self.hub.config.dial_timeout;
+            self.hub.set_timer(now, Timer::Abandon(dial), deadline);
         }
         let Some(due) = torrent.book.next_due() else { return };
         if due > now {
-            self.hub.set_timer(now, super::hub::Timer::Dial(torrent.id), due);
+            self.hub.set_timer(now, Timer::Dial(torrent.id), due);
         } else if full {
             // A place among the peers may be free by then.
             let at = now + self.hub.config.handshake_timeout;
-            self.hub.set_timer(now, super::hub::Timer::Dial(torrent.id), at);
+            self.hub.set_timer(now, Timer::Dial(torrent.id), at);
         } else if !torrent.waits_to_dial {
             torrent.waits_to_dial = true;
             self.waiting_to_dial.push_back(torrent.id);
@@ -228,10 +233,10 @@ impl Swarm {
     /// Takes note that there is room for another dial.
     pub(super) fn on_dial_ended(&mut self, now: Instant) {
         self.hub.dialling = self.hub.dialling.saturating_sub(1);
-        self.on_dial_ended_elsewhere(now);
+        self.use_dial_room(now);
     }
 
-    fn on_dial_ended_elsewhere(&mut self, now: Instant) {
+    fn use_dial_room(&mut self, now: Instant) {
         if self.hub.dialling >= self.hub.config.max_dials {
             return;
         }

@@ -20,6 +20,8 @@ pub(super) struct Torrent {
     pub(super) peers: Slab<usize>,
     pub(super) by_peer_id: Map<PeerId, usize>,
     pub(super) book: Book,
+    /// Whether what is missing is wanted.
+    pub(super) downloads: bool,
     pub(super) paused: bool,
     /// Whether it goes once the store has answered everything.
     pub(super) removing: bool,
@@ -94,6 +96,7 @@ impl Torrent {
             peers: Slab::new(),
             by_peer_id: Map::new(rng),
             book: Book::new(rng),
+            downloads: true,
             paused: false,
             removing: false,
             waits_to_dial: false,
@@ -150,7 +153,7 @@ impl Torrent {
     }
 
     fn publish(&mut self, hub: &mut Hub, now: Instant) {
-        let status = self.status(hub, now);
+        let status = self.status(now);
         if status != self.published {
             self.published = status.clone();
             self.published_at = Some(now);
@@ -163,11 +166,10 @@ impl Torrent {
         }
     }
 
-    fn status(&mut self, hub: &Hub, now: Instant) -> Status {
+    fn status(&mut self, now: Instant) -> Status {
         let download_rate = self.download.per_second(now);
         let left = self.geometry.total_length().saturating_sub(self.bytes_done);
         let time_left = (left > 0 && download_rate > 0).then(|| Duration::from_secs(left.div_ceil(download_rate)));
-        let dialling = self.book.dialling();
         Status {
             pieces_done: self.picker.have().count(),
             pieces: self.geometry.piece_count(),
@@ -179,7 +181,7 @@ impl Torrent {
             wasted: self.wasted,
             peers: u32::try_from(self.peers.len()).unwrap_or(u32::MAX),
             seeds: self.seeds,
-            connecting: u32::try_from(dialling.min(hub.dialling)).unwrap_or(u32::MAX),
+            connecting: u32::try_from(self.book.connecting()).unwrap_or(u32::MAX),
             known: u32::try_from(self.book.idle()).unwrap_or(u32::MAX),
             paused: self.paused,
             time_left,

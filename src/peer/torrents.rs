@@ -19,6 +19,7 @@ impl Swarm {
         info_hash: InfoHash,
         geometry: Geometry,
         have: &Bitfield,
+        download: bool,
     ) {
         let config = &self.hub.config;
         let pieces = geometry.piece_count();
@@ -30,6 +31,7 @@ impl Swarm {
             self.refuse(id, Refusal::WrongBitfield);
         } else {
             let mut torrent = Torrent::new(id, info_hash, geometry, have, &mut self.hub.rng);
+            torrent.downloads = download;
             self.hub.events.push_back(Event::TorrentAdded { torrent: id });
             torrent.touch(&mut self.hub, now);
             let key = self.torrents.insert(torrent);

@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_cancelled_request_is_passed_over_and_the_same_asked_again_is_served() {
         let mut queue = Queue::new(&mut Rng::new(1));
-        [0, 16, 0].map(|begin| queue.on_request(span(begin)));
+        [0, 16, 0].into_iter().for_each(|begin| queue.on_request(span(begin)));
         queue.on_cancel(span(0));
         queue.on_cancel(span(99));
         queue.on_cancel(span(16));
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn what_was_being_loaded_when_it_was_cancelled_is_not_sent() {
         let mut queue = Queue::new(&mut Rng::new(1));
-        [(7, 0), (8, 16), (9, 32)].map(|(ticket, begin)| queue.on_load(ticket, span(begin)));
+        [(7, 0), (8, 16), (9, 32)].into_iter().for_each(|(ticket, begin)| queue.on_load(ticket, span(begin)));
         assert_eq!(queue.loading_bytes(), 48);
         queue.on_cancel(span(16));
         assert_eq!(queue.on_loaded(8), None);

@@ -379,9 +379,18 @@ impl Net {
 
     // ---- writing
 
-    /// Takes the connections that have something to flush.
-    pub(super) fn take_dirty(&mut self) -> Vec<ConnId> {
-        std::mem::take(&mut self.dirty)
+    /// Gives how many connections have something to flush now.
+    pub(super) fn dirty(&self) -> usize {
+        self.dirty.len()
+    }
+
+    pub(super) fn dirty_at(&self, place: usize) -> Option<ConnId> {
+        self.dirty.get(place).copied()
+    }
+
+    /// Forgets the first of them, which have been flushed.
+    pub(super) fn flushed(&mut self, count: usize) {
+        self.dirty.drain(..count);
     }
 
     /// Writes what a connection has queued; gives its owner and the rest of the queue if the machine is to be told.

@@ -45,7 +45,7 @@ impl Stopper {
     /// Asks the reactor to stop within that time, and wakes it. Does not wait. The first to ask says how long.
     ///
     /// A spawned reactor stops by itself. A reactor that its owner turns answers [`Reactor::stop_asked`], and its owner calls
-    /// [`Reactor::shutdown`].
+    /// [`Reactor::shutdown`]; until then [`Reactor::next_deadline`] is zero.
     pub fn stop(&self, deadline: Duration) {
         self.orders(|o| o.stop = o.stop.or(Some(deadline)));
         self.bell.ring();

@@ -96,6 +96,7 @@ impl Reactor {
     ///
     /// `[::]` takes IPv4 connections too, and their addresses are shown as IPv4 addresses.
     pub fn listen(&mut self, hosted: Hosted, address: SocketAddr) -> io::Result<SocketAddr> {
+        self.known(hosted)?;
         self.net.listen(hosted, address)
     }
 
@@ -103,7 +104,13 @@ impl Reactor {
     ///
     /// `[::]` takes IPv4 datagrams too, and their addresses are shown as IPv4 addresses.
     pub fn bind(&mut self, hosted: Hosted, address: SocketAddr) -> io::Result<(SocketId, SocketAddr)> {
+        self.known(hosted)?;
         self.net.bind(hosted, address)
+    }
+
+    fn known(&self, hosted: Hosted) -> io::Result<()> {
+        let missing = || io::Error::new(ErrorKind::InvalidInput, "this reactor hosts no such machine");
+        self.guests.get(hosted.0).map(|_| ()).ok_or_else(missing)
     }
 
     /// Gives the clock, to be shared with other reactors.
@@ -286,14 +293,16 @@ impl Reactor {
 
     /// Writes what machines have queued, and tells those that may queue more.
     fn flush(&mut self) -> bool {
-        let dirty = self.net.take_dirty();
-        let any = !dirty.is_empty();
-        for conn in dirty {
+        // What machines queue meanwhile comes behind these and waits for the next call.
+        let dirty = self.net.dirty();
+        for place in 0..dirty {
+            let Some(conn) = self.net.dirty_at(place) else { break };
             if let Some((hosted, queued)) = self.net.flush(conn) {
                 self.tell(hosted, Input::Writable { conn, queued });
             }
         }
-        any
+        self.net.flushed(dirty);
+        dirty > 0
     }
 
     /// Moves the reactor into a thread of its own, which turns it until it is stopped.

@@ -123,8 +123,7 @@ impl Coordinator {
             return self.push(Directive::Answer(Event::AddFailed { torrent: id, error: AddError::Refused(refusal) }));
         }
         let geometry = spec.layout.geometry();
-        let mut figures = peer::Status::default();
-        figures.pieces = geometry.piece_count();
+        let figures = peer::Status { pieces: geometry.piece_count(), ..peer::Status::default() };
         self.push(Directive::ToDisk(disk::Command::Add {
             torrent: id,
             layout: spec.layout.clone(),
@@ -294,6 +293,7 @@ impl Coordinator {
                 info_hash: torrent.info_hash,
                 geometry: torrent.spec.layout.geometry(),
                 have,
+                download: torrent.spec.writable,
             };
             self.push(Directive::ToPeer(command));
             self.publish(id);
@@ -322,11 +322,9 @@ impl Coordinator {
 
     fn on_failed(&mut self, id: TorrentId, error: disk::Error) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
-        if torrent.failed.replace(error.clone()).is_none() {
-            if torrent.phase == Phase::Joined {
-                torrent.asked.push_back(Asked::Ourselves);
-                self.directives.push_back(Directive::ToPeer(peer::Command::Pause { torrent: id }));
-            }
+        if torrent.failed.replace(error.clone()).is_none() && torrent.phase == Phase::Joined {
+            torrent.asked.push_back(Asked::Ourselves);
+            self.directives.push_back(Directive::ToPeer(peer::Command::Pause { torrent: id }));
         }
         self.push(Directive::Notice(Event::Failed { torrent: id, error }));
         self.publish(id);

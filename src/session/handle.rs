@@ -37,7 +37,10 @@ struct Listen {
 
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder").field("listen", &self.listen).field("job_threads", &self.job_threads).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("listen", &self.listen)
+            .field("job_threads", &self.job_threads)
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,7 +117,7 @@ impl Builder {
                 // Only the swarm's reactor has sockets to read.
                 config.receive_buffer = 0;
             }
-            reactors.push(Reactor::with_clock(config, clock.clone()).map_err(Error::System)?);
+            reactors.push(Reactor::with_clock(config, clock).map_err(Error::System)?);
         }
         let stoppers = StopAll { reactors: reactors.iter().map(Reactor::stopper).collect(), armed: false };
         let (mut session, mut reactors) = self.build(reactors, Placement::APART, &stoppers)?;

@@ -146,7 +146,7 @@ pub(crate) fn run(tests: Vec<Test>) -> ExitCode {
 
     let began = Instant::now();
     let folder = Folder::new(&format!("interop-{}", std::process::id()));
-    println!("\nrunning {} tests", wanted.len());
+    println!("\nrunning {} test{}", wanted.len(), if wanted.len() == 1 { "" } else { "s" });
     let (mut passed, mut ignored, mut failures) = (0, 0, Vec::new());
     for test in &wanted {
         let lack = if policy == Policy::Off { Some("BIP_INTEROP=off".to_owned()) } else { means.lack(test.needs) };

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::namespace::quietly;
-use crate::process::{Failure, Running};
+use crate::process::{Failure, Running, in_utf8};
 use crate::tool::Args;
 use crate::tree::Tree;
 
@@ -43,7 +43,7 @@ pub(crate) fn probe() -> Result<(), Failure> {
 }
 
 fn start(what: &str, args: Args<'_>) -> Result<Running, Failure> {
-    Running::start(what, Command::new(python()?).arg("-u").arg(SCRIPT).args(args))
+    Running::start(what, in_utf8(Command::new(python()?).arg("-u").arg(SCRIPT).args(args)))
 }
 
 /// Runs a command of the script that gives one answer.

@@ -260,7 +260,8 @@ def inspect(args):
 
 
 def stop_at_end_of_input():
-    while sys.stdin.buffer.read(4096):
+    # Not sys.stdin, whose lock would be held when the interpreter ends.
+    while os.read(0, 4096):
         pass
     STOP.set()
 

@@ -222,13 +222,18 @@ impl Ended {
     }
 }
 
-/// Runs a program to its end.
+/// Gives a program of others a UTF-8 locale: in the locale `C` libtorrent finds no file with a name beyond ASCII.
+pub(crate) fn in_utf8(command: &mut Command) -> &mut Command {
+    command.env("LC_ALL", "C.UTF-8")
+}
+
+/// Runs a program of others to its end.
 pub(crate) fn run<A: AsRef<OsStr>>(program: impl AsRef<OsStr>, args: &[A]) -> Result<Ended, Failure> {
     let mut what = program.as_ref().to_string_lossy().into_owned();
     for arg in args {
         let _ = write!(what, " {}", arg.as_ref().to_string_lossy());
     }
-    Running::start(&what, Command::new(program).args(args))?.wait()
+    Running::start(&what, in_utf8(Command::new(program).args(args)))?.wait()
 }
 
 /// Appends the end of an output to a failure.

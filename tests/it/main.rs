@@ -1,6 +1,6 @@
 //! The integration tests: machines held to their laws, joined in a simulated world, and hosted on real sockets.
 #![allow(missing_docs, unreachable_pub)]
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // tests own sockets, files and clocks
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // tests own sockets, files and clocks
 
 #[cfg(feature = "reactor")]
 mod hosting;

@@ -149,7 +149,7 @@ fn a_seed_feeds_leechers_that_feed_each_other() {
 fn many_torrents_share_a_port_and_are_told_apart() {
     with_seeds("many_torrents_share_a_port_and_are_told_apart", 4, |seed| {
         let mut world = World::new(seed, Link::default());
-        let contents: Vec<Content> = (0..6).map(|salt| content(salt, 16 * 1024 << (salt % 3))).collect();
+        let contents: Vec<Content> = (0..6).map(|salt| content(salt, (16 * 1024) << (salt % 3))).collect();
         let mut seeder = Node::new(&mut world, Placement::APART);
         let mut leecher = Node::new(&mut world, Placement::TOGETHER);
         for (n, content) in (0..).zip(&contents) {
@@ -300,6 +300,30 @@ fn a_paused_torrent_moves_nothing_until_it_is_resumed() {
     leecher.send(Command::Resume { torrent: TorrentId(0) });
     assert!(world.run_until(HOUR, |_| leecher.completed(0)));
     assert!(content.is_in(&leecher.memory));
+}
+
+#[test]
+fn a_torrent_that_is_only_read_is_uploaded_and_never_downloaded() {
+    let mut world = World::new(1, Link::default());
+    let content = content(1, 16 * 1024);
+    let (mut full, mut part) = (Node::new(&mut world, Placement::TOGETHER), Node::new(&mut world, Placement::TOGETHER));
+    content.put(&full.memory);
+    // One of its files is missing.
+    for (path, bytes) in content.files.iter().filter(|(path, _)| !path.ends_with("long")) {
+        part.memory.put(path, bytes);
+    }
+    full.add(0, &content);
+    part.send(Command::Add { torrent: TorrentId(0), spec: Spec { writable: false, ..content.spec() } });
+    part.peer(0, &full);
+    let leecher = Node::new(&mut world, Placement::TOGETHER);
+    leecher.add(0, &content);
+    leecher.peer(0, &part);
+    world.run_until(HOUR, |_| false);
+    let figures = |node: &Node| node.session.board.status(TorrentId(0)).unwrap().swarm.clone();
+    assert!(!part.completed(0) && !full.completed(1));
+    assert_eq!(figures(&part).downloaded, 0);
+    assert!(part.memory.contents(&Path::new(ROOT).join("tree1/deep/long")).is_none());
+    assert_eq!(figures(&leecher).pieces_done, figures(&part).pieces_done);
 }
 
 #[test]

@@ -145,3 +145,40 @@ fn a_file_that_went_away_or_was_cut_is_an_error_with_its_name() {
     let [Event::Read { block: Err(error), .. }, Event::Stopped { .. }] = &events[..] else { panic!("{events:?}") };
     assert_eq!(error.to_string(), "reading t/0: the file is too short");
 }
+
+#[test]
+fn job_threads_that_race_for_the_same_files_lose_nothing() {
+    let lengths: Vec<u64> = (0..60).map(|i| (i * 7919) % 40_000).collect();
+    let sample = Sample::new(&lengths, 16 * 1024);
+    let folder = Folder::new();
+    for seed in 0..5 {
+        let folder = Folder(folder.0.join(seed.to_string()));
+        let mut disk = native(seed);
+        disk.ask(add(&sample, &folder));
+        let mut spans: Vec<_> =
+            (0..sample.layout.geometry().piece_count()).flat_map(|p| sample.spans(p, 1500)).collect();
+        Rng::new(seed).shuffle(&mut spans);
+        for span in &spans {
+            disk.send(sample.write(*span));
+        }
+        disk.collect();
+        while !disk.jobs.is_empty() {
+            let jobs = std::mem::take(&mut disk.jobs);
+            let executor = &disk.executor;
+            let done: Vec<_> = std::thread::scope(|scope| {
+                let run = |(id, job)| scope.spawn(move || (id, executor.run(job)));
+                let threads: Vec<_> = jobs.into_iter().map(run).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            for (job, done) in done {
+                disk.machine.handle_input(Instant::ZERO, Input::Done { job, done: Ok(done) });
+            }
+            disk.collect();
+        }
+        assert_eq!(good(&disk.events) as u32, sample.layout.geometry().piece_count());
+        for (i, file) in sample.layout.files().iter().enumerate() {
+            let path = folder.0.join("new/root").join(file.path.to_path_buf());
+            assert_eq!(fs::read(path).unwrap(), sample.contents(i));
+        }
+    }
+}

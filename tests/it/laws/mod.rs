@@ -31,13 +31,16 @@ pub(crate) trait Subject {
     /// Makes bytes for a stream, sensible or not.
     fn stream(&self, rng: &mut Rng) -> Vec<u8>;
     /// Makes what does the jobs.
-    fn executor(&self) -> Option<Box<dyn Executor<<Self::Machine as Machine>::Job, <Self::Machine as Machine>::Done>>>;
+    fn executor(&self) -> Option<ExecutorOf<Self::Machine>>;
 }
+
+/// What does the jobs of a machine.
+type ExecutorOf<M> = Box<dyn Executor<<M as Machine>::Job, <M as Machine>::Done>>;
 
 /// A machine with the host's side of the contract, and a record of all that came out of it.
 struct Stage<M: Machine> {
     machine: M,
-    executor: Option<Box<dyn Executor<M::Job, M::Done>>>,
+    executor: Option<ExecutorOf<M>>,
     now: Instant,
     conns: BTreeSet<ConnId>,
     /// Closed by the machine, not yet told to be closed.
@@ -64,9 +67,8 @@ impl<M: Machine> Stage<M> {
                     self.dials.insert(dial);
                 }
                 Output::Close { conn, .. } => {
-                    if self.conns.contains(&conn) {
-                        assert!(self.closing.insert(conn), "{conn:?} is closed twice");
-                    }
+                    let twice = self.conns.contains(&conn) && !self.closing.insert(conn);
+                    assert!(!twice, "{conn:?} is closed twice");
                 }
                 Output::Write { conn, part } => {
                     assert!(!self.closing.contains(&conn), "written to {conn:?} after closing it");

@@ -150,6 +150,7 @@ impl Subject for Swarms {
                 info_hash: info_hash(torrent),
                 geometry: geometry(),
                 have: bitfield(rng),
+                download: rng.below(8) != 0,
             },
             4 if rng.below(4) == 0 => peer::Command::RemoveTorrent { torrent },
             5 if rng.below(4) == 0 => peer::Command::Pause { torrent },
@@ -218,4 +219,122 @@ impl Subject for Swarms {
 #[test]
 fn the_swarm_keeps_the_laws() {
     hold("the_swarm_keeps_the_laws", &Swarms, 40, 600);
+}
+
+/// Files in memory with the torrents' content, some of it, or none.
+fn memory() -> disk::Memory {
+    let memory = disk::Memory::new();
+    let bytes = content();
+    memory.put(&PathBuf::from("/store/t0/a"), &bytes[..50_000]);
+    memory.put(&PathBuf::from("/store/t0/b"), &bytes[50_000..]);
+    memory.put(&PathBuf::from("/store/t1/a"), &bytes[..60_000]);
+    memory
+}
+
+struct Disks;
+
+impl Subject for Disks {
+    type Machine = disk::Disk;
+
+    fn machine(&self, seed: u64) -> disk::Disk {
+        disk::Disk::new(disk::Config::default(), &mut Rng::new(seed))
+    }
+
+    fn command(&self, rng: &mut Rng) -> disk::Command {
+        let torrent = torrent(rng);
+        match rng.below(16) {
+            0..=2 => disk::Command::Add {
+                torrent,
+                layout: layout(torrent.0),
+                root: PathBuf::from("/store"),
+                writable: rng.below(8) != 0,
+            },
+            3 if rng.below(4) == 0 => disk::Command::Remove { torrent },
+            4 => disk::Command::Sync { torrent },
+            5 => disk::Command::Retry { torrent },
+            6 | 7 => disk::Command::Read { torrent, span: span(rng), ticket: rng.next_u64() },
+            _ => {
+                let span = span(rng);
+                disk::Command::Write { torrent, span, block: block(rng, span) }
+            }
+        }
+    }
+
+    fn stream(&self, _: &mut Rng) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn executor(&self) -> Option<Box<dyn Executor<disk::Job, disk::Done>>> {
+        Some(Box::new(disk::Executor::new(memory())))
+    }
+}
+
+#[test]
+fn the_disk_keeps_the_laws() {
+    hold("the_disk_keeps_the_laws", &Disks, 30, 600);
+}
+
+struct Checks;
+
+impl Subject for Checks {
+    type Machine = disk::check::Check;
+
+    fn machine(&self, seed: u64) -> disk::check::Check {
+        disk::check::Check::new(disk::Config::default(), &mut Rng::new(seed))
+    }
+
+    fn command(&self, rng: &mut Rng) -> disk::check::Command {
+        match rng.below(4) {
+            0 => disk::check::Command::Cancel,
+            _ => disk::check::Command::Start { layout: layout(rng.below(3)), root: PathBuf::from("/store") },
+        }
+    }
+
+    fn stream(&self, _: &mut Rng) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn executor(&self) -> Option<Box<dyn Executor<disk::Job, disk::Done>>> {
+        Some(Box::new(disk::Executor::new(memory())))
+    }
+}
+
+#[test]
+fn a_check_keeps_the_laws() {
+    hold("a_check_keeps_the_laws", &Checks, 20, 300);
+}
+
+struct Creates;
+
+impl Subject for Creates {
+    type Machine = disk::create::Create;
+
+    fn machine(&self, seed: u64) -> disk::create::Create {
+        disk::create::Create::new(disk::Config::default(), &mut Rng::new(seed))
+    }
+
+    fn command(&self, rng: &mut Rng) -> disk::create::Command {
+        let mut options = disk::create::Options::default();
+        options.piece_length = (rng.below(2) == 0).then(|| (16 * 1024) << rng.below(3));
+        match rng.below(4) {
+            0 => disk::create::Command::Cancel,
+            n => disk::create::Command::Start {
+                path: PathBuf::from(["", "/store/t0", "/store/t1/a", "/nowhere"][n as usize]),
+                options: Box::new(options),
+            },
+        }
+    }
+
+    fn stream(&self, _: &mut Rng) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn executor(&self) -> Option<Box<dyn Executor<disk::Job, disk::Done>>> {
+        Some(Box::new(disk::Executor::new(memory())))
+    }
+}
+
+#[test]
+fn a_creation_keeps_the_laws() {
+    hold("a_creation_keeps_the_laws", &Creates, 20, 300);
 }

@@ -1,4 +1,5 @@
-use super::world::{World, geometry, seconds};
+use super::store::geometry;
+use super::world::{World, seconds};
 use bip::peer::{Config, Gone};
 
 #[test]

@@ -1,7 +1,8 @@
 //! Swarms joined by virtual streams and a virtual clock, each with a store in memory, and peers that a test plays itself.
 
-use bip::machine::{Block, CloseReason, ConnId, DialId, Input, Instant, Machine, Output, Part, Rng, Secret, TorrentId};
-use bip::peer::{Command, Config, Event, Gone, Stored, Swarm};
+use super::store::Store;
+use bip::machine::{CloseReason, ConnId, DialId, Input, Instant, Machine, Output, Part, Rng, Secret, TorrentId};
+use bip::peer::{Command, Config, Event, Gone, Status, Swarm};
 use bip::proto::bitfield::Bitfield;
 use bip::proto::geometry::{Geometry, Span};
 use bip::proto::handshake::{Extensions, Handshake};
@@ -21,109 +22,6 @@ const LOW_MARK: usize = 32 * 1024;
 
 pub(super) fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
-}
-
-/// The true bytes of the torrent.
-pub(super) fn content(geometry: &Geometry) -> Vec<u8> {
-    let mut rng = Rng::new(geometry.total_length());
-    (0..geometry.total_length()).map(|_| rng.next_u64() as u8).collect()
-}
-
-pub(super) fn geometry(pieces: u32) -> Geometry {
-    // The last piece is short, and so is its last block.
-    Geometry::new(u64::from(pieces) * 65536 - 20_000, 65536).unwrap()
-}
-
-/// What becomes of what a swarm asks of its store.
-pub(super) struct Store {
-    geometry: Geometry,
-    truth: Vec<u8>,
-    pub(super) bytes: Vec<u8>,
-    arrived: BTreeMap<PieceIndex, u32>,
-    pub(super) delay: Duration,
-    /// Answers nothing while set.
-    pub(super) frozen: bool,
-    /// How many blocks to fail.
-    pub(super) failing: usize,
-    pub(super) unreadable: bool,
-    pending: VecDeque<(Instant, Command)>,
-    pub(super) stores: usize,
-    pub(super) loads: usize,
-    pub(super) bad_pieces: usize,
-}
-
-impl Store {
-    fn new(geometry: Geometry, have: &Bitfield) -> Self {
-        let truth = content(&geometry);
-        let mut bytes = vec![0; truth.len()];
-        for piece in have.iter() {
-            let start = geometry.piece_offset(piece) as usize;
-            let range = start..start + geometry.length_of(piece) as usize;
-            bytes[range.clone()].copy_from_slice(&truth[range]);
-        }
-        Self {
-            geometry,
-            truth,
-            bytes,
-            arrived: BTreeMap::new(),
-            delay: Duration::ZERO,
-            frozen: false,
-            failing: 0,
-            unreadable: false,
-            pending: VecDeque::new(),
-            stores: 0,
-            loads: 0,
-            bad_pieces: 0,
-        }
-    }
-
-    pub(super) fn is_true(&self) -> bool {
-        self.bytes == self.truth
-    }
-
-    fn range(&self, span: Span) -> std::ops::Range<usize> {
-        let start = self.geometry.offset_of(span) as usize;
-        start..start + span.length as usize
-    }
-
-    fn on_event(&mut self, now: Instant, event: &Event) {
-        let due = now + self.delay;
-        match event {
-            Event::Store { torrent, span, block } => {
-                self.stores += 1;
-                let range = self.range(*span);
-                self.bytes[range].copy_from_slice(block);
-                let arrived = self.arrived.entry(span.piece).or_default();
-                let length = self.geometry.length_of(span.piece);
-                let outcome = if self.failing > 0 {
-                    self.failing -= 1;
-                    Stored::Failed
-                } else {
-                    *arrived += span.length;
-                    if *arrived < length {
-                        Stored::Kept
-                    } else {
-                        self.arrived.remove(&span.piece);
-                        let whole = self.range(Span { piece: span.piece, begin: 0, length });
-                        if self.bytes[whole.clone()] == self.truth[whole] {
-                            Stored::PieceGood
-                        } else {
-                            self.bad_pieces += 1;
-                            Stored::PieceBad
-                        }
-                    }
-                };
-                self.pending.push_back((due, Command::Stored { torrent: *torrent, span: *span, outcome }));
-            }
-            Event::Load { torrent, span, ticket } => {
-                self.loads += 1;
-                let range = self.range(*span);
-                let block = (!self.unreadable).then(|| Block::from(self.bytes[range].to_vec()));
-                self.pending.push_back((due, Command::Loaded { torrent: *torrent, ticket: *ticket, block }));
-            }
-            _ => {}
-        }
-    }
 }
 
 pub(super) struct Node {
@@ -149,6 +47,12 @@ impl Node {
 
     pub(super) fn is_complete(&self) -> bool {
         self.events.iter().any(|e| matches!(e, Event::Completed { .. }))
+    }
+
+    /// Gives the last figures published.
+    pub(super) fn status(&self) -> Status {
+        let status = |e: &Event| if let Event::Status { status, .. } = e { Some(status.clone()) } else { None };
+        self.events.iter().rev().find_map(status).expect("figures were published")
     }
 
     pub(super) fn connections(&self) -> usize {
@@ -278,7 +182,7 @@ impl World {
     /// Adds a node with the torrent.
     pub(super) fn member(&mut self, config: Config, geometry: Geometry, have: Bitfield) -> usize {
         let n = self.node(config, geometry, &have);
-        self.command(n, Command::AddTorrent { torrent: TORRENT, info_hash: HASH, geometry, have });
+        self.command(n, Command::AddTorrent { torrent: TORRENT, info_hash: HASH, geometry, have, download: true });
         n
     }
 
@@ -457,11 +361,6 @@ impl World {
         self.streams[raw].halves[1].reading = reading;
     }
 
-    /// Gives how many bytes the test's side has written and the node's host not read.
-    pub(super) fn unread(&self, raw: usize) -> usize {
-        self.streams[raw].halves[1].queue.len() + self.streams[raw].halves[0].coming_bytes
-    }
-
     pub(super) fn hang_up(&mut self, raw: usize) {
         self.streams[raw].halves[1].closing = true;
     }
@@ -536,7 +435,11 @@ impl World {
             return false;
         }
         let room = WINDOW.saturating_sub(halves[1 - side].coming_bytes);
-        let length = room.min(halves[side].queue.len());
+        let mut length = room.min(halves[side].queue.len());
+        if length < halves[side].queue.len() && length < WINDOW / 4 {
+            // Not every byte of room is worth a packet.
+            length = 0;
+        }
         if length > 0 {
             let bytes: Vec<u8> = halves[side].queue.drain(..length).collect();
             if !halves[1 - side].closed {
@@ -561,21 +464,25 @@ impl World {
         if !half.reading || half.closed || half.closing {
             return false;
         }
-        let Some((due, bytes)) = half.coming.front_mut() else { return false };
-        if *due > now {
+        let Some((due, mut bytes)) = half.coming.pop_front() else { return false };
+        if due > now {
+            half.coming.push_front((due, bytes));
             return false;
+        }
+        while half.coming.front().is_some_and(|(due, _)| *due <= now) {
+            bytes.extend(half.coming.pop_front().into_iter().flat_map(|(_, more)| more));
         }
         let whole = bytes.len();
         let length = match self.rng.below(4) {
             0 => 1 + self.rng.below(whole.min(20) as u32) as usize,
             1 => 1 + self.rng.below(whole as u32) as usize,
             _ => whole,
+        };
+        let rest = bytes.split_off(length);
+        if !rest.is_empty() {
+            half.coming.push_front((due, rest));
         }
-        .min(whole);
-        let given: Vec<u8> = bytes.drain(..length).collect();
-        if bytes.is_empty() {
-            half.coming.pop_front();
-        }
+        let given = bytes;
         half.coming_bytes -= length;
         match half.end {
             End::Node(n, conn) => self.input(n, Input::Stream { conn, bytes: &given }),

@@ -1,7 +1,7 @@
 //! Threads, jobs, wakes and ends.
 
-use super::probe::{Command, Drive, HANG, Habit, Seen, host, listening, reactor};
-use bip::machine::{JobError, JobId, RecvError, SendError};
+use super::probe::{Command, Drive, HANG, Habit, Probe, Seen, host, listening, reactor};
+use bip::machine::{Host, Hosted, JobError, JobId, RecvError, SendError, mailbox};
 use bip::reactor::{Config, Reactor, StopError};
 use crossbeam_channel::{bounded, unbounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -206,6 +206,33 @@ fn shutdown_does_not_wait_for_a_job_beyond_its_deadline() {
         assert!(before.elapsed() < HANG / 2, "it waited for the job");
         drop(release);
     }
+}
+
+#[test]
+fn mail_between_machines_of_one_reactor_arrives_within_the_turn() {
+    let mut reactor = reactor();
+    let second = host(&mut reactor, Habit::Tell, &Arc::new(()), None);
+    let (commands, inbox) = mailbox(10, reactor.doorbell());
+    let next = second.commands.clone();
+    // What the first is refused, it asks of the second; its own mail is looked at after the second's.
+    let outlet = move |seen| {
+        if let Seen::Done(job, _) = seen {
+            next.post(Command::Job(job, 0)).unwrap();
+        }
+    };
+    reactor.host(Probe::new(Habit::Tell, Arc::new(())), inbox, Box::new(outlet), None);
+    commands.post(Command::Job(JobId(7), 0)).unwrap();
+    reactor.turn(Some(Duration::ZERO)).unwrap();
+    assert_eq!(second.seen.try_next(), Ok(Seen::Done(JobId(7), Err(JobError::Refused))));
+}
+
+#[test]
+fn sockets_for_a_machine_that_is_not_there_are_refused() {
+    let mut reactor = reactor();
+    let address = "127.0.0.1:0".parse().unwrap();
+    assert!(reactor.listen(Hosted(0), address).is_err() && reactor.bind(Hosted(0), address).is_err());
+    host(&mut reactor, Habit::Tell, &Arc::new(()), None);
+    assert!(reactor.listen(Hosted(0), address).is_ok() && reactor.bind(Hosted(0), address).is_ok());
 }
 
 #[test]

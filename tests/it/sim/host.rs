@@ -2,7 +2,8 @@
 
 use super::network::Network;
 use bip::machine::{
-    Doorbell, Executor, Host, Hosted, Inbox, Input, Instant, JobError, JobId, Machine, NoJobs, Outlet, Output, Part, Rng,
+    Doorbell, Executor, Host, Hosted, Inbox, Input, Instant, JobError, JobId, Machine, NoJobs, Outlet, Output, Part,
+    Rng,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -52,7 +53,14 @@ impl SimHost {
     }
 
     /// Hands a machine what came from the network, and takes what it asks in return.
-    pub(super) fn input(&mut self, place: usize, index: usize, now: Instant, input: Input<'_, NoJobs>, net: &mut Network) {
+    pub(super) fn input(
+        &mut self,
+        place: usize,
+        index: usize,
+        now: Instant,
+        input: Input<'_, NoJobs>,
+        net: &mut Network,
+    ) {
         if let Some(machine) = self.machines.get_mut(index) {
             machine.input(now, input);
             self.drain(place, index, now, net);

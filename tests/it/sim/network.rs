@@ -190,7 +190,8 @@ impl Network {
 
     fn open(&mut self, seat: Seat, now: Instant) -> usize {
         // Slots are used again, with a new generation, as in a real host.
-        let free = self.slots.iter().find(|((s, _), i)| *s == seat && self.ends[**i].closed).map(|((_, slot), _)| *slot);
+        let free =
+            self.slots.iter().find(|((s, _), i)| *s == seat && self.ends[**i].closed).map(|((_, slot), _)| *slot);
         let slot = free.unwrap_or_else(|| {
             self.next_slot += 1;
             self.next_slot

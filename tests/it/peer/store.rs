@@ -1,0 +1,116 @@
+//! A store in memory.
+
+use bip::machine::{Block, Instant, Rng};
+use bip::peer::{Command, Event, Stored};
+use bip::proto::bitfield::Bitfield;
+use bip::proto::geometry::{Geometry, Span};
+use bip::proto::id::PieceIndex;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// The true bytes of the torrent.
+pub(super) fn content(geometry: &Geometry) -> Vec<u8> {
+    let mut rng = Rng::new(geometry.total_length());
+    (0..geometry.total_length()).map(|_| rng.next_u64() as u8).collect()
+}
+
+pub(super) fn geometry(pieces: u32) -> Geometry {
+    // The last piece is short, and so is its last block.
+    Geometry::new(u64::from(pieces) * 65536 - 20_000, 65536).expect("a length that is not zero")
+}
+
+/// What becomes of what a swarm asks of its store.
+pub(super) struct Store {
+    geometry: Geometry,
+    truth: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
+    arrived: BTreeMap<PieceIndex, u32>,
+    pub(super) delay: Duration,
+    /// Answers nothing while set.
+    pub(super) frozen: bool,
+    /// How many blocks to fail.
+    pub(super) failing: usize,
+    pub(super) unreadable: bool,
+    pub(super) pending: VecDeque<(Instant, Command)>,
+    pub(super) stores: usize,
+    pub(super) loads: usize,
+    pub(super) bad_pieces: usize,
+}
+
+impl Store {
+    pub(super) fn new(geometry: Geometry, have: &Bitfield) -> Self {
+        let truth = content(&geometry);
+        let mut bytes = vec![0; truth.len()];
+        for piece in have.iter() {
+            let start = geometry.piece_offset(piece) as usize;
+            let range = start..start + geometry.length_of(piece) as usize;
+            bytes[range.clone()].copy_from_slice(&truth[range]);
+        }
+        Self {
+            geometry,
+            truth,
+            bytes,
+            arrived: BTreeMap::new(),
+            delay: Duration::ZERO,
+            frozen: false,
+            failing: 0,
+            unreadable: false,
+            pending: VecDeque::new(),
+            stores: 0,
+            loads: 0,
+            bad_pieces: 0,
+        }
+    }
+
+    pub(super) fn is_true(&self) -> bool {
+        self.bytes == self.truth
+    }
+
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    fn range(&self, span: Span) -> std::ops::Range<usize> {
+        let start = self.geometry.offset_of(span) as usize;
+        start..start + span.length as usize
+    }
+
+    pub(super) fn on_event(&mut self, now: Instant, event: &Event) {
+        let due = now + self.delay;
+        match event {
+            Event::Store { torrent, span, block } => {
+                self.stores += 1;
+                let range = self.range(*span);
+                self.bytes[range].copy_from_slice(block);
+                let arrived = self.arrived.entry(span.piece).or_default();
+                let length = self.geometry.length_of(span.piece);
+                let outcome = if self.failing > 0 {
+                    self.failing -= 1;
+                    Stored::Failed
+                } else {
+                    *arrived += span.length;
+                    if *arrived < length {
+                        Stored::Kept
+                    } else {
+                        self.arrived.remove(&span.piece);
+                        let whole = self.range(Span { piece: span.piece, begin: 0, length });
+                        if self.bytes[whole.clone()] == self.truth[whole] {
+                            Stored::PieceGood
+                        } else {
+                            self.bad_pieces += 1;
+                            Stored::PieceBad
+                        }
+                    }
+                };
+                self.pending.push_back((due, Command::Stored { torrent: *torrent, span: *span, outcome }));
+            }
+            Event::Load { torrent, span, ticket } => {
+                self.loads += 1;
+                let range = self.range(*span);
+                let block = (!self.unreadable).then(|| Block::from(self.bytes[range].to_vec()));
+                self.pending.push_back((due, Command::Loaded { torrent: *torrent, ticket: *ticket, block }));
+            }
+            _ => {}
+        }
+    }
+}
