@@ -1,2 +1,56 @@
-//! The `bip` command-line tool.
-fn main() {}
+//! The `bip` command-line tool: the library's public interface on a command line.
+
+mod args;
+mod create;
+mod demo;
+mod output;
+mod show;
+mod signal;
+mod size;
+mod torrent;
+mod transfer;
+mod verify;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+use output::{Failure, Output};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help that nobody reads is no failure.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let json = match &cli.command {
+        Command::Show(args) => args.json,
+        Command::Verify(args) => args.json,
+        Command::Get(args) => args.json,
+        Command::Demo(_) | Command::Create(_) | Command::Seed(_) => false,
+    };
+    let output = Output::new(cli.quiet, json);
+    output.start_log(cli.verbose);
+    match run(&cli.command, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(),
+    }
+}
+
+fn run(command: &Command, output: &Output) -> Result<(), Failure> {
+    match command {
+        Command::Demo(args) => demo::run(args, output),
+        Command::Create(args) => create::run(args, output),
+        Command::Show(args) => show::run(args, output),
+        Command::Verify(args) => verify::run(args, output),
+        Command::Get(args) => transfer::get(args, output),
+        Command::Seed(args) => transfer::seed(args, output),
+    }
+}
+
+/// Gives how many threads hash.
+pub(crate) fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |threads| threads.get())
+}

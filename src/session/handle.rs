@@ -119,7 +119,7 @@ impl Builder {
             }
             reactors.push(Reactor::with_clock(config, clock).map_err(Error::System)?);
         }
-        let stoppers = StopAll(reactors.iter().map(Reactor::stopper).collect());
+        let stoppers = StopAll { reactors: reactors.iter().map(Reactor::stopper).collect(), armed: false };
         let (mut session, mut reactors) = self.build(reactors, Placement::APART, &stoppers)?;
         prepare(&mut reactors);
         for (reactor, name) in reactors.drain(..).zip(["bip-session", "bip-swarm", "bip-disk"]) {
@@ -178,12 +178,25 @@ impl Builder {
 }
 
 /// Stops every reactor of a session when one of them ends, however it ends.
-#[derive(Debug, Clone)]
-struct StopAll(Vec<Stopper>);
+#[derive(Debug)]
+struct StopAll {
+    reactors: Vec<Stopper>,
+    /// Whether this one lives in a machine's outlet. The one that the others are cloned from does not, and ends while the
+    /// session begins.
+    armed: bool,
+}
+
+impl Clone for StopAll {
+    fn clone(&self) -> Self {
+        Self { reactors: self.reactors.clone(), armed: true }
+    }
+}
 
 impl Drop for StopAll {
     fn drop(&mut self) {
-        self.0.iter().for_each(|stopper| stopper.stop(DROP_DEADLINE));
+        if self.armed {
+            self.reactors.iter().for_each(|stopper| stopper.stop(DROP_DEADLINE));
+        }
     }
 }
 

@@ -24,6 +24,8 @@ mod coordinator;
 mod error;
 #[cfg(feature = "reactor")]
 mod handle;
+#[cfg(feature = "reactor")]
+mod tasks;
 mod wiring;
 
 pub use board::Board;
@@ -32,5 +34,9 @@ pub use config::Config;
 pub use coordinator::Coordinator;
 pub use error::Error;
 #[cfg(feature = "reactor")]
+pub use crate::disk::create::Options as CreateOptions;
+#[cfg(feature = "reactor")]
 pub use handle::{Builder, Session};
+#[cfg(feature = "reactor")]
+pub use tasks::{Created, TaskError, TaskProgress, create, verify};
 pub use wiring::{Placement, Wired, wire};

@@ -1,0 +1,301 @@
+//! The command line.
+
+use crate::size;
+use clap::{ArgAction, Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Creates, inspects, verifies, downloads and seeds torrents.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bip",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Results go to stdout; progress, logs and errors to stderr.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (seed: 0), 141 nobody reads stdout.
+
+Examples:
+  bip demo
+  bip create holiday/ --tracker http://tracker.example/announce
+  bip seed holiday.torrent . --listen 0.0.0.0:6881
+  bip get holiday.torrent -d downloads --peer 192.0.2.7:6881"
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Log more to stderr: -v what happens, -vv details, -vvv everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(Demo),
+    Create(Create),
+    Show(Show),
+    Verify(Verify),
+    Get(Get),
+    Seed(Seed),
+}
+
+/// Show a whole swarm at work: a seeder and leechers on loopback, in one process.
+///
+/// Makes a file of random bytes and its torrent in a temporary folder, seeds it, and downloads it several times over at once.
+/// The leechers feed each other. Every byte is compared at the end, and the folder is removed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bip demo
+  bip demo --size 1G --leechers 8")]
+pub(crate) struct Demo {
+    /// How large the file is: bytes, or with K, M, G in powers of 1024
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size::parse_some)]
+    pub(crate) size: u64,
+
+    /// How many leechers there are
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) leechers: u16,
+}
+
+/// Make a torrent file of a file or folder.
+///
+/// Prints the info hash and where the torrent was written. Without its date, the same input gives the same bytes.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bip create film.mkv
+  bip create album/ -o album.torrent --piece-length 256K --no-date
+  bip create data/ --tracker udp://a.example:6969 --tracker http://b.example/announce
+  bip create notes.txt -o - | bip show -")]
+pub(crate) struct Create {
+    /// The file or folder
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+
+    /// Where to write the torrent; `-` is stdout [default: NAME.torrent in the current folder]
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// The piece length, a power of two from 16K up [default: whatever gives at most 2,000 pieces, up to 16M]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse_piece_length)]
+    pub(crate) piece_length: Option<u32>,
+
+    /// A tracker's URL; may be given several times, and each is tried after those before it
+    #[arg(long = "tracker", value_name = "URL", value_parser = tracker)]
+    pub(crate) trackers: Vec<String>,
+
+    /// Let peers come from the trackers only (BEP 27)
+    #[arg(long)]
+    pub(crate) private: bool,
+
+    /// A remark
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) comment: Option<String>,
+
+    /// A tracker's mark, which changes the info hash
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) source: Option<String>,
+
+    /// Leave out when the torrent was made
+    #[arg(long)]
+    pub(crate) no_date: bool,
+
+    /// Overwrite OUT
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Show what is in a torrent file.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bip show film.torrent
+  bip show film.torrent --json | jq -r .info_hash")]
+pub(crate) struct Show {
+    /// The torrent file; `-` is stdin
+    #[arg(value_name = "TORRENT")]
+    pub(crate) torrent: PathBuf,
+
+    /// Print one JSON object; what the torrent does not say is null
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Check files against a torrent.
+///
+/// Exits with 0 only if everything is there and right. Otherwise it says which pieces and files are bad or missing. Nothing is
+/// changed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bip verify album.torrent downloads      checks downloads/album/...
+  bip verify film.torrent . --json")]
+pub(crate) struct Verify {
+    /// The torrent file; `-` is stdin
+    #[arg(value_name = "TORRENT")]
+    pub(crate) torrent: PathBuf,
+
+    /// The folder that holds the torrent's name
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Download a torrent.
+///
+/// What is in DIR already is checked first and kept. Peers are those named with --peer, and those that come to an address named
+/// with --listen; without either it fails at once. Trackers, DHT and other sources are not asked in this version.
+///
+/// Prints `listening on ADDR:PORT` as soon as peers are welcome. Ctrl-C or SIGTERM ends it with code 130, and with 0 once it is
+/// complete and seeding; what was verified stays.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bip get film.torrent -d downloads --peer 192.0.2.7:6881
+  bip get film.torrent --peer [2001:db8::7]:6881 --peer seedbox.example:51413 --timeout 600
+  bip get film.torrent --listen 0.0.0.0:6881 --seed")]
+pub(crate) struct Get {
+    /// The torrent file; `-` is stdin
+    #[arg(value_name = "TORRENT")]
+    pub(crate) torrent: PathBuf,
+
+    /// The folder that holds, or will hold, the torrent's name
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) network: Network,
+
+    /// Go on seeding when complete
+    #[arg(long)]
+    pub(crate) seed: bool,
+
+    /// Give up, with code 1, if not complete after this many seconds in all; with --seed, also ends the seeding
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Print JSON lines: listening, checked, progress, completed
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Offer a complete torrent to others.
+///
+/// The files are checked first; if anything is missing or wrong, it fails. Nothing is ever written.
+///
+/// Prints `listening on ADDR:PORT` as soon as peers are welcome, and goes on until Ctrl-C or SIGTERM, which end it with code 0.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  bip seed album.torrent downloads      offers downloads/album/...
+  bip seed film.torrent . --listen 0.0.0.0:51413 --listen [::1]:51413")]
+pub(crate) struct Seed {
+    /// The torrent file; `-` is stdin
+    #[arg(value_name = "TORRENT")]
+    pub(crate) torrent: PathBuf,
+
+    /// The folder that holds the torrent's name
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) network: Network,
+}
+
+/// Who to talk to, and where.
+#[derive(Debug, Args)]
+pub(crate) struct Network {
+    /// A peer; may be given several times
+    #[arg(long = "peer", value_name = "HOST:PORT", value_parser = peer)]
+    pub(crate) peers: Vec<String>,
+
+    /// Where to accept peers; may be given several times; port 0 takes any [default: [::]:6881, IPv4 included, or the next
+    /// free port]
+    #[arg(long = "listen", value_name = "ADDR:PORT")]
+    pub(crate) listen: Vec<SocketAddr>,
+}
+
+fn tracker(text: &str) -> Result<String, String> {
+    let (scheme, rest) = text.split_once("://").ok_or("no URL: it has no scheme, such as http://")?;
+    if !["http", "https", "udp", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return Err(format!("'{scheme}' is no scheme of a tracker: use http, https, udp, ws or wss"));
+    }
+    if rest.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("no URL: it has no host, or has spaces in it".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Checks the form alone: names are looked up later.
+fn peer(text: &str) -> Result<String, String> {
+    let (host, port) = text.rsplit_once(':').ok_or("no port: write HOST:PORT")?;
+    if host.is_empty() {
+        return Err("no host: write HOST:PORT".to_owned());
+    }
+    if host.contains(':') && text.parse::<SocketAddr>().is_err() {
+        return Err("write an IPv6 address as [ADDRESS]:PORT".to_owned());
+    }
+    match port.parse::<u16>() {
+        Ok(port) if port > 0 => Ok(text.to_owned()),
+        _ => Err(format!("'{port}' is no port: it must be from 1 to 65535")),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(number) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("must be more than 0, and a time that somebody could wait for".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn peers_are_a_host_and_a_port() {
+        for good in ["127.0.0.1:1", "[::1]:6881", "seed.example:65535", "localhost:80"] {
+            assert_eq!(peer(good).as_deref(), Ok(good));
+        }
+        for bad in ["", ":1", "host", "host:", "host:0", "host:65536", "::1:6881", "[::1]", "[x]:y", "a:b:1"] {
+            assert!(peer(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn trackers_are_urls() {
+        for good in ["http://t.example/announce", "UDP://t.example:80", "wss://t.example"] {
+            assert!(tracker(good).is_ok(), "{good}");
+        }
+        for bad in ["", "t.example", "http://", "ftp://x", "http://a b", "http://a\n"] {
+            assert!(tracker(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_is_a_time_to_wait() {
+        assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
+        for bad in ["", "0", "-1", "NaN", "inf", "1e300", "x"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

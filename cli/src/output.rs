@@ -1,0 +1,290 @@
+//! What the tool says, and where: results on stdout; progress, logs and errors on stderr.
+
+use bip::disk;
+use bip::session::TaskError;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How often progress is told where stderr is no terminal.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something to tell: what it is about, and why it did not work.
+    Told {
+        /// A file, an address, a step.
+        what: String,
+        /// The reason.
+        why: String,
+    },
+    /// Whoever read our results stopped reading.
+    ClosedPipe,
+    /// Ctrl-C or SIGTERM.
+    Interrupted,
+}
+
+impl Failure {
+    /// Makes a failure that is told as `bip: what: why`.
+    pub(crate) fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Failure::Told { what: what.to_string(), why: why.to_string() }
+    }
+
+    /// Tells it, and gives the code to exit with.
+    pub(crate) fn tell(&self) -> ExitCode {
+        match self {
+            Failure::Told { what, why } => {
+                complain(what, why);
+                ExitCode::from(1)
+            }
+            // As the shell reports a program that SIGPIPE ended.
+            Failure::ClosedPipe => ExitCode::from(141),
+            Failure::Interrupted => ExitCode::from(130),
+        }
+    }
+}
+
+/// Writes a line to stderr. Where nobody reads that either, there is nothing left to do.
+fn complain(what: &str, why: &str) {
+    let _ = writeln!(io::stderr(), "bip: {}: {}", printable(what), printable(why));
+}
+
+/// Gives the text of a system's error without its number.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error ") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    }
+}
+
+/// Makes a failure of what the disk tells: about its file, where it is about one, else about `what`.
+pub(crate) fn disk_failure(what: &str, error: &disk::Error) -> Failure {
+    match error {
+        disk::Error::Io { operation, file, text, .. } => Failure::new(file, format_args!("{operation}: {text}")),
+        other => Failure::new(what, other),
+    }
+}
+
+/// Makes a failure of what became of a task.
+pub(crate) fn task_failure(what: &str, error: TaskError) -> Failure {
+    match error {
+        TaskError::Disk(error) => disk_failure(what, &error),
+        TaskError::Cancelled => Failure::Interrupted,
+        other => Failure::new(what, other),
+    }
+}
+
+/// Makes text from outside fit for a terminal: what could move the cursor or turn the writing around is escaped.
+pub(crate) fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let turns =
+            matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || turns {
+            // Writing to a string does not fail.
+            let _ = write!(out, "{}", c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Gives a number of bytes for people.
+pub(crate) fn bytes(count: u64) -> String {
+    indicatif::HumanBytes(count).to_string()
+}
+
+/// Gives a rate in bytes per second for people.
+pub(crate) fn rate(bytes_per_second: u64) -> String {
+    format!("{}/s", indicatif::HumanBytes(bytes_per_second))
+}
+
+/// Gives how much of a whole is there, rounded down, so that only the whole is 100 %.
+pub(crate) fn percent(part: u64, whole: u64) -> u64 {
+    if whole == 0 { 100 } else { (u128::from(part.min(whole)) * 100 / u128::from(whole)) as u64 }
+}
+
+/// Where the tool's words go. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    quiet: bool,
+    json: bool,
+    bars: Option<MultiProgress>,
+}
+
+impl Output {
+    /// Makes the output: `quiet` has only results and errors, `json` has only JSON on stdout and no progress.
+    pub(crate) fn new(quiet: bool, json: bool) -> Self {
+        let bars = (!quiet && !json && io::stderr().is_terminal())
+            .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
+        Self { quiet, json, bars }
+    }
+
+    /// Starts the log, on stderr.
+    pub(crate) fn start_log(&self, verbose: u8) {
+        let level = match (self.quiet, verbose) {
+            (true, _) => log::LevelFilter::Error,
+            (_, 0) => log::LevelFilter::Warn,
+            (_, 1) => log::LevelFilter::Info,
+            (_, 2) => log::LevelFilter::Debug,
+            _ => log::LevelFilter::Trace,
+        };
+        let started = env_logger::Builder::new()
+            .filter_level(level)
+            .target(env_logger::Target::Pipe(Box::new(LogPipe(self.clone()))))
+            .format(|to, record| {
+                let area = record.target();
+                let area = area.strip_prefix("bip::").unwrap_or(area);
+                writeln!(to, "bip: {area}: {}", printable(&record.args().to_string()))
+            })
+            .try_init();
+        debug_assert!(started.is_ok(), "the log is started once");
+    }
+
+    /// Says whether stdout is for programs.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Writes to a stream of the tool's without the bars getting in the way.
+    fn around_bars<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.bars {
+            Some(bars) => bars.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// Writes a line of results to stdout, at once.
+    pub(crate) fn line(&self, line: impl fmt::Display) -> Result<(), Failure> {
+        self.raw(format!("{line}\n").as_bytes())
+    }
+
+    /// Writes a JSON value to stdout, on a line of its own.
+    pub(crate) fn json(&self, value: &serde_json::Value) -> Result<(), Failure> {
+        self.line(value)
+    }
+
+    /// Writes bytes to stdout, at once.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let written = self.around_bars(|| {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes).and_then(|()| stdout.flush())
+        });
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
+            _ => Failure::new("stdout", reason(&error)),
+        })
+    }
+
+    /// Writes a remark to stderr, unless told to be quiet.
+    pub(crate) fn note(&self, what: impl fmt::Display, why: impl fmt::Display) {
+        if !self.quiet {
+            self.around_bars(|| complain(&what.to_string(), &why.to_string()));
+        }
+    }
+
+    /// Starts to show how far something has come, in bytes.
+    pub(crate) fn progress(&self, what: &str, total: u64) -> Progress {
+        let bar = self.bars.as_ref().map(|bars| {
+            let style = ProgressStyle::with_template(
+                "{prefix:>12} {percent:>3}% {bar:30} {bytes:>10} of {total_bytes}{wide_msg}",
+            );
+            let bar = bars.add(ProgressBar::new(total));
+            bar.set_style(style.expect("the template is right").progress_chars("━╸─"));
+            bar.set_prefix(what.to_owned());
+            bar
+        });
+        let plain = (bar.is_none() && !self.quiet && !self.json).then(|| self.clone());
+        Progress { what: what.to_owned(), total, bar, plain, told: Instant::now(), last: (0, String::new()) }
+    }
+}
+
+/// How far something has come: a bar on a terminal, else a line now and then. It goes away when dropped.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    what: String,
+    total: u64,
+    bar: Option<ProgressBar>,
+    plain: Option<Output>,
+    told: Instant,
+    /// What was told last, where it is told in lines.
+    last: (u64, String),
+}
+
+impl Progress {
+    /// Shows how many bytes are done, and a remark.
+    pub(crate) fn set(&mut self, done: u64, remark: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+            bar.set_message(if remark.is_empty() { String::new() } else { format!("  {remark}") });
+        }
+        if let Some(output) = &self.plain {
+            let news = (done, remark.to_owned());
+            if self.told.elapsed() >= PLAIN_INTERVAL && self.last != news {
+                self.told = Instant::now();
+                self.last = news;
+                let done = format!("{}% ({} of {})", percent(done, self.total), bytes(done), bytes(self.total));
+                let remark = if remark.is_empty() { String::new() } else { format!(", {remark}") };
+                output.note(&self.what, format_args!("{done}{remark}"));
+            }
+        }
+    }
+
+    /// Leaves the bar where it is, for good.
+    pub(crate) fn keep(mut self, done: u64, remark: &str) {
+        self.set(done, remark);
+        if let Some(bar) = self.bar.take() {
+            bar.abandon();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Takes the log to stderr around the bars.
+struct LogPipe(Output);
+
+impl io::Write for LogPipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.around_bars(|| io::stderr().write_all(bytes)).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_move_the_cursor_or_turn_the_writing_around() {
+        assert_eq!(printable("a\x1b[2J\nb\u{9b}c"), "a\\u{1b}[2J\\u{a}b\\u{9b}c");
+        assert_eq!(printable("gpj\u{202e}exe.txt"), "gpj\\u{202e}exe.txt");
+        assert_eq!(printable("größe 大.txt"), "größe 大.txt");
+    }
+
+    #[test]
+    fn only_the_whole_is_a_hundred_percent() {
+        assert_eq!((percent(0, 3), percent(2, 3), percent(3, 3)), (0, 66, 100));
+        assert_eq!((percent(u64::MAX - 1, u64::MAX), percent(u64::MAX, u64::MAX)), (99, 100));
+    }
+
+    #[test]
+    fn the_systems_words_come_without_its_number() {
+        let text = reason(&io::Error::from_raw_os_error(2));
+        assert!(!text.is_empty() && !text.contains("os error"), "{text}");
+    }
+}

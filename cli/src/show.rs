@@ -1,0 +1,116 @@
+//! `bip show`.
+
+use crate::args::Show;
+use crate::output::{Failure, Output, bytes, printable};
+use crate::torrent;
+use bip::proto::metainfo::Metainfo;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+pub(crate) fn run(args: &Show, output: &Output) -> Result<(), Failure> {
+    let torrent = torrent::read(&args.torrent)?;
+    if args.json { output.json(&to_json(&torrent)) } else { output.raw(to_text(&torrent).as_bytes()) }
+}
+
+fn to_json(torrent: &Metainfo) -> Value {
+    let files: Vec<Value> =
+        torrent.files().iter().map(|f| json!({ "path": f.path.to_string(), "length": f.length })).collect();
+    let warnings: Vec<String> = torrent.warnings().iter().map(ToString::to_string).collect();
+    json!({
+        "name": torrent.name(),
+        "info_hash": torrent.info_hash().to_string(),
+        "piece_length": torrent.geometry().piece_length(),
+        "pieces": torrent.geometry().piece_count(),
+        "total_length": torrent.total_length(),
+        "private": torrent.is_private(),
+        "files": files,
+        "trackers": torrent.trackers(),
+        "comment": torrent.comment(),
+        "created_by": torrent.created_by(),
+        "creation_date": torrent.creation_date(),
+        "source": torrent.source(),
+        "warnings": warnings,
+    })
+}
+
+fn to_text(torrent: &Metainfo) -> String {
+    let mut out = String::new();
+    let mut field = |key: &str, value: &dyn std::fmt::Display| {
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "{key:<14}{}", printable(&value.to_string()));
+    };
+    let geometry = torrent.geometry();
+    field("name", &torrent.name());
+    field("info hash", &torrent.info_hash());
+    let length = u64::from(geometry.piece_length());
+    field("pieces", &format_args!("{} of {}", geometry.piece_count(), bytes(length)));
+    field("total length", &format_args!("{} ({} bytes)", bytes(torrent.total_length()), torrent.total_length()));
+    field("private", &if torrent.is_private() { "yes" } else { "no" });
+    for (number, tier) in torrent.trackers().iter().enumerate() {
+        for url in tier {
+            field(&format!("tracker {}", number + 1), url);
+        }
+    }
+    let texts = [("comment", torrent.comment()), ("created by", torrent.created_by()), ("source", torrent.source())];
+    for (key, text) in texts {
+        if let Some(text) = text {
+            field(key, &text);
+        }
+    }
+    if let Some(seconds) = torrent.creation_date() {
+        field("creation date", &date(seconds));
+    }
+    for warning in torrent.warnings() {
+        field("warning", warning);
+    }
+    field("files", &torrent.files().len());
+    for file in torrent.files() {
+        let _ = writeln!(out, "{:>14}  {}", file.length, printable(&file.path.to_string()));
+    }
+    out
+}
+
+/// Writes a time in seconds from 1970 as a date and time of day in UTC; one that no calendar has as the number it is.
+fn date(seconds: i64) -> String {
+    let days = seconds.div_euclid(86_400);
+    if !(-719_162..2_932_897).contains(&days) {
+        return seconds.to_string();
+    }
+    // From a day count to a date by eras of 400 years that begin in March, so that the leap day comes last.
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let of_day = seconds.rem_euclid(86_400);
+    let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (-1, "1969-12-31 23:59:59 UTC"),
+            (951_782_399, "2000-02-28 23:59:59 UTC"),
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (951_868_800, "2000-03-01 00:00:00 UTC"),
+            (1_700_000_000, "2023-11-14 22:13:20 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+            (253_402_300_799, "9999-12-31 23:59:59 UTC"),
+            (253_402_300_800, "253402300800"),
+            (i64::MIN, "-9223372036854775808"),
+            (i64::MAX, "9223372036854775807"),
+        ] {
+            assert_eq!(date(seconds), text);
+        }
+    }
+}

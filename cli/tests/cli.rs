@@ -1,0 +1,572 @@
+//! The tool as its users meet it: real processes, real files, real sockets on loopback.
+#![allow(clippy::unwrap_used)] // a test that meets the unexpected ends there
+
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Far more than anything here takes: what takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder of a test's own, gone with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("bip-cli-{}-{number}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(fs::canonicalize(path).unwrap())
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.0.join(below)
+    }
+
+    fn write(&self, below: &str, contents: impl AsRef<[u8]>) -> String {
+        let path = self.path(below);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, contents).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// Every file below, with its contents.
+    fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let (mut out, mut folders) = (Vec::new(), vec![self.0.clone()]);
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if entry.is_dir() {
+                    folders.push(entry);
+                } else {
+                    let contents = fs::read(&entry).unwrap();
+                    out.push((entry, contents));
+                }
+            }
+        }
+        out.sort();
+        out
+    }
+
+    fn bip(&self, args: &[&str]) -> Output {
+        finish(self.start(args))
+    }
+
+    fn start(&self, args: &[&str]) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bip"));
+        command.args(args).current_dir(&self.0).env("TMPDIR", &self.0);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Starts a tool that listens until it is killed or signalled.
+    fn listen(&self, args: &[&str]) -> Listening {
+        let mut child = self.start(args);
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        match line.trim().strip_prefix("listening on ") {
+            Some(address) => Listening { address: address.to_owned(), child: Some(child), _stdout: stdout },
+            None => panic!("{args:?}: {line:?} {:?}", finish(child)),
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Listening {
+    address: String,
+    child: Option<Child>,
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Listening {
+    fn end(mut self, signal_name: &str) -> Output {
+        let child = self.child.take().unwrap();
+        signal(&child, signal_name);
+        finish(child)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Waits for a process, and kills one that hangs.
+fn finish(mut child: Child) -> Output {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let out = std::thread::spawn(move || stdout.map(read_all).unwrap_or_default());
+    let err = std::thread::spawn(move || stderr.map(read_all).unwrap_or_default());
+    let until = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > until {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let (stdout, stderr) = (out.join().unwrap(), err.join().unwrap());
+    assert!(Instant::now() < until, "hung: {} {}", text(&stdout), text(&stderr));
+    assert!(!text(&stderr).contains("panicked"), "{}", text(&stderr));
+    Output { status, stdout, stderr }
+}
+
+fn read_all(mut from: impl std::io::Read) -> Vec<u8> {
+    let mut out = Vec::new();
+    from.read_to_end(&mut out).unwrap();
+    out
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut rng = bip::machine::Rng::new(seed);
+    (0..length).map(|_| rng.next_u64() as u8).collect()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or(-1)
+}
+
+#[track_caller]
+fn succeeds(output: Output) -> String {
+    assert_eq!(code(&output), 0, "{} {}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[track_caller]
+fn lines(output: Output) -> Vec<Value> {
+    succeeds(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Fails with one clear line on stderr, which is given.
+#[track_caller]
+fn fails(output: Output) -> String {
+    let stderr = text(&output.stderr);
+    assert_eq!(code(&output), 1, "{} {stderr}", text(&output.stdout));
+    assert!(stderr.starts_with("bip: ") && stderr.ends_with('\n') && stderr.lines().count() == 1, "{stderr:?}");
+    stderr
+}
+
+/// A torrent of one file of 5 bytes.
+const SMALL: &[u8] = b"d4:infod6:lengthi5e4:name5:hello12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
+
+/// All ways to read a torrent.
+fn readers(torrent: &str) -> [Vec<&str>; 4] {
+    [
+        vec!["show", torrent],
+        vec!["verify", torrent, "."],
+        vec!["get", torrent, "--peer", "127.0.0.1:1"],
+        vec!["seed", torrent, "."],
+    ]
+}
+
+#[test]
+fn a_bad_torrent_is_one_clear_line_that_names_the_byte_and_nothing_is_written() {
+    let folder = Folder::new();
+    let with = |from: &str, to: &str| text(SMALL).replace(from, to).into_bytes();
+    let two = "5:filesld6:lengthi9223372036854775807e4:pathl1:aeed6:lengthi9223372036854775807e4:pathl1:beee";
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("empty", Vec::new()),
+        ("nested", b"l".repeat(20_000)),
+        ("deep", [&b"d4:info"[..], &b"l".repeat(20_000), &b"e".repeat(20_001)].concat()),
+        ("endless", b"d4:info18446744073709551615:x".to_vec()),
+        ("longer", b"d4:info99999999999999999999999:x".to_vec()),
+        ("zero", with("i16384e", "i0e")),
+        ("negative", with("i16384e", "i-16384e")),
+        ("mismatch", with("i5e", "i16385e")),
+        ("odd", with("20:aaaaaaaaaaaaaaaaaaaa", "19:aaaaaaaaaaaaaaaaaaa")),
+        ("minus", with("i5e", "i-5e")),
+        ("nothing", with("i5e", "i0e")),
+        ("no-name", with("4:name5:hello", "")),
+        ("trailing", [SMALL, b"x"].concat()),
+        ("overflow", with("6:lengthi5e", two)),
+    ];
+    for (name, bytes) in &cases {
+        folder.write(name, bytes);
+    }
+    let before = folder.files();
+    for (name, _) in &cases {
+        for args in readers(name) {
+            let line = fails(folder.bip(&args));
+            assert!(line.starts_with(&format!("bip: {name}: ")) && line.contains("byte "), "{args:?}: {line}");
+        }
+    }
+    assert!(folder.files() == before);
+}
+
+#[test]
+fn a_torrent_that_ends_anywhere_too_early_is_refused() {
+    let folder = Folder::new();
+    for end in 0..SMALL.len() {
+        folder.write("cut", &SMALL[..end]);
+        let line = fails(folder.bip(&["show", "cut"]));
+        assert!(line.contains("byte "), "{end}: {line}");
+    }
+    folder.write("cut", SMALL);
+    succeeds(folder.bip(&["show", "cut"]));
+}
+
+#[test]
+fn a_path_that_leads_to_no_such_file_is_named() {
+    let folder = Folder::new();
+    for (path, word) in [("none", "o such file"), (".", "irectory")] {
+        for args in readers(path) {
+            let line = fails(folder.bip(&args));
+            assert!(line.starts_with(&format!("bip: {path}: ")) && line.contains(word), "{line}");
+        }
+    }
+    let line = fails(folder.bip(&["create", "none"]));
+    assert!(line.starts_with("bip: none: ") && line.contains("o such file"), "{line}");
+    folder.write("empty", "");
+    assert!(fails(folder.bip(&["create", "empty"])).starts_with("bip: empty: "));
+    fs::File::create(folder.path("large")).unwrap().set_len(1 << 40).unwrap();
+    assert!(fails(folder.bip(&["show", "large"])).contains("longer than"));
+    fs::remove_file(folder.path("large")).unwrap();
+    folder.write("t", SMALL);
+    assert!(fails(folder.bip(&["verify", "t", "none"])).starts_with("bip: none: "));
+    assert!(fails(folder.bip(&["seed", "t", "none", "--listen", "127.0.0.1:0"])).starts_with("bip: none: "));
+}
+
+#[test]
+fn wrong_usage_is_code_2_and_help_is_code_0() {
+    let folder = Folder::new();
+    folder.write("t", SMALL);
+    for args in [
+        &[][..],
+        &["dance"],
+        &["show"],
+        &["show", "t", "--peer", "x:1"],
+        &["create", "t", "--piece-length", "17K"],
+        &["create", "t", "--piece-length", "8K"],
+        &["create", "t", "--piece-length", "0"],
+        &["create", "t", "--tracker", "nowhere"],
+        &["get", "t", "--peer", "host"],
+        &["get", "t", "--peer", "::1:6881"],
+        &["get", "t", "--listen", "here"],
+        &["get", "t", "--timeout", "0"],
+        &["demo", "--size", "0"],
+        &["demo", "--size", "many"],
+        &["demo", "--leechers", "0"],
+        &["show", "t", "-q", "-v"],
+    ] {
+        let output = folder.bip(args);
+        assert_eq!((code(&output), text(&output.stdout)), (2, String::new()), "{args:?}");
+        assert!(!output.stderr.is_empty());
+    }
+    for args in [&["--help"][..], &["--version"], &["get", "--help"], &["help", "create"]] {
+        assert!(!succeeds(folder.bip(args)).is_empty());
+    }
+    assert_eq!(folder.files().len(), 1);
+}
+
+#[test]
+fn show_tells_everything_and_says_null_where_there_is_nothing() {
+    let folder = Folder::new();
+    folder.write("t", SMALL);
+    assert_eq!(
+        lines(folder.bip(&["show", "t", "--json"])),
+        [json!({
+            "name": "hello", "info_hash": "961d86b2d565bb5cfd7d6481f22e4d3ff541c806", "piece_length": 16384, "pieces": 1,
+            "total_length": 5, "private": false, "files": [{ "path": "hello", "length": 5 }], "trackers": [],
+            "comment": null, "created_by": null, "creation_date": null, "source": null, "warnings": [],
+        })]
+    );
+    // A name that would clear the screen.
+    folder.write("evil", text(SMALL).replace("hello", "\x1b[2Jx"));
+    let shown = succeeds(folder.bip(&["show", "evil"]));
+    assert!(!shown.contains('\x1b') && shown.contains("[2Jx"), "{shown:?}");
+}
+
+#[test]
+fn create_then_show_then_verify() {
+    let folder = Folder::new();
+    folder.write("tree/a", noise(40_000, 1));
+    folder.write("tree/deep/größe", noise(5, 2));
+    folder.write("tree/empty", []);
+    let trackers = ["--tracker", "http://a.example/announce", "--tracker", "udp://b.example:80"];
+    let options = ["create", "tree", "--piece-length", "16K", "--private", "--comment", "hi", "--source", "S"];
+    let made = succeeds(folder.bip(&[&options[..], &trackers].concat()));
+    let shown = &lines(folder.bip(&["show", "tree.torrent", "--json"]))[0];
+    let hash = shown["info_hash"].as_str().unwrap();
+    assert!(made.contains(hash) && made.contains("tree.torrent"), "{made}");
+    assert_eq!(shown["trackers"], json!([["http://a.example/announce"], ["udp://b.example:80"]]));
+    assert_eq!([&shown["private"], &shown["comment"], &shown["source"]], [&json!(true), &json!("hi"), &json!("S")]);
+    assert!(shown["creation_date"].as_i64().unwrap() > 1_700_000_000 && shown["pieces"] == 3);
+    let file = |path: &str, length: u32| json!({ "path": path, "length": length });
+    assert_eq!(shown["files"], json!([file("tree/a", 40_000), file("tree/deep/größe", 5), file("tree/empty", 0)]));
+    let report = &lines(folder.bip(&["verify", "tree.torrent", ".", "--json"]))[0];
+    assert_eq!([&report["complete"], &report["pieces_good"]], [&json!(true), &json!(3)]);
+
+    // One byte wrong, one file gone.
+    let mut bytes = noise(40_000, 1);
+    bytes[20_000] ^= 1;
+    folder.write("tree/a", bytes);
+    fs::remove_file(folder.path("tree/empty")).unwrap();
+    let before = folder.files();
+    let output = folder.bip(&["verify", "tree.torrent", "."]);
+    let told = text(&output.stdout);
+    assert!(told.contains("bad pieces: 1\n") && told.contains("missing     tree/empty"), "{told}");
+    assert!(!told.contains("größe"), "{told}");
+    fails(output);
+    let output = folder.bip(&["verify", "tree.torrent", ".", "--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!([&report["complete"], &report["bad_pieces"]], [&json!(false), &json!([1])]);
+    assert_eq!([&report["files"][0]["state"], &report["files"][2]["state"]], [&json!("bad"), &json!("missing")]);
+    fails(output);
+    let line = fails(folder.bip(&["seed", "tree.torrent", ".", "--listen", "127.0.0.1:0"]));
+    assert!(line.contains("1 of 3 pieces"), "{line}");
+    assert!(folder.files() == before);
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes_and_nothing_is_overwritten_unasked() {
+    let folder = Folder::new();
+    folder.write("data", noise(100_000, 3));
+    let first = folder.bip(&["create", "data", "--no-date", "-o", "-"]);
+    let made = first.stdout.clone();
+    succeeds(first);
+    assert!(made.starts_with(b"d") && !text(&made).contains("creation date"));
+    succeeds(folder.bip(&["create", "data", "--no-date"]));
+    assert!(fs::read(folder.path("data.torrent")).unwrap() == made);
+
+    folder.write("data.torrent", "mine");
+    let before = folder.files();
+    assert!(fails(folder.bip(&["create", "data"])).contains("--force"));
+    assert!(fails(folder.bip(&["create", "data", "-o", "."])).contains("folder"));
+    assert!(fails(folder.bip(&["create", "data", "-o", "none/x.torrent"])).contains("none"));
+    assert!(folder.files() == before);
+    succeeds(folder.bip(&["create", "data", "--no-date", "--force"]));
+    assert!(fs::read(folder.path("data.torrent")).unwrap() == made);
+    // No temporary file stays.
+    assert_eq!(folder.files().len(), 2);
+    // A folder is named after itself, also as `.`.
+    folder.write("sub/x", "x");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bip"));
+    succeeds(command.args(["create", ".", "-q"]).current_dir(folder.path("sub")).output().unwrap());
+    assert!(folder.path("sub/sub.torrent").exists());
+}
+
+#[test]
+fn a_torrent_can_come_from_stdin_and_a_closed_pipe_ends_quietly() {
+    let folder = Folder::new();
+    let mut many = String::from("d4:infod5:filesl");
+    (0..20_000).for_each(|number| many.push_str(&format!("d6:lengthi1e4:pathl6:{number:06}ee")));
+    many.push_str("e4:name1:n12:piece lengthi32768e6:pieces20:aaaaaaaaaaaaaaaaaaaaee");
+    let path = folder.write("t", many);
+    for extra in [&[][..], &["--json"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bip"));
+        command.args(["show", "-"]).args(extra).stdin(fs::File::open(&path).unwrap());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        let output = finish(child);
+        assert_eq!((code(&output), text(&output.stderr)), (141, String::new()));
+    }
+    // Nobody reads stderr: that changes nothing.
+    let mut child = folder.start(&["show", "none"]);
+    drop(child.stderr.take());
+    assert_eq!(code(&finish(child)), 1);
+}
+
+#[test]
+fn get_without_peers_fails_at_once() {
+    let folder = Folder::new();
+    folder.write("t", SMALL);
+    let line = fails(folder.bip(&["get", "t"]));
+    assert!(line.contains("--peer") && line.contains("--listen"), "{line}");
+    let line = fails(folder.bip(&["get", "t", "--peer", "no-such-host.invalid:1"]));
+    assert!(line.starts_with("bip: no-such-host.invalid:1: "), "{line}");
+    assert_eq!(folder.files().len(), 1);
+    let line = fails(folder.bip(&["get", "t", "--listen", "127.0.0.1:0", "--timeout", "0.2"]));
+    assert!(line.contains("not complete in time"), "{line}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let line = fails(folder.bip(&["get", "t", "--listen", &address]));
+    assert!(line.contains(&address) && line.contains("in use"), "{line}");
+}
+
+#[test]
+fn a_tree_goes_from_seed_to_get_and_both_end_as_they_should() {
+    let (there, here) = (Folder::new(), Folder::new());
+    there.write("tree/a", noise(300_000, 4));
+    there.write("tree/deep/b", noise(1, 5));
+    there.write("tree/empty", []);
+    succeeds(there.bip(&["create", "tree"]));
+    let torrent = there.path("tree.torrent");
+    let torrent = torrent.to_str().unwrap();
+    let before = there.files();
+    let seed = there.listen(&["seed", torrent, ".", "--listen", "127.0.0.1:0"]);
+
+    let args = ["get", torrent, "-d", "new/folder", "--peer", &seed.address, "--listen", "127.0.0.1:0", "--json"];
+    let told = lines(here.bip(&args));
+    assert_eq!(told[0]["event"], "listening");
+    assert!(told[0]["address"].as_str().unwrap().starts_with("127.0.0.1:"));
+    assert_eq!(told.last().unwrap()["event"], "completed");
+    for name in ["a", "deep/b", "empty"] {
+        let (a, b) = (there.path("tree").join(name), here.path("new/folder/tree").join(name));
+        assert!(fs::read(a).unwrap() == fs::read(b).unwrap(), "{name}");
+    }
+    // Again: there is nothing to do.
+    let again = succeeds(here.bip(&["get", torrent, "-d", "new/folder", "--peer", &seed.address]));
+    assert!(again.contains("complete already"), "{again}");
+
+    // A name is looked up; and what is complete goes on seeding, until it is told to end.
+    let peer = seed.address.replace("127.0.0.1", "localhost");
+    let args = ["get", torrent, "-d", "third", "--peer", &peer, "--listen", "127.0.0.1:0", "--seed"];
+    let mut third = here.listen(&args);
+    let mut line = String::new();
+    third._stdout.read_line(&mut line).unwrap();
+    assert!(line.starts_with("complete: "), "{line}");
+    assert_eq!(code(&third.end("-INT")), 0);
+
+    let asked = Instant::now();
+    let ended = seed.end("-TERM");
+    assert_eq!((code(&ended), text(&ended.stderr)), (0, String::new()));
+    // Two seconds are promised; a loaded machine is given more.
+    assert!(asked.elapsed() < Duration::from_secs(10));
+    assert!(there.files() == before);
+}
+
+#[test]
+fn names_that_lead_out_are_written_inside_only() {
+    let (there, here) = (Folder::new(), Folder::new());
+    let contents = noise(20_000, 6);
+    let pieces: Vec<u8> = contents.chunks(16_384).flat_map(bip::proto::sha1::Sha1::digest).collect();
+    let files = "5:filesld6:lengthi10000e4:pathl2:..2:..1:xeed6:lengthi10000e4:pathl8:/etc/bipeee";
+    let start = format!("d4:infod{files}4:name9:../../out12:piece lengthi16384e6:pieces40:");
+    let torrent = there.write("t", [start.as_bytes(), &pieces, b"ee"].concat());
+    let shown = &lines(there.bip(&["show", &torrent, "--json"]))[0];
+    assert_eq!(shown["warnings"].as_array().unwrap().len(), 3);
+    for (number, part) in contents.chunks(10_000).enumerate() {
+        there.write(&format!("data/{}", shown["files"][number]["path"].as_str().unwrap()), part);
+    }
+    let before = there.files();
+
+    let seed = there.listen(&["seed", &torrent, "data", "--listen", "127.0.0.1:0", "-q"]);
+    succeeds(here.bip(&["get", &torrent, "-d", "deep/er/in", "--peer", &seed.address, "--timeout", "50"]));
+    assert!(there.files() == before);
+    let written = here.files();
+    let relative = |folder: &Folder, at: &str, (path, bytes): &(PathBuf, Vec<u8>)| {
+        (path.strip_prefix(folder.path(at)).unwrap().to_owned(), bytes.clone())
+    };
+    let written: Vec<_> = written.iter().map(|file| relative(&here, "deep/er/in", file)).collect();
+    let offered = before.iter().filter(|(path, _)| path.starts_with(there.path("data")));
+    assert!(written == offered.map(|file| relative(&there, "data", file)).collect::<Vec<_>>());
+}
+
+/// Downloads from a peer that has only half, and ends when that half is there.
+fn interrupted(here: &Folder, torrent: &str, peer: &str, half: u64, name: &str) -> Output {
+    let mut child = here.start(&["get", torrent, "--peer", peer, "--listen", "127.0.0.1:0", "--json"]);
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    let reached = loop {
+        line.clear();
+        if out.read_line(&mut line).unwrap() == 0 {
+            break false;
+        }
+        let value: Value = serde_json::from_str(&line).unwrap();
+        if value["event"] == "progress" && value["pieces_done"] == half {
+            signal(&child, name);
+            break true;
+        }
+    };
+    let ended = finish(child);
+    assert!(reached, "ended early: {ended:?}");
+    ended
+}
+
+#[test]
+fn what_was_verified_survives_every_end() {
+    let (there, other, here) = (Folder::new(), Folder::new(), Folder::new());
+    let data = noise(64 * 16_384, 7);
+    there.write("data", &data);
+    succeeds(there.bip(&["create", "data", "--piece-length", "16K"]));
+    let torrent = there.path("data.torrent");
+    let torrent = torrent.to_str().unwrap();
+    other.write("data", &data[..32 * 16_384]);
+    let half = other.listen(&["get", torrent, "--listen", "127.0.0.1:0", "-q"]);
+    let good = || {
+        let report = here.bip(&["verify", torrent, ".", "--json"]);
+        serde_json::from_slice::<Value>(&report.stdout).unwrap()["pieces_good"].as_u64().unwrap()
+    };
+
+    let ended = interrupted(&here, torrent, &half.address, 32, "-INT");
+    assert_eq!((code(&ended), good()), (130, 32), "{}", text(&ended.stderr));
+    let ended = interrupted(&here, torrent, &half.address, 32, "-TERM");
+    assert_eq!((code(&ended), good()), (130, 32), "{}", text(&ended.stderr));
+    fs::remove_file(here.path("data")).unwrap();
+    let ended = interrupted(&here, torrent, &half.address, 32, "-KILL");
+    assert_eq!((ended.status.code(), good()), (None, 32));
+
+    let seed = there.listen(&["seed", torrent, ".", "--listen", "127.0.0.1:0"]);
+    let told = lines(here.bip(&["get", torrent, "--peer", &seed.address, "--timeout", "50", "--json"]));
+    let checked = told.iter().find(|line| line["event"] == "checked").unwrap();
+    assert_eq!(checked["pieces_done"], 32);
+    assert!(fs::read(here.path("data")).unwrap() == data);
+}
+
+#[test]
+fn a_disk_that_refuses_is_named() {
+    let (there, here) = (Folder::new(), Folder::new());
+    there.write("tree/a", noise(1_000, 8));
+    there.write("tree/b", noise(1_000, 9));
+    succeeds(there.bip(&["create", "tree"]));
+    let torrent = there.path("tree.torrent");
+    let torrent = torrent.to_str().unwrap();
+    // A file stands where the torrent's folder must be.
+    here.write("tree", "mine");
+    let seed = there.listen(&["seed", torrent, ".", "--listen", "127.0.0.1:0"]);
+    let line = fails(here.bip(&["get", torrent, "--peer", &seed.address, "--timeout", "50", "-q"]));
+    assert!(line.starts_with("bip: tree/a: ") || line.starts_with("bip: tree/b: "), "{line}");
+    assert_eq!(fs::read(here.path("tree")).unwrap(), b"mine");
+}
+
+#[test]
+fn the_demo_moves_every_byte_and_leaves_nothing_behind() {
+    let folder = Folder::new();
+    let told = succeeds(folder.bip(&["demo", "--size", "2M", "--leechers", "2"]));
+    assert!(told.contains("seeder") && told.contains("leecher 2") && told.contains("Every byte"), "{told}");
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
+}
+
+#[test]
+fn an_interrupted_demo_leaves_nothing_behind() {
+    let folder = Folder::new();
+    let mut child = folder.start(&["demo", "--size", "100G"]);
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    out.read_line(&mut String::new()).unwrap();
+    signal(&child, "-INT");
+    assert_eq!(code(&finish(child)), 130);
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
+}
+
+#[test]
+fn results_are_on_stdout_alone_and_quiet_is_quiet() {
+    let folder = Folder::new();
+    folder.write("data", "x");
+    assert_eq!(succeeds(folder.bip(&["create", "data", "-vv"])).lines().count(), 2);
+    let quiet = folder.bip(&["create", "data", "-q", "--force"]);
+    assert_eq!(text(&quiet.stderr), "");
+    succeeds(quiet);
+}
