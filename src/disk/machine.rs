@@ -78,7 +78,13 @@ impl Disk {
         while let Some(torrent) = self.ready[class as usize].pop_front() {
             let Some(entry) = self.torrents.get_mut(&torrent) else { continue };
             entry.queued[class as usize] = false;
-            let Some((work, task)) = entry.next(class, &mut self.out) else { continue };
+            let Some((work, task)) = entry.next(class, &mut self.out) else {
+                if class == Class::Write && entry.is_ending() {
+                    // The last block may have been answered without a job: now the files can be closed.
+                    self.wake(torrent, Class::Read);
+                }
+                continue;
+            };
             self.wake(torrent, class);
             self.checks += usize::from(class == Class::Check);
             let id = JobId(self.next_job);
@@ -173,15 +179,20 @@ impl Machine for Disk {
         if self.jobs.len() >= self.config.jobs {
             return None;
         }
-        for _ in CLASSES {
-            let class = CLASSES[self.turn];
-            self.turn = (self.turn + 1) % CLASSES.len();
-            let output = self.next_of(class);
-            if output.is_some() {
-                return output;
+        loop {
+            for _ in CLASSES {
+                let class = CLASSES[self.turn];
+                self.turn = (self.turn + 1) % CLASSES.len();
+                let output = self.next_of(class);
+                if output.is_some() {
+                    return output;
+                }
+            }
+            // Writes may have woken reads; the other way round never, so this ends.
+            if self.ready[Class::Read as usize].is_empty() {
+                return None;
             }
         }
-        None
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

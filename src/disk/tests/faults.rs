@@ -18,7 +18,7 @@ fn complete(disk: &mut Driver<Disk>, sample: &Sample, seed: u64) -> usize {
         rng.shuffle(&mut spans);
         for span in &spans {
             disk.send(sample.write(*span));
-            (0..rng.below(2)).for_each(|_| drop(disk.step()));
+            disk.steps(rng.below(2));
         }
         let events = disk.run();
         assert_eq!(outcomes(&events).len(), spans.len(), "one answer each");
