@@ -72,7 +72,7 @@ impl Disk {
     }
 
     fn next_of(&mut self, class: Class) -> Option<Output<Job>> {
-        if class == Class::Check && self.checks >= self.config.check_jobs {
+        if class == Class::Check && self.checks >= self.config.check_jobs.max(1) {
             return None;
         }
         while let Some(torrent) = self.ready[class as usize].pop_front() {
@@ -176,7 +176,7 @@ impl Machine for Disk {
     }
 
     fn poll_output(&mut self, _: &mut Vec<u8>) -> Option<Output<Job>> {
-        if self.jobs.len() >= self.config.jobs {
+        if self.jobs.len() >= self.config.jobs.max(1) {
             return None;
         }
         loop {

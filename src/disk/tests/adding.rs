@@ -228,3 +228,27 @@ fn padding_is_never_stored_and_reads_as_zeros() {
     assert!(have(&disk.ask(sample.add())).is_full());
     assert!(!exists(&memory, &sample.path(1)));
 }
+
+#[test]
+fn no_more_files_are_open_than_allowed_and_none_of_a_removed_torrent() {
+    let sample = Sample::new(&[10; 50], 64);
+    let (mut disk, memory) = added(&sample);
+    for span in sample.all_spans() {
+        disk.send(sample.write(span));
+    }
+    assert_eq!(good(&disk.run()), 8);
+    assert_eq!(format!("{:?}", disk.executor), "Executor(2 of 2 files open)");
+    remove(&mut disk);
+    assert_eq!(format!("{:?}", disk.executor), "Executor(0 of 2 files open)");
+    sample.check_files(&memory);
+}
+
+#[test]
+fn limits_of_zero_still_let_one_job_through() {
+    let sample = Sample::new(&[100], 64);
+    let memory = Memory::new();
+    sample.put_files(&memory);
+    let config = Config { jobs: 0, check_jobs: 0, ..Config::default() };
+    let mut disk = Driver::new(Disk::new(config, &mut Rng::new(1)), Executor::with_open_files(Box::new(memory), 0), 1);
+    assert!(have(&disk.ask(sample.add())).is_full());
+}
