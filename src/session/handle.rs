@@ -125,8 +125,6 @@ impl Builder {
         for (reactor, name) in reactors.drain(..).zip(["bip-session", "bip-swarm", "bip-disk"]) {
             session.threads.push(reactor.spawn(name).map_err(Error::System)?);
         }
-        // The pattern that all guards are cloned from: to drop it here would stop what was just started.
-        session.guard = Some(stoppers);
         Ok(session)
     }
 
@@ -170,7 +168,6 @@ impl Builder {
             addresses,
             next_torrent: AtomicU32::new(0),
             threads: Vec::new(),
-            guard: None,
             caller_driven: false,
         };
         Ok((session, reactors))
@@ -214,8 +211,6 @@ pub struct Session {
     addresses: Vec<SocketAddr>,
     next_torrent: AtomicU32,
     threads: Vec<Running>,
-    /// Stops the threads once they have been asked to end in order.
-    guard: Option<StopAll>,
     caller_driven: bool,
 }
 
@@ -359,7 +354,6 @@ impl Session {
                 }
             }
         }
-        drop(self.guard.take());
         for thread in self.threads.drain(..) {
             if let Err(error) = thread.stop(left()) {
                 log::warn!(target: "bip::session", "a thread of the session ended badly: {error}");

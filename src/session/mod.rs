@@ -28,13 +28,13 @@ mod handle;
 mod tasks;
 mod wiring;
 
+#[cfg(feature = "reactor")]
+pub use crate::disk::create::Options as CreateOptions;
 pub use board::Board;
 pub use command::{AddError, Command, Directive, Event, Spec, State, Status};
 pub use config::Config;
 pub use coordinator::Coordinator;
 pub use error::Error;
-#[cfg(feature = "reactor")]
-pub use crate::disk::create::Options as CreateOptions;
 #[cfg(feature = "reactor")]
 pub use handle::{Builder, Session};
 #[cfg(feature = "reactor")]
