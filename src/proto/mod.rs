@@ -3,9 +3,12 @@
 //! Pure functions and values: no clock, no I/O, and no allocation beyond the result. Everything that reads bytes from outside
 //! lives here.
 
+pub mod bencode;
 pub mod bitfield;
 pub mod geometry;
 pub mod handshake;
 pub mod id;
 pub mod message;
+pub mod metainfo;
+pub mod reader;
 pub mod sha1;

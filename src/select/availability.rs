@@ -105,7 +105,7 @@ impl Availability {
 
     /// Makes the groups anew from the counts: cheaper than to move most pieces one by one.
     fn regroup(&mut self) {
-        let counts = || self.listed.iter().map(|p| self.counts[p.as_usize()]);
+        let counts = || self.counts.iter().zip(&self.place).filter(|(_, at)| **at != NOWHERE).map(|(count, _)| *count);
         // Counts are compared by their distance from one of them, so that they may wrap.
         let Some(origin) = counts().next() else { return };
         let lowest = counts().map(|c| c.wrapping_sub(origin)).min().unwrap_or(0);
@@ -121,10 +121,11 @@ impl Availability {
         let begins = sizes.iter().scan(0, |sum, size| Some(std::mem::replace(sum, *sum + size)));
         self.starts = begins.collect();
         let mut next = self.starts.clone();
-        for piece in self.listed.iter() {
-            let at = &mut next[self.group(self.counts[piece.as_usize()])];
-            self.order[*at as usize] = piece.0;
-            self.place[piece.as_usize()] = *at;
+        for ((piece, count), place) in (0u32..).zip(&self.counts).zip(&mut self.place).filter(|(_, at)| **at != NOWHERE)
+        {
+            let at = &mut next[count.wrapping_sub(self.base) as usize];
+            self.order[*at as usize] = piece;
+            *place = *at;
             *at += 1;
         }
     }

@@ -62,7 +62,7 @@ mod pipeline;
 mod progress;
 
 pub use choker::{Candidate, Choker, ChokerConfig, Decision};
-pub use picker::{Arrival, END_GAME_PEERS, Picker};
+pub use picker::{Arrival, END_GAME_OPEN, END_GAME_PEERS, Picker};
 pub use pipeline::{Pipeline, PipelineConfig};
 
 /// A peer's key within one torrent, given by whoever asks for decisions.

@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// How many peers may be asked for the same block in the end game.
 pub const END_GAME_PEERS: usize = 3;
+/// How many requests a peer may have open and still be asked for what others are asked for: one with more is busy, and what it would
+/// be asked for twice would mostly come twice.
+pub const END_GAME_OPEN: usize = 16;
 /// Begun pieces looked at for one that a peer can go on with, before the peer's own pieces are walked instead.
 const OPEN_SCAN: usize = 256;
 /// Requests looked at for blocks that a peer may be asked for as well.
@@ -36,8 +39,8 @@ pub enum Arrival {
 /// - What is begun is finished first: the piece that the peer gave blocks of before, else of all begun pieces that it has the one
 ///   with the fewest blocks missing. Several peers may share a piece.
 /// - Then the rarest piece is begun, any of the equally rare ones with the same likelihood.
-/// - End game: when every missing block that some peer has is asked for, a peer with nothing else to do is asked for blocks that
-///   others are asked for, those with the fewest askers first. The first to send it has the others cancelled.
+/// - End game: when every missing block that some peer has is asked for, a peer with nothing else to do and
+///   fewer than [`END_GAME_OPEN`] requests is asked for blocks that others are asked for, those with the fewest askers first. The first to send it has the others cancelled.
 ///
 /// The caller says truthfully what peers have: what it says at [`peer_left`](Self::peer_left) is what it said at
 /// [`peer_joined`](Self::peer_joined) and [`peer_has`](Self::peer_has). A peer that is not named so is asked all the same, but
@@ -47,7 +50,8 @@ pub enum Arrival {
 ///
 /// Memory is 13 bytes per piece, a byte per block of a begun piece, and some 30 per request. A piece is begun only by a request or
 /// a block, so begun pieces are at most requests and blocks received. A call of [`pick`](Self::pick) does, per piece that it takes
-/// from, at most some hundred steps, and where the peer has almost nothing that we need, a step per 64 pieces of the torrent.
+/// from, at most some hundred steps, and where the peer has almost nothing that we need, a step per 64 pieces of the torrent and
+/// a thousand more. A choice in the end game looks at no more than 4096 requests.
 #[derive(Debug)]
 pub struct Picker {
     geometry: Geometry,
@@ -152,7 +156,8 @@ impl Picker {
             && self.open.list.iter().take(OPEN_SCAN).all(|p| self.availability.of(*p) == 0)
     }
 
-    /// Counts in what a peer has. Work: a step for each piece that it has, or for each that it lacks, whichever are fewer.
+    /// Counts in what a peer has. Work: none for a seed; else a step for each piece that it has, or for each that it lacks,
+    /// whichever are fewer, and where these are many three sweeps over all pieces.
     pub fn peer_joined(&mut self, has: &Bitfield) {
         self.availability.add(has);
     }
@@ -174,7 +179,8 @@ impl Picker {
 
     /// Chooses up to `count` blocks to ask a peer for, appends them to `out`, and marks them as asked from it.
     ///
-    /// Fewer than `count` are all that the peer can be asked for now.
+    /// Fewer than `count` are all that the peer can be asked for now. There may be more when it has another piece, when blocks become
+    /// missing again (a release, a failed store, a bad piece), and when the end game begins, be it by what another peer is asked for.
     pub fn pick(&mut self, peer: Peer, has: &Bitfield, count: usize, out: &mut Vec<Span>) {
         let goal = out.len().saturating_add(count);
         while out.len() < goal {
@@ -296,7 +302,10 @@ impl Picker {
 
     /// Chooses blocks that others are asked for.
     fn pick_again(&mut self, peer: Peer, has: &Bitfield, goal: usize, out: &mut Vec<Span>) {
-        let wanted = goal - out.len();
+        let wanted = END_GAME_OPEN.saturating_sub(self.requests_to(peer)).min(goal - out.len());
+        if wanted == 0 {
+            return;
+        }
         let mut by_askers: [Vec<(PieceIndex, u32)>; END_GAME_PEERS] = Default::default();
         let start = PieceIndex(self.rng.below(self.geometry.piece_count()));
         let mut looked_at = 0;
@@ -493,6 +502,19 @@ mod tests {
         assert_eq!(pick(&mut p, 4, &all, 9), last);
         assert_eq!(pick(&mut p, 5, &all, 9), []);
         assert_eq!(p.requests(), 4 * END_GAME_PEERS);
+    }
+
+    #[test]
+    fn a_busy_peer_is_not_asked_for_what_others_are_asked_for() {
+        let mut p = picker(10, 10, 4);
+        let all = Bitfield::full(10);
+        p.peer_joined(&all);
+        assert_eq!(pick(&mut p, 1, &all, 70).len(), 70);
+        assert_eq!(pick(&mut p, 2, &all, 40).len(), 30);
+        let repeated = pick(&mut p, 3, &all, 40);
+        assert_eq!(repeated.len(), END_GAME_OPEN);
+        p.on_block(Peer(3), repeated[5]);
+        assert_eq!(pick(&mut p, 3, &all, 40).len(), 1);
     }
 
     #[test]

@@ -1,0 +1,34 @@
+//! What each fuzz target does with its bytes: plain functions, shared by the libFuzzer targets and by the test that replays the
+//! corpus. A function returns where all is well and panics where a promise of the library is broken.
+
+mod bencode;
+mod handshake;
+mod message;
+mod metainfo;
+
+pub use bencode::bencode;
+pub use handshake::handshake;
+pub use message::message;
+pub use metainfo::metainfo;
+
+/// A target's name, which is also its folder in `corpus/`, and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] =
+    &[("bencode", bencode), ("handshake", handshake), ("message", message), ("metainfo", metainfo)];
+
+/// Divides bytes into parts whose lengths come from `sizes`, used again and again; no part is empty.
+fn parts<'a>(mut bytes: &'a [u8], sizes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let mut sizes = sizes.iter().cycle();
+    std::iter::from_fn(move || {
+        // A few large parts among small ones: an odd size counts in single bytes, an even one in hundreds.
+        let size = match sizes.next().copied().unwrap_or(1) {
+            odd if odd % 2 == 1 => usize::from(odd / 2) + 1,
+            even => usize::from(even) * 50 + 1,
+        };
+        let (part, rest) = bytes.split_at(size.min(bytes.len()));
+        bytes = rest;
+        (!part.is_empty()).then_some(part)
+    })
+}

@@ -1,0 +1,265 @@
+//! Why a torrent is refused, or cannot be made.
+
+use super::path::{PathError, SafePath};
+use crate::proto::bencode;
+use std::fmt;
+
+/// A torrent file that is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// It is not bencode, is over a limit of decoding, or lacks a field or has another kind of value there.
+    Bencode(bencode::Error),
+    /// It is longer than [`Limits::torrent_bytes`](super::Limits::torrent_bytes).
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// It is of version 2 alone (BEP 52), which is not supported.
+    OnlyVersion2 {
+        /// Where `info` starts.
+        at: usize,
+    },
+    /// The name is nothing but NUL bytes.
+    NulName {
+        /// Where the name starts.
+        at: usize,
+    },
+    /// `info` has both `length` and `files`, or neither.
+    LengthOrFiles {
+        /// Where `info` starts.
+        at: usize,
+        /// Whether both are there.
+        both: bool,
+    },
+    /// `files` is empty.
+    NoFiles {
+        /// Where `files` starts.
+        at: usize,
+    },
+    /// There are more files than [`Limits::files`](super::Limits::files).
+    TooManyFiles {
+        /// Where the first one too many starts.
+        at: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A length is negative.
+    NegativeLength {
+        /// The way from the root to the length.
+        path: String,
+        /// Where it stands.
+        at: usize,
+        /// The length.
+        value: i64,
+    },
+    /// The lengths of the files add up to more than 2^63 - 1.
+    TotalOverflow {
+        /// Where the length stands that is too much.
+        at: usize,
+    },
+    /// All files are empty.
+    Empty {
+        /// Where `info` starts.
+        at: usize,
+    },
+    /// A path has more parts, with the torrent's name, than [`Limits::path_depth`](super::Limits::path_depth).
+    PathTooDeep {
+        /// Where the path starts.
+        at: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// More than 500 files have the path of another, or of a folder.
+    TooManyDuplicates {
+        /// Where `files` starts.
+        at: usize,
+    },
+    /// The piece length is not from 1 to [`Limits::piece_length`](super::Limits::piece_length).
+    PieceLength {
+        /// Where it stands.
+        at: usize,
+        /// The piece length.
+        value: i64,
+        /// The limit.
+        limit: u32,
+    },
+    /// `pieces` is not a multiple of 20 bytes.
+    PiecesLength {
+        /// Where `pieces` starts.
+        at: usize,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// There are more pieces than [`Limits::pieces`](super::Limits::pieces).
+    TooManyPieces {
+        /// Where `pieces` starts.
+        at: usize,
+        /// How many there are.
+        count: usize,
+        /// The limit.
+        limit: u32,
+    },
+    /// There are not as many piece hashes as the lengths of torrent and pieces call for.
+    PieceCount {
+        /// Where `pieces` starts.
+        at: usize,
+        /// How many are called for.
+        expected: u64,
+        /// How many there are.
+        found: usize,
+    },
+}
+
+impl From<bencode::Error> for Error {
+    fn from(error: bencode::Error) -> Self {
+        Error::Bencode(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Bencode(error) => error.fmt(f),
+            Error::TooLong { length, limit } => write!(f, "a torrent of {length} bytes, over the limit of {limit}"),
+            Error::OnlyVersion2 { at } => {
+                write!(f, "info: a torrent of version 2 alone (BEP 52), which is not supported, at byte {at}")
+            }
+            Error::NulName { at } => write!(f, "info.name: nothing but NUL bytes at byte {at}"),
+            Error::LengthOrFiles { at, both: true } => write!(f, "info: both length and files at byte {at}"),
+            Error::LengthOrFiles { at, both: false } => write!(f, "info: neither length nor files at byte {at}"),
+            Error::NoFiles { at } => write!(f, "info.files: no files at byte {at}"),
+            Error::TooManyFiles { at, limit } => write!(f, "info.files: over the limit of {limit} files at byte {at}"),
+            Error::NegativeLength { path, at, value } => write!(f, "{path}: the negative length {value} at byte {at}"),
+            Error::TotalOverflow { at } => write!(f, "info: a total length of 2^63 bytes or more at byte {at}"),
+            Error::Empty { at } => write!(f, "info: a total length of 0 at byte {at}"),
+            Error::PathTooDeep { at, limit } => {
+                write!(f, "info.files: a path of more than {limit} parts at byte {at}")
+            }
+            Error::TooManyDuplicates { at } => write!(f, "info.files: too many files of the same path at byte {at}"),
+            Error::PieceLength { at, value, limit } => {
+                write!(f, "info.piece length: {value}, not from 1 to {limit}, at byte {at}")
+            }
+            Error::PiecesLength { at, length } => {
+                write!(f, "info.pieces: {length} bytes, not a multiple of 20, at byte {at}")
+            }
+            Error::TooManyPieces { at, count, limit } => {
+                write!(f, "info.pieces: {count} pieces, over the limit of {limit}, at byte {at}")
+            }
+            Error::PieceCount { at, expected, found } => {
+                write!(f, "info.pieces: {found} pieces where the lengths call for {expected} at byte {at}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Bencode(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// A torrent that cannot be made as it was described.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A name or path cannot be stored on this host.
+    Path(PathError),
+    /// A path is not below the torrent's name, or is that name where there are several files.
+    OutsideRoot {
+        /// The path.
+        path: SafePath,
+    },
+    /// Two files have the same path, or a file has the path of a folder.
+    Clash {
+        /// The path.
+        path: SafePath,
+    },
+    /// A path has too many parts.
+    PathTooDeep {
+        /// The path.
+        path: SafePath,
+        /// The limit, with the torrent's name.
+        limit: usize,
+    },
+    /// There are no files.
+    NoFiles,
+    /// There are too many files.
+    TooManyFiles {
+        /// The limit.
+        limit: usize,
+    },
+    /// All files are empty.
+    Empty,
+    /// The lengths of the files add up to more than 2^63 - 1.
+    TooLong,
+    /// The piece length is 0 or too large.
+    PieceLength {
+        /// The piece length.
+        value: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// There would be too many pieces.
+    TooManyPieces {
+        /// How many.
+        count: u64,
+        /// The limit.
+        limit: u32,
+    },
+    /// There are not as many piece hashes as pieces.
+    PieceCount {
+        /// How many pieces there are.
+        expected: u64,
+        /// How many hashes there are.
+        found: usize,
+    },
+    /// The torrent file would be too long to be read again.
+    TorrentTooLong {
+        /// Its length in bytes.
+        length: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl From<PathError> for BuildError {
+    fn from(error: PathError) -> Self {
+        BuildError::Path(error)
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BuildError::Path(error) => error.fmt(f),
+            BuildError::OutsideRoot { path } => write!(f, "{path}: not in the torrent's folder"),
+            BuildError::Clash { path } => write!(f, "{path}: the path of another file or of a folder"),
+            BuildError::PathTooDeep { path, limit } => write!(f, "{path}: a path of more than {limit} parts"),
+            BuildError::NoFiles => f.write_str("no files"),
+            BuildError::TooManyFiles { limit } => write!(f, "more than {limit} files"),
+            BuildError::Empty => f.write_str("a total length of 0"),
+            BuildError::TooLong => f.write_str("a total length of 2^63 bytes or more"),
+            BuildError::PieceLength { value, limit } => write!(f, "a piece length of {value}, not from 1 to {limit}"),
+            BuildError::TooManyPieces { count, limit } => write!(f, "{count} pieces, over the limit of {limit}"),
+            BuildError::PieceCount { expected, found } => write!(f, "{found} piece hashes for {expected} pieces"),
+            BuildError::TorrentTooLong { length, limit } => {
+                write!(f, "a torrent file of {length} bytes, over the limit of {limit}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BuildError::Path(error) => Some(error),
+            _ => None,
+        }
+    }
+}

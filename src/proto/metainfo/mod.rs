@@ -1,0 +1,43 @@
+//! Torrent files (BEP 3, BEP 12): parsing, building, and names that are safe to store.
+//!
+//! [`Metainfo::parse`] reads version 1, and the version 1 side of a hybrid; a torrent of version 2 alone (BEP 52) is refused as
+//! unsupported. [`Builder`] writes version 1. Neither touches a file: walking folders and hashing are the disk's.
+//!
+//! What the bytes and names of a torrent look like on disk is its [`Layout`], which is shared by all who need it.
+//!
+//! ```
+//! use bip::proto::metainfo::{Builder, Limits, Metainfo};
+//! use bip::proto::sha1::Sha1;
+//!
+//! let bytes = Builder::single_file("hello.txt", 5)
+//!     .piece_hashes([Sha1::digest(b"hello")])
+//!     .tracker_tier(["http://tracker.example/announce"])
+//!     .build()?;
+//! let torrent = Metainfo::parse(&bytes, &Limits::default())?;
+//! assert_eq!(torrent.info_hash().to_string(), "0eb2d544ef0c9ae3c0fbba90a71cd742a44aa81d");
+//! assert_eq!(torrent.files()[0].path.to_string(), "hello.txt");
+//! assert_eq!(torrent.layout().geometry().total_length(), 5);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Names
+//!
+//! A name from a torrent is never trusted and never a reason to refuse the torrent. What could leave the torrent's folder or
+//! cannot be stored is repaired, each repair is a [`Warning`], and the name as given is kept. [`Names`] says how much is
+//! repaired. Two files never share a path: of files with the same path all but the first are renamed (`name.1.ext`), and so is
+//! a file that stands where another's folder must be.
+
+mod builder;
+mod duplicate;
+mod error;
+mod layout;
+mod parse;
+mod path;
+mod warning;
+
+pub use builder::{Builder, piece_length_for};
+pub use error::{BuildError, Error};
+pub use layout::{File, FileSpan, Layout};
+pub use parse::{Limits, Metainfo};
+pub use path::{Names, PathError, SafePath};
+pub use warning::Warning;
