@@ -227,7 +227,7 @@ pub enum Gone {
     Duplicate,
     /// Both sides have everything.
     Redundant,
-    /// A limit on connections was reached.
+    /// A limit on connections, or on what waits to be sent to one, was reached.
     Full,
 }
 

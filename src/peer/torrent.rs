@@ -157,7 +157,7 @@ impl Torrent {
         if status != self.published {
             self.published = status.clone();
             self.published_at = Some(now);
-            let moving = status.download_rate + status.upload_rate > 0;
+            let moving = status.download_rate > 0 || status.upload_rate > 0;
             hub.events.push_back(Event::Status { torrent: self.id, status });
             if moving {
                 // Rates fall by themselves.

@@ -161,6 +161,14 @@ fn connections_over_the_limit_are_closed_and_dials_wait_for_their_turn() {
     world.run(seconds(1));
     assert_eq!(world.nodes[a].connections(), 3);
 
+    let config = Config { max_connections_per_torrent: 2, ..Config::default() };
+    let b = world.leech(config, geometry(3));
+    for id in 1..=4 {
+        world.shaken(b, id);
+    }
+    world.run(seconds(1));
+    assert_eq!(world.nodes[b].connections(), 2);
+
     let config = Config { max_dials: 2, ..Config::default() };
     let b = world.leech(config, geometry(3));
     for port in 1..=5 {
@@ -308,4 +316,27 @@ fn a_dialled_peer_that_shakes_hands_for_another_torrent_is_closed_and_tried_late
     assert!(world.nodes[a].gone().is_empty());
     world.run(seconds(2));
     assert_eq!(world.nodes[a].dials.len(), 2);
+}
+
+#[test]
+fn two_seeds_stay_connected_where_that_is_asked_for() {
+    let mut world = World::new(1);
+    let config = Config { close_redundant: false, ..Config::default() };
+    let (a, b) = (world.seed(config.clone(), geometry(3)), world.seed(config, geometry(3)));
+    world.introduce(a, b);
+    world.run(seconds(500));
+    assert_eq!((world.nodes[a].connections(), world.nodes[b].connections()), (1, 1));
+    assert_eq!((world.nodes[a].connected(), world.nodes[a].status().seeds), (1, 1));
+}
+
+#[test]
+fn two_seeds_part_and_do_not_meet_again_soon() {
+    for seed in 0..8 {
+        let mut world = World::new(seed);
+        let (a, b) = (world.seed(Config::default(), geometry(3)), world.seed(Config::default(), geometry(3)));
+        world.introduce(a, b);
+        world.run(seconds(250));
+        assert_eq!(world.nodes[a].connections(), 0);
+        assert_eq!(world.nodes[a].dials.len(), 1, "seed {seed}");
+    }
 }

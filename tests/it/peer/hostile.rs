@@ -41,6 +41,9 @@ fn what_breaks_the_protocol_is_dropped_with_its_reason_and_the_honest_peer_compl
         (&[0xff; 4], malformed),
         (b"GET / HTTP/1.1\r\n\r\n", malformed),
         (&[0, 0, 0, 2, 0, 0], malformed),
+        // A block of 16 KiB and a byte, and a byte more than any message may be.
+        (&[0, 0, 0x40, 10, 7], malformed),
+        (&[0, 0x10, 0, 2], malformed),
         (&encoded(&[Message::Have(far)]), out_of_range),
         (&encoded(&[Message::Have(PieceIndex(4))]), out_of_range),
         (&encoded(&[Message::Request(span(u32::MAX, u32::MAX, 16384))]), out_of_range),
