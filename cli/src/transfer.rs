@@ -1,7 +1,7 @@
 //! `bip get` and `bip seed`.
 
 use crate::args::{Get, Network, Seed};
-use crate::output::{Failure, Output, Progress, bytes, disk_failure, percent, printable, rate, reason};
+use crate::output::{Failure, Output, Progress, bytes, disk_failure, percent, printable, rate, reason, time};
 use crate::signal::Signals;
 use crate::torrent;
 use bip::disk::Oddity;
@@ -355,8 +355,8 @@ impl Transfer<'_> {
         let remark = if seeding {
             format!("{} up, {} sent, {peers}", rate(figures.upload_rate), bytes(figures.uploaded))
         } else {
-            let left = figures.time_left.map(|time| format!(", {} left", indicatif::HumanDuration(time)));
-            format!("{}, {peers}{}", rate(figures.download_rate), left.unwrap_or_default())
+            let left = figures.time_left.map(|left| format!(", {} left", time(left)));
+            format!("{}{}, {peers}", rate(figures.download_rate), left.unwrap_or_default())
         };
         let total = self.torrent.total_length();
         // The last piece may be shorter than the others.
