@@ -293,7 +293,7 @@ impl Swarm<'_> {
     fn tell(&self, seeder: &Member, leechers: &[Member], took: Duration) -> Result<(), Failure> {
         let size = self.args.size;
         let line = |name: &str, got: &str, sent: u64| {
-            self.output.line(format_args!("{name:<12} {got:<32} sent {}", bytes(sent)))
+            self.output.line(format_args!("{name:<12} {got:<36} sent {}", bytes(sent)))
         };
         line(&seeder.name, "", seeder.uploaded())?;
         for leecher in leechers {
