@@ -245,7 +245,7 @@ impl Machine for Check {
         let (work, task) = if run.checker.is_over() && !run.closing {
             run.closing = true;
             (Work::Close { store: Arc::clone(&run.store) }, None)
-        } else if self.jobs.len() < self.config.check_jobs.min(self.config.jobs) {
+        } else if self.jobs.len() < self.config.check_jobs.min(self.config.jobs).max(1) {
             let (work, task) = run.checker.next()?;
             (work, Some(task))
         } else {

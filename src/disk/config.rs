@@ -8,10 +8,11 @@ pub(crate) const JOB_BYTES: u32 = 1 << 20;
 #[non_exhaustive]
 pub struct Config {
     /// Jobs given to the host and not yet done, over all torrents. Several per job thread keep the threads busy; each
-    /// holds at most 1 MiB. Default 64.
+    /// holds at most 1 MiB. 0 counts as 1. Default 64.
     pub jobs: usize,
-    /// Of these, jobs that check what is on disk or hash a tree. At least as many as the host has job threads uses them
-    /// all; pieces are taken in order, so that a disk that has to seek reads nearly sequentially. Default 16.
+    /// Of these, jobs that check what is on disk or hash a tree. As many as the host has job threads keep all of
+    /// them hashing; more only add to how far apart the places are that are read at the same time, which a disk that has
+    /// to seek feels. Pieces are taken in order. 0 counts as 1. Default 8.
     pub check_jobs: usize,
     /// Commands taken and not yet answered; beyond that they are answered with [`Error::Busy`](super::Error::Busy).
     /// Default 65,536.
@@ -33,7 +34,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             jobs: 64,
-            check_jobs: 16,
+            check_jobs: 8,
             commands: 65_536,
             write_bytes: 64 << 20,
             ranges: 1_000_000,

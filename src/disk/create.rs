@@ -228,7 +228,7 @@ impl Create {
                 _ => None,
             };
         }
-        if self.jobs.len() >= self.config.check_jobs.min(self.config.jobs) {
+        if self.jobs.len() >= self.config.check_jobs.min(self.config.jobs).max(1) {
             return None;
         }
         match &mut run.phase {

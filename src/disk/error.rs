@@ -143,7 +143,7 @@ impl Error {
 
     /// Says whether a file ended before the bytes that were asked for.
     pub(crate) fn is_short(&self) -> bool {
-        matches!(self, Error::Io { kind: io::ErrorKind::UnexpectedEof, .. })
+        matches!(self, Error::Io { operation: Operation::Reading, kind: io::ErrorKind::UnexpectedEof, .. })
     }
 }
 

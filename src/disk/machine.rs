@@ -72,13 +72,19 @@ impl Disk {
     }
 
     fn next_of(&mut self, class: Class) -> Option<Output<Job>> {
-        if class == Class::Check && self.checks >= self.config.check_jobs {
+        if class == Class::Check && self.checks >= self.config.check_jobs.max(1) {
             return None;
         }
         while let Some(torrent) = self.ready[class as usize].pop_front() {
             let Some(entry) = self.torrents.get_mut(&torrent) else { continue };
             entry.queued[class as usize] = false;
-            let Some((work, task)) = entry.next(class, &mut self.out) else { continue };
+            let Some((work, task)) = entry.next(class, &mut self.out) else {
+                if class == Class::Write && entry.is_ending() {
+                    // The last block may have been answered without a job: now the files can be closed.
+                    self.wake(torrent, Class::Read);
+                }
+                continue;
+            };
             self.wake(torrent, class);
             self.checks += usize::from(class == Class::Check);
             let id = JobId(self.next_job);
@@ -170,18 +176,23 @@ impl Machine for Disk {
     }
 
     fn poll_output(&mut self, _: &mut Vec<u8>) -> Option<Output<Job>> {
-        if self.jobs.len() >= self.config.jobs {
+        if self.jobs.len() >= self.config.jobs.max(1) {
             return None;
         }
-        for _ in CLASSES {
-            let class = CLASSES[self.turn];
-            self.turn = (self.turn + 1) % CLASSES.len();
-            let output = self.next_of(class);
-            if output.is_some() {
-                return output;
+        loop {
+            for _ in CLASSES {
+                let class = CLASSES[self.turn];
+                self.turn = (self.turn + 1) % CLASSES.len();
+                let output = self.next_of(class);
+                if output.is_some() {
+                    return output;
+                }
+            }
+            // Writes may have woken reads; the other way round never, so this ends.
+            if self.ready[Class::Read as usize].is_empty() {
+                return None;
             }
         }
-        None
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -167,7 +167,7 @@ impl Memory {
         match plan.and_then(|plan| plan(Call { number, operation, path })) {
             Some(Fault::Error(kind)) => Err(kind.into()),
             Some(Fault::Short) if !matches!(operation, Operation::Reading | Operation::Writing) => {
-                Err(io::ErrorKind::UnexpectedEof.into())
+                Err(io::ErrorKind::Other.into())
             }
             other => Ok(other),
         }

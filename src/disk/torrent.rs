@@ -224,7 +224,8 @@ impl Torrent {
         }
     }
 
-    fn is_ending(&self) -> bool {
+    /// Says whether the torrent is on its way out: nothing new is taken.
+    pub(crate) fn is_ending(&self) -> bool {
         self.removals > 0 || self.checker.as_ref().is_some_and(|c| c.failure().is_some())
     }
 
@@ -249,20 +250,23 @@ impl Torrent {
             let offset = self.layout.geometry().offset_of(span);
             return Some((Work::Read { store, offset, length: span.length }, Task::Read(span, ticket)));
         }
-        let ending = self.is_ending() && self.is_idle();
-        if self.syncing.is_none() && (self.syncs > 0 || (ending && !self.synced_last)) {
-            let asked = std::mem::take(&mut self.syncs);
-            self.synced_last |= ending;
-            let left: Vec<_> = std::mem::take(&mut self.dirty).into_iter().rev().collect();
-            self.syncing = Some(Syncing { left, asked, error: None, in_flight: false });
-        }
-        if let Some(syncing) = self.syncing.as_mut().filter(|s| !s.in_flight) {
-            let files = syncing.left.split_off(syncing.left.len().saturating_sub(SYNCS));
-            if !files.is_empty() {
-                syncing.in_flight = true;
-                return Some((Work::Sync { store, files: files.clone() }, Task::Sync(files)));
+        // Twice: the end of a sync may let the last one begin.
+        for _ in 0..2 {
+            let ending = self.is_ending() && self.is_idle();
+            if self.syncing.is_none() && (self.syncs > 0 || (ending && !self.synced_last)) {
+                let asked = std::mem::take(&mut self.syncs);
+                self.synced_last |= ending;
+                let left: Vec<_> = std::mem::take(&mut self.dirty).into_iter().rev().collect();
+                self.syncing = Some(Syncing { left, asked, error: None, in_flight: false });
             }
-            self.end_sync(out);
+            if let Some(syncing) = self.syncing.as_mut().filter(|s| !s.in_flight) {
+                let files = syncing.left.split_off(syncing.left.len().saturating_sub(SYNCS));
+                if !files.is_empty() {
+                    syncing.in_flight = true;
+                    return Some((Work::Sync { store, files: files.clone() }, Task::Sync(files)));
+                }
+                self.end_sync(out);
+            }
         }
         if self.is_ending() && self.is_idle() && self.synced_last && !self.closing {
             self.closing = true;
@@ -424,6 +428,9 @@ impl Torrent {
             let before = partial.ranges();
             let failed = partial.on_failed();
             self.ranges = self.ranges - before + partial.ranges();
+            if partial.is_blank() {
+                self.partials.remove(&piece);
+            }
             self.answer_writes(failed, &Err(error.clone()), out);
         }
         self.stop(error, out);
@@ -434,10 +441,11 @@ impl Torrent {
         if self.removals > 0 {
             self.removal_error.get_or_insert(error.clone());
         }
-        if self.stopped.is_none() {
-            self.stopped = Some(error.clone());
-            out.notice(Event::Stopped { torrent: self.id, error: error.clone() });
+        if self.stopped.is_some() {
+            return;
         }
+        self.stopped = Some(error.clone());
+        out.notice(Event::Stopped { torrent: self.id, error: error.clone() });
         let mut failed = Vec::new();
         let mut ranges = 0;
         for partial in self.partials.values_mut() {

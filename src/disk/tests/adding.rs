@@ -1,6 +1,7 @@
 use super::*;
 use crate::disk::{Error, Oddity};
 use crate::proto::id::FileIndex;
+use crate::proto::metainfo::{Limits, Metainfo};
 
 fn remove(disk: &mut Driver<Disk>) {
     assert_eq!(disk.ask(Command::Remove { torrent: T }), [Event::Removed { torrent: T, error: None }]);
@@ -197,4 +198,57 @@ fn a_torrent_is_there_once() {
     assert_eq!(disk.ask(Command::Retry { torrent: gone }), [Event::Retried { torrent: gone, found: false }]);
     let synced = disk.ask(Command::Sync { torrent: gone });
     assert_eq!(synced, [Event::Synced { torrent: gone, error: Some(Error::UnknownTorrent) }]);
+}
+
+#[test]
+fn padding_is_never_stored_and_reads_as_zeros() {
+    let contents = [vec![1; 20], vec![0; 12], vec![2; 20]].concat();
+    let hashes: Vec<u8> = contents.chunks(32).flat_map(Sha1::digest).collect();
+    let mut torrent = b"d4:infod5:filesl\
+        d6:lengthi20e4:pathl1:aee\
+        d4:attr1:p6:lengthi12e4:pathl4:.pad2:12ee\
+        d6:lengthi20e4:pathl1:beee4:name1:t12:piece lengthi32e6:pieces40:"
+        .to_vec();
+    torrent.extend(hashes);
+    torrent.extend(b"ee");
+    let torrent = Metainfo::parse(&torrent, &Limits::default()).unwrap();
+    assert!(torrent.files()[1].is_padding);
+    let sample = Sample { layout: torrent.layout(), bytes: contents };
+    let (mut disk, memory) = added(&sample);
+    disk.send(sample.write(sample.span(0, 0, 25)));
+    disk.send(sample.write(sample.span(0, 25, 7)));
+    disk.send(sample.write(sample.span(1, 0, 20)));
+    assert_eq!(good(&disk.run()), 2);
+    assert!(!exists(&memory, &sample.path(1)));
+    let span = sample.span(0, 10, 20);
+    let read = disk.ask(Command::Read { torrent: T, span, ticket: 0 });
+    assert!(matches!(&read[..], [Event::Read { block: Ok(b), .. }] if *b == sample.block(span)));
+    disk.ask(Command::Sync { torrent: T });
+    remove(&mut disk);
+    assert!(have(&disk.ask(sample.add())).is_full());
+    assert!(!exists(&memory, &sample.path(1)));
+}
+
+#[test]
+fn no_more_files_are_open_than_allowed_and_none_of_a_removed_torrent() {
+    let sample = Sample::new(&[10; 50], 64);
+    let (mut disk, memory) = added(&sample);
+    for span in sample.all_spans() {
+        disk.send(sample.write(span));
+    }
+    assert_eq!(good(&disk.run()), 8);
+    assert_eq!(format!("{:?}", disk.executor), "Executor(2 of 2 files open)");
+    remove(&mut disk);
+    assert_eq!(format!("{:?}", disk.executor), "Executor(0 of 2 files open)");
+    sample.check_files(&memory);
+}
+
+#[test]
+fn limits_of_zero_still_let_one_job_through() {
+    let sample = Sample::new(&[100], 64);
+    let memory = Memory::new();
+    sample.put_files(&memory);
+    let config = Config { jobs: 0, check_jobs: 0, ..Config::default() };
+    let mut disk = Driver::new(Disk::new(config, &mut Rng::new(1)), Executor::with_open_files(Box::new(memory), 0), 1);
+    assert!(have(&disk.ask(sample.add())).is_full());
 }

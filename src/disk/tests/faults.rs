@@ -18,7 +18,7 @@ fn complete(disk: &mut Driver<Disk>, sample: &Sample, seed: u64) -> usize {
         rng.shuffle(&mut spans);
         for span in &spans {
             disk.send(sample.write(*span));
-            (0..rng.below(2)).for_each(|_| drop(disk.step()));
+            disk.steps(rng.below(2));
         }
         let events = disk.run();
         assert_eq!(outcomes(&events).len(), spans.len(), "one answer each");
@@ -129,4 +129,55 @@ fn a_job_that_panics_fails_its_torrent_and_nothing_else() {
     sample.all_spans().iter().for_each(|s| disk.send(sample.write(*s)));
     assert_eq!(good(&disk.run()), 2);
     sample.check_files(&memory);
+}
+
+#[test]
+fn a_block_sent_again_in_place_of_one_that_was_hashed_is_hashed_anew() {
+    let sample = Sample::new(&[3 << 20], 3 << 20);
+    let (mut disk, memory) = added(&sample);
+    let spans = sample.spans(0, 1 << 18);
+    spans[1..].iter().for_each(|s| disk.send(sample.write(*s)));
+    disk.run();
+    // The first block completes the piece; what follows it is read back, and the second mebibyte cannot be.
+    let reads = std::sync::atomic::AtomicU32::new(0);
+    memory.set_faults(move |call| {
+        let number =
+            reads.fetch_add(u32::from(call.operation == Operation::Reading), std::sync::atomic::Ordering::SeqCst);
+        (call.operation == Operation::Reading && number == 5).then_some(Fault::Error(ErrorKind::Other))
+    });
+    let events = disk.ask(sample.write(spans[0]));
+    assert!(matches!(outcomes(&events)[..], [Err(_)]), "{events:?}");
+    disk.ask(Command::Retry { torrent: T });
+    let evil = Command::Write { torrent: T, span: spans[0], block: Block::from(vec![0; 1 << 18]) };
+    assert_eq!(outcomes(&disk.ask(evil)), [Ok(Written::PieceBad)]);
+    spans.iter().for_each(|s| disk.send(sample.write(*s)));
+    assert_eq!(good(&disk.run()), 1);
+    sample.check_files(&memory);
+}
+
+#[test]
+fn what_could_not_be_synced_is_synced_the_next_time() {
+    let sample = Sample::new(&[64, 64], 64);
+    let (mut disk, memory) = added(&sample);
+    sample.all_spans().iter().for_each(|s| disk.send(sample.write(*s)));
+    disk.run();
+    let synced = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = Arc::clone(&synced);
+    memory.set_faults(move |call| {
+        let mut log = log.lock().unwrap();
+        if call.operation == Operation::Syncing {
+            log.push(call.path.to_path_buf());
+        }
+        (call.operation == Operation::Syncing && log.len() == 1).then_some(Fault::Error(ErrorKind::Other))
+    });
+    let events = disk.ask(Command::Sync { torrent: T });
+    let [Event::Stopped { error, .. }, Event::Synced { error: Some(told), .. }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert!(error == told && names_a_file(error));
+    assert_eq!(disk.ask(Command::Sync { torrent: T }), [Event::Synced { torrent: T, error: None }]);
+    let mut synced = std::mem::take(&mut *synced.lock().unwrap());
+    synced.sort();
+    let (a, b) = (sample.path(0), sample.path(1));
+    assert_eq!(synced, [a.clone(), a, b.clone(), b]);
 }

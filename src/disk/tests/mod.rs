@@ -4,6 +4,7 @@ mod adding;
 mod faults;
 mod making;
 mod native;
+mod random;
 mod verifying;
 mod writing;
 
@@ -64,6 +65,15 @@ impl<M: Machine<Job = Job, Done = Done>> Driver<M> {
         self.machine.handle_input(Instant::ZERO, Input::Done { job, done });
         self.collect();
         true
+    }
+
+    /// Does that many jobs, or as many as there are.
+    pub(super) fn steps(&mut self, count: u32) {
+        for _ in 0..count {
+            if !self.step() {
+                break;
+            }
+        }
     }
 
     pub(super) fn run(&mut self) -> Vec<M::Event> {

@@ -72,7 +72,7 @@ fn overlapping_blocks_of_any_size_complete_the_piece() {
             let span = sample.span(piece, begin, 1 + rng.below(length - begin));
             disk.send(sample.write(span));
             sent += 1;
-            (0..rng.below(3)).for_each(|_| drop(disk.step()));
+            disk.steps(rng.below(3));
             answers.extend(outcomes(&disk.events.split_off(0)));
         }
         answers.extend(outcomes(&disk.run()));

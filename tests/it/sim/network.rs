@@ -307,7 +307,11 @@ impl Network {
             let taken = Duration::from_micros(size as u64 * 1_000_000 / self.link.rate);
             let at = (now + self.link.latency).max(self.ends[other].arrives + taken);
             self.ends[other].arrives = at;
-            if !self.ends[other].closed {
+            if self.ends[other].closed {
+                // The other side has closed both ways: what is written to it is answered by a reset.
+                let back = now + self.link.latency * 2;
+                self.ends[index].reset_at.get_or_insert(back);
+            } else {
                 self.ends[other].inbound.push_back((at, bytes));
             }
             worked = true;
@@ -321,7 +325,8 @@ impl Network {
         if end.finishing && end.queue.is_empty() {
             let at = self.ends[other].arrives.max(now + self.link.latency);
             self.ends[other].fin_at = Some(at);
-            self.close(index, CloseReason::Ours);
+            let reason = if self.ends[index].fin_seen { CloseReason::Theirs } else { CloseReason::Ours };
+            self.close(index, reason);
             worked = true;
         }
         worked
@@ -350,10 +355,6 @@ impl Network {
         if drained && !end.fin_seen && end.fin_at.is_some_and(|at| at <= now) {
             end.fin_seen = true;
             self.news.push_back((end.seat, News::End { conn: end.conn }));
-            // The other side has closed both ways: whatever is written from here on is answered by a reset.
-            if self.ends[self.ends[index].other].closed {
-                self.close(index, CloseReason::Theirs);
-            }
             return true;
         }
         worked
