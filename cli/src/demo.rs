@@ -136,6 +136,7 @@ impl Swarm<'_> {
         introduce(seeder, leechers)?;
         self.watch(seeder, leechers, started, torrent.geometry())?;
         let took = started.elapsed();
+        leechers.iter_mut().for_each(|leecher| leecher.progress = None);
         for leecher in &*leechers {
             self.compare(&seeder.folder, &leecher.folder)?;
         }
@@ -227,12 +228,11 @@ impl Swarm<'_> {
                 // The status is up to a second old, and notices can be missed: whichever knows more.
                 let done = leecher.came.max(figures.bytes_done);
                 sum += done;
-                if let Some(took) = leecher.took {
-                    if let Some(progress) = leecher.progress.take() {
-                        progress.keep(size, &format!("done in {:.2} s", took.as_secs_f64()));
+                if let Some(progress) = &mut leecher.progress {
+                    match leecher.took {
+                        Some(took) => progress.set(size, &format!("{:.1} s", took.as_secs_f64())),
+                        None => progress.set(done, &per_second(done, started.elapsed())),
                     }
-                } else if let Some(progress) = &mut leecher.progress {
-                    progress.set(done, &per_second(done, started.elapsed()));
                 }
             }
             if sum != last.0 {
@@ -293,7 +293,7 @@ impl Swarm<'_> {
     fn tell(&self, seeder: &Member, leechers: &[Member], took: Duration) -> Result<(), Failure> {
         let size = self.args.size;
         let line = |name: &str, got: &str, sent: u64| {
-            self.output.line(format_args!("{name:<12} {got:<32} sent {}", bytes(sent)))
+            self.output.line(format_args!("{name:<12} {got:<36} sent {}", bytes(sent)))
         };
         line(&seeder.name, "", seeder.uploaded())?;
         for leecher in leechers {

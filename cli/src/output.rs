@@ -104,6 +104,17 @@ pub(crate) fn rate(bytes_per_second: u64) -> String {
     format!("{}/s", indicatif::HumanBytes(bytes_per_second))
 }
 
+/// Gives a time for people, in full seconds.
+pub(crate) fn time(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, seconds) => format!("{seconds}s"),
+        (0, 0, minutes, seconds) => format!("{minutes}m{seconds:02}s"),
+        (0, hours, minutes, _) => format!("{hours}h{minutes:02}m"),
+        (days, hours, ..) => format!("{days}d{hours:02}h"),
+    }
+}
+
 /// Gives how much of a whole is there, rounded down, so that only the whole is 100 %.
 pub(crate) fn percent(part: u64, whole: u64) -> u64 {
     if whole == 0 { 100 } else { (u128::from(part.min(whole)) * 100 / u128::from(whole)) as u64 }
@@ -192,7 +203,7 @@ impl Output {
     pub(crate) fn progress(&self, what: &str, total: u64) -> Progress {
         let bar = self.bars.as_ref().map(|bars| {
             let style = ProgressStyle::with_template(
-                "{prefix:>12} {percent:>3}% {bar:30} {bytes:>10} of {total_bytes}{wide_msg}",
+                "{prefix:>11} {percent:>3}% {bar:20} {bytes:>10} of {total_bytes}{wide_msg}",
             );
             let bar = bars.add(ProgressBar::new(total));
             bar.set_style(style.expect("the template is right").progress_chars("━╸─"));
@@ -234,14 +245,6 @@ impl Progress {
             }
         }
     }
-
-    /// Leaves the bar where it is, for good.
-    pub(crate) fn keep(mut self, done: u64, remark: &str) {
-        self.set(done, remark);
-        if let Some(bar) = self.bar.take() {
-            bar.abandon();
-        }
-    }
 }
 
 impl Drop for Progress {
@@ -274,6 +277,14 @@ mod tests {
         assert_eq!(printable("a\x1b[2J\nb\u{9b}c"), "a\\u{1b}[2J\\u{a}b\\u{9b}c");
         assert_eq!(printable("gpj\u{202e}exe.txt"), "gpj\\u{202e}exe.txt");
         assert_eq!(printable("größe 大.txt"), "größe 大.txt");
+    }
+
+    #[test]
+    fn times_are_short() {
+        for (seconds, text) in [(0, "0s"), (59, "59s"), (61, "1m01s"), (3_660, "1h01m"), (90_000, "1d01h")] {
+            assert_eq!(time(Duration::from_secs(seconds)), text);
+        }
+        assert_eq!(time(Duration::MAX), "213503982334601d07h");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `bip get` and `bip seed`.
 
 use crate::args::{Get, Network, Seed};
-use crate::output::{Failure, Output, Progress, bytes, disk_failure, percent, printable, rate, reason};
+use crate::output::{Failure, Output, Progress, bytes, disk_failure, percent, printable, rate, reason, time};
 use crate::signal::Signals;
 use crate::torrent;
 use bip::disk::Oddity;
@@ -20,6 +20,8 @@ const PORT: u16 = 6881;
 const SPARE_PORTS: u16 = 100;
 /// How often signals, the time and the status are looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// How long the peers that were named may all be out of reach before the user is told how to learn why.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often `--json` tells of progress at most.
 const JSON_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the session may take to end, within the two seconds that Ctrl-C may take.
@@ -93,6 +95,7 @@ fn run(
         checked: None,
         came: 0,
         complete: false,
+        alone: !network.peers.is_empty(),
         told: None,
     };
     let result = transfer.drive(&signals, until);
@@ -105,13 +108,13 @@ fn run(
         Ending::Complete => ended.map_err(session_failure),
         Ending::Signal if goal == Goal::Seed || complete => Ok(()),
         Ending::Signal => {
-            output.note("interrupted", format_args!("{verified} verified, which stay"));
+            output.note("interrupted", format_args!("{verified} are verified and stay"));
             Err(Failure::Interrupted)
         }
         Ending::OutOfTime if complete => Ok(()),
         Ending::OutOfTime => Err(Failure::new(
             torrent::name(path),
-            format_args!("not complete in time: {verified} verified, which stay"),
+            format_args!("not complete in time: {verified} are verified and stay"),
         )),
     }
 }
@@ -197,6 +200,8 @@ struct Transfer<'a> {
     /// Pieces that came since, as far as this was told.
     came: u32,
     complete: bool,
+    /// Whether peers were named and none has been met, which is still to be told.
+    alone: bool,
     /// When JSON last told of progress, and what.
     told: Option<(Instant, serde_json::Value)>,
 }
@@ -238,8 +243,13 @@ impl Transfer<'_> {
             Event::AddFailed { error, .. } => return Err(Failure::new(&self.name, error)),
             Event::Completed { .. } => return self.on_complete(),
             Event::Failed { error, .. } => return Err(disk_failure(&self.name, &error)),
-            Event::Refused { refusal, .. } => self.output.note(&self.name, refusal),
-            Event::PeerConnected { address, .. } => log::info!(target: "peer", "{address} is connected"),
+            Event::Refused { refusal, .. } if self.checked.is_some() => self.output.note(&self.name, refusal),
+            // A peer named to a torrent that could not be added, which is told next.
+            Event::Refused { refusal, .. } => log::debug!(target: "get", "{refusal}"),
+            Event::PeerConnected { address, .. } => {
+                self.alone = false;
+                log::info!(target: "peer", "{address} is connected");
+            }
             Event::PieceDone { .. } => self.came += 1,
             _ => {}
         }
@@ -346,6 +356,10 @@ impl Transfer<'_> {
     fn show(&mut self) -> Result<(), Failure> {
         let Some(status) = self.status().filter(|_| self.checked.is_some()) else { return Ok(()) };
         let figures = &status.swarm;
+        if self.alone && self.started.elapsed() >= PATIENCE {
+            self.alone = false;
+            self.output.note(&self.name, "no peer has been reached yet; -vv tells why");
+        }
         let peers = match figures.peers {
             0 => "no peers".to_owned(),
             1 => "1 peer".to_owned(),
@@ -355,8 +369,8 @@ impl Transfer<'_> {
         let remark = if seeding {
             format!("{} up, {} sent, {peers}", rate(figures.upload_rate), bytes(figures.uploaded))
         } else {
-            let left = figures.time_left.map(|time| format!(", {} left", indicatif::HumanDuration(time)));
-            format!("{}, {peers}{}", rate(figures.download_rate), left.unwrap_or_default())
+            let left = figures.time_left.map(|left| format!(", {} left", time(left)));
+            format!("{}{}, {peers}", rate(figures.download_rate), left.unwrap_or_default())
         };
         let total = self.torrent.total_length();
         // The last piece may be shorter than the others.

@@ -15,6 +15,8 @@
 //! A session can have a thread for each subsystem ([`Builder::spawn`]) or live in a loop of the program's own
 //! ([`Builder::in_caller`]); the machines and the wiring are the same.
 //!
+//! Making a torrent and verifying one in place need no session: `create` and `verify` are calls that end when the work does.
+//!
 //! Limits: [`Config`].
 
 mod board;
