@@ -294,10 +294,6 @@ impl Swarm {
                     let outcome = match gone {
                         _ if !torrent.is_running() => Outcome::Stopped,
                         Gone::Duplicate | Gone::Redundant => Outcome::Needless,
-                        // It noticed first that both of us have everything.
-                        _ if config.close_redundant && link.has.is_full() && torrent.picker.is_complete() => {
-                            Outcome::Needless
-                        }
                         _ if link.download.total() + link.upload.total() > 0 => Outcome::Useful,
                         _ => Outcome::Useless,
                     };
