@@ -201,7 +201,10 @@ impl Swarm {
     /// Asks every peer of a torrent that has room.
     pub(super) fn refill(&mut self, now: Instant, place: usize) {
         let Some(torrent) = self.torrents.get_mut(place) else { return };
-        let keys: Vec<usize> = torrent.peers.iter().map(|(_, key)| *key).collect();
+        let mut keys: Vec<usize> = torrent.peers.iter().map(|(_, key)| *key).collect();
+        // A peer that stalls is asked for one block at a time, and for none that another can be asked for.
+        let stalls = |key: usize| self.table.get(key).and_then(|c| c.link()).is_some_and(|l| l.pipeline.depth() <= 1);
+        keys.sort_by_key(|key| stalls(*key));
         for key in keys {
             if let Some(conn) = self.table.get_mut(key) {
                 torrent.fill(&mut self.hub, conn, now);
@@ -291,10 +294,6 @@ impl Swarm {
                     let outcome = match gone {
                         _ if !torrent.is_running() => Outcome::Stopped,
                         Gone::Duplicate | Gone::Redundant => Outcome::Needless,
-                        // It noticed first that both of us have everything.
-                        _ if config.close_redundant && link.has.is_full() && torrent.picker.is_complete() => {
-                            Outcome::Needless
-                        }
                         _ if link.download.total() + link.upload.total() > 0 => Outcome::Useful,
                         _ => Outcome::Useless,
                     };

@@ -101,24 +101,26 @@ fn blocks_that_nobody_asked_for_are_counted_and_dropped() {
 }
 
 #[test]
-fn a_peer_that_chokes_or_goes_has_its_requests_given_to_others_at_once() {
-    for goes in [false, true] {
+fn a_peer_that_chokes_or_goes_or_stalls_has_its_requests_given_to_others_at_once() {
+    for case in ["chokes", "goes", "stalls"] {
         let mut world = World::new(1);
-        let shape = geometry(1);
-        let (a, b) = (world.seed(Config::default(), shape), world.leech(Config::default(), shape));
-        let raw = world.shaken(b, 1);
-        world.send(raw, &[Message::Bitfield(Bitfield::full(1).as_bytes()), Message::Unchoke]);
+        let b = world.leech(Config::default(), geometry(2));
+        let [first, second, third] = [1, 2, 3].map(|id| world.shaken(b, id));
+        // The third keeps the end game away: it has a piece that nobody can be asked for.
+        world.send(third, &[Message::Have(PieceIndex(1))]);
+        world.send(first, &[Message::Have(PieceIndex(0)), Message::Unchoke]);
         world.run(seconds(1));
-        // All of the only piece is asked of it, so the seed is asked for nothing but duplicates.
-        assert!(world.count(raw, 6) >= 3);
-        if goes {
-            world.hang_up(raw);
-        } else {
-            world.send(raw, &[Message::Choke]);
+        assert_eq!(world.count(first, 6), 4);
+        world.send(second, &[Message::Have(PieceIndex(0)), Message::Unchoke]);
+        world.run(seconds(1));
+        assert_eq!(world.count(second, 6), 0);
+        match case {
+            "chokes" => world.send(first, &[Message::Choke]),
+            "goes" => world.hang_up(first),
+            _ => world.run(seconds(19)),
         }
         world.run(seconds(1));
-        world.introduce(b, a);
-        assert!(world.run_until(seconds(1), |w| w.nodes[b].is_complete()), "goes: {goes}");
+        assert_eq!(world.count(second, 6), 4, "{case}");
     }
 }
 

@@ -3,6 +3,7 @@ use super::world::{World, seconds, span};
 use bip::peer::{Config, Gone};
 use bip::proto::geometry::Span;
 use bip::proto::message::Message;
+use std::time::Duration;
 
 fn requests(count: usize) -> Vec<Span> {
     (0..count).map(|k| span((k / 4 % 50) as u32, (k % 4) as u32 * 16384, 16384)).collect()
@@ -49,6 +50,23 @@ fn a_peer_that_never_reads_is_dropped_as_silent() {
     }
     world.run(seconds(200));
     assert_eq!(world.nodes[a].gone(), [Gone::Silent]);
+}
+
+#[test]
+fn a_peer_with_a_full_queue_that_reads_now_and_then_is_not_silent() {
+    let mut world = World::new(1);
+    let (a, raw) = served(&mut world, Config::default());
+    for span in requests(5000) {
+        world.send(raw, &[Message::Request(span)]);
+    }
+    for _ in 0..5 {
+        world.read(raw, true);
+        world.run(Duration::from_millis(20));
+        world.read(raw, false);
+        world.run(seconds(50));
+        assert_eq!(world.is_reading(a), [false]);
+    }
+    assert!(world.nodes[a].gone().is_empty());
 }
 
 #[test]
