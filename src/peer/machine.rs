@@ -258,8 +258,11 @@ impl Swarm {
         match std::mem::replace(&mut conn.stage, Stage::Closing) {
             Stage::Closing => {}
             Stage::Handshaking { torrent, .. } => {
-                debug!(target: "bip::peer", "{address}: closed while shaking hands: {gone:?}");
-                if !dialled {
+                // Whoever we dialled was named to us; strangers that come in may be many.
+                if dialled {
+                    info!(target: "bip::peer", "{address}: closed while shaking hands: {gone:?}");
+                } else {
+                    debug!(target: "bip::peer", "{address}: closed while shaking hands: {gone:?}");
                     self.hub.arriving = self.hub.arriving.saturating_sub(1);
                     return;
                 }
