@@ -223,12 +223,30 @@ pub enum Gone {
     Silent,
     /// The torrent was paused or removed.
     TorrentStopped,
+    /// It named a torrent that is not here, or another than the one it was dialled for.
+    WrongTorrent,
     /// It is connected twice, or is ourselves.
     Duplicate,
     /// Both sides have everything.
     Redundant,
     /// A limit on connections, or on what waits to be sent to one, was reached.
     Full,
+}
+
+impl std::fmt::Display for Gone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Gone::Left => "it closed the connection",
+            Gone::Failed(error) => return write!(f, "the connection failed: {error}"),
+            Gone::Violation(violation) => return write!(f, "it broke the protocol: {violation}"),
+            Gone::Silent => "it was silent for too long",
+            Gone::TorrentStopped => "the torrent was paused or removed",
+            Gone::WrongTorrent => "it named another torrent",
+            Gone::Duplicate => "it is connected twice, or is ourselves",
+            Gone::Redundant => "both sides have everything",
+            Gone::Full => "a limit was reached",
+        })
+    }
 }
 
 /// How a peer broke the protocol.
@@ -243,6 +261,17 @@ pub enum Violation {
     Bitfield,
     /// A request of more than 16 KiB or of nothing.
     RequestLength,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Violation::Malformed => "what it sent is no message",
+            Violation::OutOfRange => "it named what is outside the torrent, or what we do not have",
+            Violation::Bitfield => "its bitfield is wrong",
+            Violation::RequestLength => "it asked for more than 16 KiB, or for nothing",
+        })
+    }
 }
 
 /// How a torrent fares. Rates are in bytes of pieces per second over the last seconds.

@@ -260,9 +260,9 @@ impl Swarm {
             Stage::Handshaking { torrent, .. } => {
                 // Whoever we dialled was named to us; strangers that come in may be many.
                 if dialled {
-                    info!(target: "bip::peer", "{address}: closed while shaking hands: {gone:?}");
+                    info!(target: "bip::peer", "{address}: closed while shaking hands: {gone}");
                 } else {
-                    debug!(target: "bip::peer", "{address}: closed while shaking hands: {gone:?}");
+                    debug!(target: "bip::peer", "{address}: closed while shaking hands: {gone}");
                     self.hub.arriving = self.hub.arriving.saturating_sub(1);
                     return;
                 }
@@ -280,7 +280,7 @@ impl Swarm {
             Stage::Open(mut link) => {
                 self.hub.open = self.hub.open.saturating_sub(1);
                 let Some(torrent) = self.torrents.get_mut(link.torrent) else { return };
-                info!(target: "bip::peer", "{}: {address}: gone: {gone:?}", torrent.id);
+                info!(target: "bip::peer", "{}: {address}: gone: {gone}", torrent.id);
                 torrent.release(&mut link);
                 torrent.picker.peer_left(&link.has);
                 torrent.seeds = torrent.seeds.saturating_sub(u32::from(link.has.is_full()));

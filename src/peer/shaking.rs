@@ -120,7 +120,7 @@ impl Swarm {
         let known = known.filter(|key| self.torrents.get(*key).is_some_and(|t| t.is_running()));
         let Some(place) = known.filter(|place| torrent.is_none_or(|ours| ours == *place)) else {
             debug!(target: "bip::peer", "{address}: wants torrent {info_hash}, which is not here");
-            self.close(now, key, Gone::TorrentStopped);
+            self.close(now, key, Gone::WrongTorrent);
             return false;
         };
         if torrent.is_none() {

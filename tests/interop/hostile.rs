@@ -154,7 +154,8 @@ fn expect_survival(folder: &Path, malice: impl Fn([u8; 20]) -> Malice + Clone + 
     let again = malice.clone();
     let dialled = listen(move || again(info_hash), sender.clone())?;
     let peer = dialled.to_string();
-    let args: tool::Args<'_> = &[&"get", &made.torrent, &"-d", &made.copy, &"-v", &"--listen", &here, &"--peer", &peer];
+    let args: tool::Args<'_> =
+        &[&"get", &made.torrent, &"-d", &made.copy, &"-vv", &"--listen", &here, &"--peer", &peer];
     let mut leecher = tool::start(args)?;
     let address = tool::listening(&mut leecher)?;
     let dialling = attack(&address, malice(info_hash), sender)?;
@@ -170,7 +171,7 @@ fn expect_survival(folder: &Path, malice: impl Fn([u8; 20]) -> Malice + Clone + 
     honest.stop()?;
 
     let (sender, reports) = mpsc::channel();
-    let mut seeder = tool::start(&[&"seed", &made.torrent, &made.original, &"-v", &"--listen", &here])?;
+    let mut seeder = tool::start(&[&"seed", &made.torrent, &made.original, &"-vv", &"--listen", &here])?;
     let address = tool::listening(&mut seeder)?;
     let hostile = attack(&address, malice(info_hash), sender)?;
     expect_dropped(&reports, &[hostile], &mut seeder)?;
