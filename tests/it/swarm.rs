@@ -3,6 +3,7 @@
 use crate::sim::{Link, World};
 use bip::disk::{Call, Executor, Fault, Memory, Operation};
 use bip::machine::{Secret, TorrentId};
+use bip::peer::Gone;
 use bip::proto::id::InfoHash;
 use bip::proto::metainfo::{Layout, SafePath};
 use bip::proto::sha1::Sha1;
@@ -300,6 +301,33 @@ fn a_paused_torrent_moves_nothing_until_it_is_resumed() {
     leecher.send(Command::Resume { torrent: TorrentId(0) });
     assert!(world.run_until(HOUR, |_| leecher.completed(0)));
     assert!(content.is_in(&leecher.memory));
+}
+
+#[test]
+fn a_slow_disk_slows_its_own_download_and_never_stalls_it() {
+    with_seeds("a_slow_disk_slows_its_own_download_and_never_stalls_it", 6, |seed| {
+        // The network is far faster than the disk, and little may be under way to it.
+        let mut world = World::new(seed, Link { rate: 100_000_000, ..Link::default() });
+        let content = content(1, 64 * 1024);
+        let seeder = Node::new(&mut world, Placement::TOGETHER);
+        content.put(&seeder.memory);
+        seeder.add(0, &content);
+        let mut config = Config::default();
+        config.peer.store_credit = 32 * 1024;
+        config.disk.jobs = 2;
+        let placement = if seed % 2 == 0 { Placement::TOGETHER } else { Placement::APART };
+        let mut leecher = Node::with_memory(&mut world, placement, Memory::new(), &config);
+        for host in leecher.host..world.hosts.len() {
+            world.hosts[host].slow_down(Duration::from_secs(40));
+        }
+        leecher.add(0, &content);
+        leecher.peer(0, &seeder);
+        assert!(world.run_until(HOUR * 5, |_| leecher.completed(0)), "{:?}", leecher.session.board.statuses());
+        assert!(content.is_in(&leecher.memory));
+        // The seeder was not taken for silent while it was not read.
+        let gone = leecher.events.iter().find(|e| matches!(e, Event::PeerGone { reason: Gone::Silent, .. }));
+        assert_eq!(gone, None);
+    });
 }
 
 #[test]

@@ -22,11 +22,18 @@ pub(crate) struct SimHost {
     ip: IpAddr,
     rng: Rng,
     machines: Vec<Box<dyn Guest>>,
+    /// No job takes longer.
+    slowest_job: Duration,
 }
 
 impl SimHost {
     pub(super) fn new(ip: IpAddr, rng: Rng) -> Self {
-        Self { ip, rng, machines: Vec::new() }
+        Self { ip, rng, machines: Vec::new(), slowest_job: Duration::from_millis(2) }
+    }
+
+    /// Lets jobs take up to that long.
+    pub(crate) fn slow_down(&mut self, slowest_job: Duration) {
+        self.slowest_job = slowest_job;
     }
 
     pub(super) fn ip(&self) -> IpAddr {
@@ -69,7 +76,7 @@ impl SimHost {
 
     fn drain(&mut self, place: usize, index: usize, now: Instant, network: &mut Network) {
         let mut asks = Vec::new();
-        self.machines[index].drain(now, &mut self.rng, &mut asks);
+        self.machines[index].drain(now, &mut self.rng, self.slowest_job, &mut asks);
         for ask in asks {
             network.ask(self.ip, (place, index), now, ask);
         }
@@ -99,7 +106,7 @@ trait Guest {
     fn mail(&mut self, now: Instant) -> bool;
     fn time(&mut self, now: Instant) -> bool;
     fn input(&mut self, now: Instant, input: Input<'_, NoJobs>);
-    fn drain(&mut self, now: Instant, rng: &mut Rng, asks: &mut Vec<Ask>);
+    fn drain(&mut self, now: Instant, rng: &mut Rng, slowest_job: Duration, asks: &mut Vec<Ask>);
     fn next_time(&self) -> Option<Instant>;
 }
 
@@ -145,7 +152,7 @@ impl<M: Machine> Guest for Seat<M> {
         self.machine.handle_input(now, lift(input));
     }
 
-    fn drain(&mut self, now: Instant, rng: &mut Rng, asks: &mut Vec<Ask>) {
+    fn drain(&mut self, now: Instant, rng: &mut Rng, slowest_job: Duration, asks: &mut Vec<Ask>) {
         let mut buf = Vec::new();
         while let Some(output) = self.machine.poll_output(&mut buf) {
             match output {
@@ -162,7 +169,8 @@ impl<M: Machine> Guest for Seat<M> {
                 Output::ResumeReading { conn } => asks.push(Ask::Reading { conn, on: true }),
                 Output::Job { id, job } => {
                     // Jobs end in any order, as those of several threads do.
-                    let at = now + Duration::from_micros(u64::from(rng.below(2_000)));
+                    let most = u32::try_from(slowest_job.as_micros()).unwrap();
+                    let at = now + Duration::from_micros(u64::from(rng.below(most)));
                     self.jobs.insert((at, id), job);
                 }
                 other => panic!("the simulator knows no {other:?}"),
