@@ -7,6 +7,7 @@
 //! - **Terminal events** answer a command. Their place is the credit: never refused, never lost. Reading one from [`Events`]
 //!   frees its credit.
 //! - **Notices** are news. When the reader is slow they are counted instead of queued, and the reader learns how many it missed.
+//!   The few of them that a program must not miss are **milestones**: never dropped, bounded by their sender.
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::fmt;
@@ -153,6 +154,7 @@ pub fn mailbox<C>(credits: usize, bell: Doorbell) -> (Outbox<C>, Inbox<C>) {
 
 enum Letter<E> {
     Terminal(E),
+    Milestone(E),
     Notice(E),
 }
 
@@ -174,6 +176,12 @@ impl<E> EventSink<E> {
     pub fn terminal(&self, event: E) {
         // A reader that is gone wants no answers.
         let _ = self.mail.send(Letter::Terminal(event));
+    }
+
+    /// Puts in news that must not be missed, such as the end of something long. Never dropped, so the sender bounds how many
+    /// there are.
+    pub fn milestone(&self, event: E) {
+        let _ = self.mail.send(Letter::Milestone(event));
     }
 
     /// Puts in a notice, or counts it as missed when the reader is too far behind.
@@ -235,6 +243,7 @@ impl<E> Events<E> {
                 let _ = self.credits.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, free);
                 event
             }
+            Letter::Milestone(event) => event,
             Letter::Notice(event) => {
                 self.notices.queued.fetch_sub(1, Ordering::AcqRel);
                 event
@@ -302,8 +311,10 @@ mod tests {
         let (out, _inbox) = mailbox::<u32>(8, Doorbell::silent());
         let (sink, events) = events::<_, u32>(&out, 2);
         (0..5).for_each(|n| sink.notice(n));
+        sink.milestone(50);
         sink.terminal(99);
-        assert_eq!((events.try_next(), events.try_next(), events.try_next()), (Ok(0), Ok(1), Ok(99)));
+        let read: Vec<u32> = std::iter::from_fn(|| events.try_next().ok()).collect();
+        assert_eq!(read, [0, 1, 50, 99]);
         assert_eq!(events.try_next(), Err(RecvError::Empty));
         assert_eq!((events.missed(), events.missed()), (3, 0));
         sink.notice(7);

@@ -98,6 +98,8 @@ pub enum Refusal {
     WrongBitfield,
     /// The torrent is not in its swarm: still being checked, or on its way out.
     NotReady,
+    /// Another torrent has the same files.
+    SameFiles,
 }
 
 impl std::fmt::Display for Refusal {
@@ -107,6 +109,7 @@ impl std::fmt::Display for Refusal {
             Refusal::DuplicateTorrent => "the torrent is there already",
             Refusal::Full => "a configured limit is reached",
             Refusal::NotReady => "the torrent is being checked, or is on its way out",
+            Refusal::SameFiles => "another torrent has the same files",
             Refusal::WrongBitfield => "the bitfield does not fit the torrent",
         })
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// How long [`Running`] gives its reactor when it is dropped.
 const DROPPED: Duration = Duration::from_secs(2);
-/// How much longer than its deadline a thread may take to be seen to have ended.
+/// How much of its time a thread is given to end once its reactor has stopped.
 const GRACE: Duration = Duration::from_millis(200);
 
 #[derive(Default)]
@@ -125,12 +125,12 @@ impl Running {
     }
 
     fn end(&mut self, deadline: Duration) -> Result<(), StopError> {
-        self.stopper.stop(deadline);
+        self.stopper.stop(deadline - GRACE.min(deadline / 4));
         let Some(thread) = self.thread.take() else { return Ok(()) };
         if self.stopper.is_own_thread() {
             return Err(StopError::TimedOut);
         }
-        match self.ended.recv_timeout(deadline.saturating_add(GRACE)) {
+        match self.ended.recv_timeout(deadline) {
             Ok(result) => {
                 // It sent its result with its last breath.
                 let _ = thread.join();

@@ -71,8 +71,11 @@ pub enum Command {
 pub enum Directive {
     /// The answer to a command of the program.
     Answer(Event),
-    /// News for the program.
+    /// News for the program, which it may miss when it reads slowly.
     Notice(Event),
+    /// News for the program that it never misses: [`Event::Completed`] and [`Event::Failed`], at most once each for every time
+    /// that a torrent is added or resumed.
+    Milestone(Event),
     /// A torrent's state, for whoever asks for its status.
     Publish(Status),
     /// The torrent is gone: it has no status any more.
@@ -176,13 +179,13 @@ pub enum Event {
         /// The piece.
         piece: PieceIndex,
     },
-    /// Notice: the whole torrent is verified and has been brought to the medium. Also told once of a torrent that was complete
+    /// Notice, never dropped: the whole torrent is verified and has been brought to the medium. Also told once of a torrent that was complete
     /// when it was added.
     Completed {
         /// The torrent.
         torrent: TorrentId,
     },
-    /// Notice: the torrent's files cannot be read or written. It is stopped until [`Command::Resume`]; others go on.
+    /// Notice, never dropped: the torrent's files cannot be read or written. It is stopped until [`Command::Resume`]; others go on.
     Failed {
         /// The torrent.
         torrent: TorrentId,

@@ -5,7 +5,7 @@ use crate::{disk, peer};
 /// The settings of a session and of its subsystems.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Torrents at a time. Default 10,000.
+    /// Torrents at a time. Default 1,000, as [`peer::Config::max_torrents`].
     pub max_torrents: usize,
     /// Peers named per torrent before its check is over. Default 1,000.
     pub max_early_peers: usize,
@@ -22,7 +22,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            max_torrents: 10_000,
+            max_torrents: 1_000,
             max_early_peers: 1_000,
             max_commands: 4_096,
             max_notices: 4_096,

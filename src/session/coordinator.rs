@@ -17,8 +17,8 @@ use std::net::SocketAddr;
 pub struct Coordinator {
     config: Config,
     torrents: BTreeMap<TorrentId, Torrent>,
-    /// Set by [`Command::ShutDown`] until the last torrent is gone.
-    shutting_down: bool,
+    /// How many [`Command::ShutDown`]s wait for the last torrent to be gone.
+    shut_downs: usize,
     directives: VecDeque<Directive>,
 }
 
@@ -94,7 +94,7 @@ impl Torrent {
 impl Coordinator {
     /// Makes a session without torrents.
     pub fn new(config: Config) -> Self {
-        Self { config, torrents: BTreeMap::new(), shutting_down: false, directives: VecDeque::new() }
+        Self { config, torrents: BTreeMap::new(), shut_downs: 0, directives: VecDeque::new() }
     }
 
     fn push(&mut self, directive: Directive) {
@@ -112,10 +112,12 @@ impl Coordinator {
     }
 
     fn on_add(&mut self, id: TorrentId, spec: Spec) {
-        let refusal = if self.shutting_down || self.torrents.len() >= self.config.max_torrents {
+        let refusal = if self.shut_downs > 0 || self.torrents.len() >= self.config.max_torrents {
             Some(Refusal::Full)
         } else if self.torrents.contains_key(&id) || self.torrents.values().any(|t| t.info_hash == spec.info_hash) {
             Some(Refusal::DuplicateTorrent)
+        } else if self.torrents.values().any(|t| share_files(&t.spec, &spec)) {
+            Some(Refusal::SameFiles)
         } else {
             None
         };
@@ -215,11 +217,7 @@ impl Coordinator {
     }
 
     fn on_shut_down(&mut self) {
-        if self.shutting_down {
-            // The one answer tells every asker, and each asker holds a credit.
-            return self.push(Directive::Answer(Event::ShutDown));
-        }
-        self.shutting_down = true;
+        self.shut_downs += 1;
         let ids: Vec<TorrentId> = self.torrents.keys().copied().collect();
         for id in ids {
             self.start_removal(id);
@@ -228,9 +226,10 @@ impl Coordinator {
     }
 
     fn answer_shut_down(&mut self) {
-        if self.shutting_down && self.torrents.is_empty() {
-            self.shutting_down = false;
-            self.push(Directive::Answer(Event::ShutDown));
+        if self.torrents.is_empty() {
+            for _ in 0..std::mem::take(&mut self.shut_downs) {
+                self.push(Directive::Answer(Event::ShutDown));
+            }
         }
     }
 
@@ -246,7 +245,7 @@ impl Coordinator {
         if torrent.removal_asked {
             self.push(Directive::Answer(Event::Removed { torrent: id, error }));
         } else if let Some(error) = error {
-            self.push(Directive::Notice(Event::Failed { torrent: id, error }));
+            self.push(Directive::Milestone(Event::Failed { torrent: id, error }));
         }
         self.push(Directive::Withdraw(id));
         self.answer_shut_down();
@@ -311,7 +310,7 @@ impl Coordinator {
         match error {
             None => {
                 torrent.completion = Completion::Told;
-                self.push(Directive::Notice(Event::Completed { torrent: id }));
+                self.push(Directive::Milestone(Event::Completed { torrent: id }));
             }
             Some(error) => {
                 torrent.completion = Completion::Missing;
@@ -322,11 +321,13 @@ impl Coordinator {
 
     fn on_failed(&mut self, id: TorrentId, error: disk::Error) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
-        if torrent.failed.replace(error.clone()).is_none() && torrent.phase == Phase::Joined {
-            torrent.asked.push_back(Asked::Ourselves);
-            self.directives.push_back(Directive::ToPeer(peer::Command::Pause { torrent: id }));
+        if torrent.failed.replace(error.clone()).is_none() {
+            if torrent.phase == Phase::Joined {
+                torrent.asked.push_back(Asked::Ourselves);
+                self.directives.push_back(Directive::ToPeer(peer::Command::Pause { torrent: id }));
+            }
+            self.push(Directive::Milestone(Event::Failed { torrent: id, error }));
         }
-        self.push(Directive::Notice(Event::Failed { torrent: id, error }));
         self.publish(id);
     }
 
@@ -431,9 +432,18 @@ impl Coordinator {
                 torrent.phase = Phase::Closing;
                 self.push(Directive::ToDisk(disk::Command::Remove { torrent: id }));
             }
+            // Removed while the swarm was about to refuse it: its answer to the removal comes next.
+            Some(torrent) if torrent.phase == Phase::Leaving && torrent.add_unanswered.is_some() => {
+                torrent.add_unanswered = Some(AddError::Refused(refusal));
+            }
             _ => self.refuse(id, refusal),
         }
     }
+}
+
+/// Says whether one torrent would write what another reads or writes: a torrent's files are all under its name in its folder.
+fn share_files(one: &Spec, other: &Spec) -> bool {
+    (one.writable || other.writable) && one.root == other.root && one.layout.name_bytes() == other.layout.name_bytes()
 }
 
 impl Machine for Coordinator {
@@ -469,5 +479,105 @@ impl Machine for Coordinator {
 
     fn poll_timeout(&self) -> Option<Instant> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::metainfo::{Layout, SafePath};
+    use crate::proto::sha1::Sha1;
+    use std::sync::Arc;
+
+    const TORRENT: TorrentId = TorrentId(0);
+
+    fn spec(name: &str, hash: u8) -> Spec {
+        let path = SafePath::from_parts([name]).unwrap();
+        let layout = Arc::new(Layout::new(vec![(path, 5)], 16 * 1024, &[Sha1::digest(b"hello")]).unwrap());
+        Spec { info_hash: InfoHash([hash; 20]), layout, root: "/folder".into(), writable: true }
+    }
+
+    fn told(coordinator: &mut Coordinator, commands: impl IntoIterator<Item = Command>) -> Vec<Event> {
+        commands.into_iter().for_each(|command| coordinator.handle_command(Instant::ZERO, command));
+        let all = std::iter::from_fn(|| coordinator.poll_event());
+        all.filter_map(
+            |d| if let Directive::Answer(event) | Directive::Milestone(event) = d { Some(event) } else { None },
+        )
+        .collect()
+    }
+
+    fn added() -> Command {
+        let have = Bitfield::new(1);
+        Command::FromDisk(disk::Event::Added { torrent: TORRENT, have, oddities: Vec::new() })
+    }
+
+    #[test]
+    fn a_torrent_removed_while_the_swarm_refuses_it_is_answered_once_for_each_command() {
+        let refused = |refusal| Command::FromPeer(peer::Event::Refused { torrent: TORRENT, refusal });
+        let events = told(
+            &mut Coordinator::new(Config::default()),
+            [
+                Command::Add { torrent: TORRENT, spec: spec("a", 1) },
+                added(),
+                Command::Remove { torrent: TORRENT },
+                refused(Refusal::Full),
+                refused(Refusal::UnknownTorrent),
+                Command::FromDisk(disk::Event::Removed { torrent: TORRENT, error: None }),
+            ],
+        );
+        let error = AddError::Refused(Refusal::Full);
+        assert_eq!(
+            events,
+            [Event::AddFailed { torrent: TORRENT, error }, Event::Removed { torrent: TORRENT, error: None }]
+        );
+    }
+
+    #[test]
+    fn every_asker_for_the_end_is_answered_when_it_is_over_and_not_before() {
+        let mut coordinator = Coordinator::new(Config::default());
+        let early =
+            [Command::Add { torrent: TORRENT, spec: spec("a", 1) }, Command::ShutDown, Command::ShutDown, added()];
+        assert_eq!(told(&mut coordinator, early), []);
+        let over = told(&mut coordinator, [Command::FromDisk(disk::Event::Removed { torrent: TORRENT, error: None })]);
+        let gone = Event::AddFailed { torrent: TORRENT, error: AddError::Removed };
+        assert_eq!(over, [gone, Event::ShutDown, Event::ShutDown]);
+        assert_eq!(told(&mut coordinator, [Command::ShutDown]), [Event::ShutDown]);
+    }
+
+    #[test]
+    fn two_torrents_never_write_the_same_files() {
+        let mut coordinator = Coordinator::new(Config::default());
+        let add = |n, spec| Command::Add { torrent: TorrentId(n), spec };
+        let same_files =
+            |n| vec![Event::AddFailed { torrent: TorrentId(n), error: AddError::Refused(Refusal::SameFiles) }];
+        let read_only = |spec| Spec { writable: false, ..spec };
+        assert_eq!(told(&mut coordinator, [add(0, spec("a", 1))]), []);
+        assert_eq!(told(&mut coordinator, [add(1, spec("a", 2))]), same_files(1));
+        assert_eq!(told(&mut coordinator, [add(2, read_only(spec("a", 2)))]), same_files(2));
+        let elsewhere = Spec { root: "/other".into(), ..spec("a", 2) };
+        let only_read = [add(5, read_only(spec("c", 4))), add(6, read_only(spec("c", 5)))];
+        assert_eq!(told(&mut coordinator, [add(3, spec("b", 3)), add(4, elsewhere)]), []);
+        assert_eq!(told(&mut coordinator, only_read), []);
+    }
+
+    #[test]
+    fn a_failure_is_told_once_until_the_program_says_to_go_on() {
+        let mut coordinator = Coordinator::new(Config::default());
+        let stopped = || Command::FromDisk(disk::Event::Stopped { torrent: TORRENT, error: disk::Error::Busy });
+        let joined = [
+            Command::Add { torrent: TORRENT, spec: spec("a", 1) },
+            added(),
+            Command::FromPeer(peer::Event::TorrentAdded { torrent: TORRENT }),
+        ];
+        assert_eq!(told(&mut coordinator, joined).len(), 1);
+        let failed = Event::Failed { torrent: TORRENT, error: disk::Error::Busy };
+        assert_eq!(told(&mut coordinator, [stopped(), stopped()]), std::slice::from_ref(&failed));
+        let go_on = [
+            Command::FromPeer(peer::Event::Paused { torrent: TORRENT }),
+            Command::Resume { torrent: TORRENT },
+            Command::FromPeer(peer::Event::Resumed { torrent: TORRENT }),
+        ];
+        assert_eq!(told(&mut coordinator, go_on), [Event::Resumed { torrent: TORRENT }]);
+        assert_eq!(told(&mut coordinator, [stopped()]), [failed]);
     }
 }

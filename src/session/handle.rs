@@ -8,7 +8,7 @@ use super::wiring::{Placement, Wired, wire};
 use crate::disk::{Executor, FileSystem, Native};
 use crate::machine::{Events, Outbox, RecvError, SendError, TorrentId};
 use crate::proto::metainfo::Metainfo;
-use crate::reactor::{self, Clock, Reactor, Running, Stopper};
+use crate::reactor::{self, Clock, Reactor, Running, StopError, Stopper};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 
 /// How long dropping a session may take.
 const DROP_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The most time that [`Session::shut_down`] keeps for its threads to end.
+const THREADS_END: Duration = Duration::from_millis(250);
 
 /// Makes a [`Session`].
 pub struct Builder {
@@ -202,7 +205,9 @@ impl Drop for StopAll {
 /// Commands return at once; their answers come as [`Event`]s, each exactly once. A program that does not read events can have
 /// [`Config::max_commands`] commands unanswered before they are refused as [`Error::Busy`].
 ///
-/// Dropping it ends everything within two seconds; [`shut_down`](Self::shut_down) says how it went.
+/// Dropping a session that has its own threads ends everything within two seconds; [`shut_down`](Self::shut_down) says how it
+/// went. Dropping one that the caller's loop drives ends nothing by itself: its torrents go on for as long as the [`Reactor`] is
+/// turned. To end it in order, call [`try_shut_down`](Self::try_shut_down), turn until [`Event::ShutDown`], then drop both.
 #[derive(Debug)]
 pub struct Session {
     commands: Outbox<Command>,
@@ -337,13 +342,15 @@ impl Session {
 
     #[allow(clippy::disallowed_methods)] // A blocking call measures how long it has blocked.
     fn end(&mut self, deadline: Duration) -> Result<(), Error> {
-        let until = Instant::now() + deadline;
-        let left = || until.saturating_duration_since(Instant::now());
+        let begin = Instant::now();
+        let left = || deadline.saturating_sub(begin.elapsed());
+        // Part of the time is for the threads to end.
+        let reserve = (deadline / 8).min(THREADS_END);
         let mut result = Ok(());
         // A session whose program never read an event may have no credit left for this command: read until it has.
         let mut asked = self.try_shut_down();
         loop {
-            match self.events.next_timeout(left()) {
+            match self.events.next_timeout(left().saturating_sub(reserve)) {
                 Ok(Event::ShutDown) => break,
                 Ok(_) if matches!(asked, Err(Error::Busy)) => asked = self.try_shut_down(),
                 Ok(_) => {}
@@ -357,7 +364,8 @@ impl Session {
         for thread in self.threads.drain(..) {
             if let Err(error) = thread.stop(left()) {
                 log::warn!(target: "bip::session", "a thread of the session ended badly: {error}");
-                result = Err(Error::Closed);
+                let late = matches!(error, StopError::TimedOut | StopError::JobsLeft { .. });
+                result = result.and(Err(if late { Error::TimedOut } else { Error::Closed }));
             }
         }
         result

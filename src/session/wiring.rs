@@ -109,6 +109,7 @@ fn coordinator_outlet<G: Send + 'static>(
         match directive {
             Directive::Answer(event) => sink.terminal(event),
             Directive::Notice(event) => sink.notice(event),
+            Directive::Milestone(event) => sink.milestone(event),
             Directive::Publish(status) => board.publish(status),
             Directive::Withdraw(torrent) => board.withdraw(torrent),
             Directive::ToPeer(command) => drop(swarm.post(command)),

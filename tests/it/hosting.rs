@@ -1,6 +1,6 @@
 //! Whole sessions on real loopback sockets and real files, in both hostings.
 
-use bip::disk::Memory;
+use bip::disk::{Memory, Operation};
 use bip::machine::TorrentId;
 use bip::proto::metainfo::{Builder, Limits, Metainfo};
 use bip::proto::sha1::Sha1;
@@ -203,6 +203,36 @@ fn hostile_peers_are_dropped_and_the_honest_one_finishes_the_download() {
     assert!(store.contents(Path::new("/nowhere/file.bin")).unwrap() == bytes);
     drop(leecher);
     hostile.into_iter().for_each(|t| t.join().unwrap());
+}
+
+#[test]
+fn a_session_whose_store_hangs_ends_by_the_deadline_and_says_so() {
+    let (metainfo, bytes) = torrent(100_000);
+    let memory = Memory::new();
+    memory.put(Path::new("/store/file.bin"), &bytes);
+    let (release, wait_for) = std::sync::mpsc::channel::<()>();
+    let wait_for = std::sync::Mutex::new(wait_for);
+    memory.set_faults(move |call| {
+        if call.operation == Operation::Reading {
+            // Until the test lets it go, or the test is over.
+            let _ = wait_for.lock().unwrap().recv_timeout(HANG);
+        }
+        None
+    });
+    let session = Session::builder().file_system(Box::new(memory)).spawn().unwrap();
+    session.add(&metainfo, "/store").unwrap();
+    // The check's first read is under way.
+    assert!(matches!(session.next_event(Duration::from_millis(300)), Ok(None)));
+    let start = Instant::now();
+    let end = session.shut_down(Duration::from_millis(600));
+    assert!(matches!(end, Err(Error::TimedOut)), "{end:?}");
+    assert!(start.elapsed() < HANG / 2, "it waited for the store");
+    drop(release);
+}
+
+#[test]
+fn a_deadline_without_end_is_no_overflow() {
+    Session::builder().spawn().unwrap().shut_down(Duration::MAX).unwrap();
 }
 
 #[test]
