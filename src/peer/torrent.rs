@@ -83,11 +83,6 @@ impl Todo {
 
 impl Torrent {
     pub(super) fn new(id: TorrentId, info_hash: InfoHash, geometry: Geometry, have: &Bitfield, rng: &mut Rng) -> Self {
-        let mut bytes_done = u64::from(have.count()) * u64::from(geometry.piece_length());
-        let last = PieceIndex(geometry.piece_count().saturating_sub(1));
-        if have.contains(last) {
-            bytes_done -= u64::from(geometry.piece_length() - geometry.length_of(last));
-        }
         Self {
             id,
             info_hash,
@@ -109,7 +104,7 @@ impl Torrent {
             download: RateMeter::new(),
             upload: RateMeter::new(),
             wasted: 0,
-            bytes_done,
+            bytes_done: geometry.bytes_in(have),
             seeds: 0,
             published: Status::default(),
             published_at: None,

@@ -1,5 +1,6 @@
 //! How a torrent's bytes divide into pieces and blocks (BEP 3).
 
+use super::bitfield::Bitfield;
 use super::id::PieceIndex;
 use std::fmt;
 
@@ -77,6 +78,13 @@ impl Geometry {
         self.piece_offset(span.piece) + u64::from(span.begin)
     }
 
+    /// Gives how many bytes the pieces of a set have together. The set must be of this torrent.
+    pub fn bytes_in(&self, pieces: &Bitfield) -> u64 {
+        let all = u64::from(pieces.count()) * u64::from(self.piece);
+        let last = PieceIndex(self.piece_count() - 1);
+        if pieces.contains(last) { all - u64::from(self.piece - self.length_of(last)) } else { all }
+    }
+
     /// Gives how many blocks of [`BLOCK_LENGTH`] a piece has; the last may be shorter.
     pub fn blocks_in(&self, piece: PieceIndex) -> u32 {
         self.length_of(piece).div_ceil(BLOCK_LENGTH)
@@ -105,6 +113,16 @@ mod tests {
         assert_eq!(g.block(PieceIndex(3), 0).map(|s| s.length), Some(1696));
         assert_eq!(g.block(PieceIndex(3), 1), None);
         assert_eq!(g.block(PieceIndex(0), u32::MAX), None);
+    }
+
+    #[test]
+    fn a_short_last_piece_counts_for_what_it_is() {
+        let g = Geometry::new(100_000, 32 * 1024).unwrap();
+        let mut some = Bitfield::new(4);
+        assert_eq!(g.bytes_in(&some), 0);
+        some.insert(PieceIndex(3));
+        assert_eq!(g.bytes_in(&some), 1_696);
+        assert_eq!(g.bytes_in(&Bitfield::full(4)), 100_000);
     }
 
     #[test]

@@ -271,6 +271,10 @@ impl Coordinator {
                     if let Phase::Checking { checked: so_far, .. } = &mut torrent.phase {
                         *so_far = checked;
                         torrent.figures.pieces_done = good;
+                        // Which pieces they are comes with the end of the check; till then each counts as a whole one.
+                        let geometry = torrent.spec.layout.geometry();
+                        let bytes = u64::from(good) * u64::from(geometry.piece_length());
+                        torrent.figures.bytes_done = bytes.min(geometry.total_length());
                     }
                 }
                 self.push(Directive::Notice(Event::Checking { torrent: id, checked, good, pieces }));
@@ -285,6 +289,7 @@ impl Coordinator {
     fn on_checked(&mut self, id: TorrentId, have: Bitfield, oddities: Vec<Oddity>) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
         torrent.figures.pieces_done = have.count();
+        torrent.figures.bytes_done = torrent.spec.layout.geometry().bytes_in(&have);
         if let Phase::Checking { cancelled: false, .. } = torrent.phase {
             torrent.phase = Phase::Joining { oddities, have: have.count() };
             let command = peer::Command::AddTorrent {

@@ -350,6 +350,8 @@ fn a_torrent_that_is_only_read_is_uploaded_and_never_downloaded() {
     let figures = |node: &Node| node.session.board.status(TorrentId(0)).unwrap().swarm.clone();
     assert!(!part.completed(0) && !full.completed(1));
     assert_eq!(figures(&part).downloaded, 0);
+    let (done, all) = (figures(&part).bytes_done, figures(&full).bytes_done);
+    assert!(done > 0 && done < all && all == content.layout.geometry().total_length(), "{done} of {all}");
     assert!(part.memory.contents(&Path::new(ROOT).join("tree1/deep/long")).is_none());
     assert_eq!(figures(&leecher).pieces_done, figures(&part).pieces_done);
 }
