@@ -47,12 +47,15 @@ pub struct Config {
     /// How long an upload slot is kept before the slots are given out anew; 10 s by default.
     pub choke_interval: Duration,
     /// The most requests of one peer that are queued; 2,000 by default. At the limit, the connection is not read until half of
-    /// them are served. What had been read already is kept, at most [`held_input`](Self::held_input).
+    /// them are served. What had been read already is kept, at most [`held_input`](Self::held_input). Requests whose blocks are
+    /// being loaded do not count here: [`send_watermark`](Self::send_watermark) bounds them.
     pub upload_queue: usize,
     /// The most bytes of one connection that were read and wait for room in its queue of requests; 4 MiB by default, which is
     /// more than any host reads at a time. Beyond it the connection is closed.
     pub held_input: usize,
     /// Blocks are asked of the store for a peer only while less than this is queued for it or being loaded; 512 KiB by default.
+    /// Whatever is being loaded counts as a block of 16 KiB, however little was asked for, so that no peer has more than 32 asks
+    /// with the store at a time.
     pub send_watermark: usize,
     /// The most bytes that may wait to be sent to one peer; 16 MiB by default. A peer that lets more gather is closed.
     pub send_limit: usize,

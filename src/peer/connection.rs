@@ -12,6 +12,8 @@ use slab::Slab;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+/// How many requests that were given to others a connection remembers: twice as many as are open to a peer at most.
+const LATE: usize = 1000;
 /// How many pieces a connection remembers to have given blocks of.
 const CONTRIBUTIONS: usize = 64;
 
@@ -68,8 +70,9 @@ pub(super) struct Link {
 
     /// What we asked for, oldest first.
     pub(super) asked: VecDeque<Span>,
-    /// What we asked for and then gave to others because the peer choked us or was slow; it may still come.
-    pub(super) late: Vec<Span>,
+    /// What we asked for and then gave to others because the peer choked us or was slow; it may still come. Oldest
+    /// first, at most [`LATE`].
+    pub(super) late: VecDeque<Span>,
     pub(super) pipeline: select::Pipeline,
     /// The block that is coming in.
     pub(super) incoming: Option<Incoming>,
@@ -126,7 +129,7 @@ impl Link {
             they_want: false,
             choked_at: now,
             asked: VecDeque::new(),
-            late: Vec::new(),
+            late: VecDeque::new(),
             pipeline: select::Pipeline::new(hub.config.pipeline),
             incoming: None,
             contributed: VecDeque::new(),
@@ -141,6 +144,12 @@ impl Link {
             download: RateMeter::new(),
             upload: RateMeter::new(),
         }
+    }
+
+    /// Takes what is asked for as given to others: it may still come.
+    pub(super) fn release(&mut self) {
+        self.late.extend(self.asked.drain(..));
+        self.late.drain(..self.late.len().saturating_sub(LATE));
     }
 
     /// Remembers that the peer gave a block of a piece.

@@ -8,6 +8,7 @@ use crate::machine::{
     BlockPool, CloseReason, ConnId, DialId, Input, Instant, Machine, Map, NoJobs, Output, Rng, Secret, Timers,
     TorrentId,
 };
+use crate::proto::geometry::Span;
 use crate::proto::id::{InfoHash, PeerId};
 use crate::proto::message::Message;
 use log::{debug, info};
@@ -165,6 +166,8 @@ impl Swarm {
                 let key = torrent.peers.get(peer.0 as usize).copied();
                 if let Some(conn) = key.and_then(|key| self.table.get_mut(key)) {
                     torrent.cancel(hub, conn, now, span);
+                    // It has room now, and in the end game nothing else may come that has it asked.
+                    torrent.fill(hub, conn, now);
                 }
             }
             let most = hub.config.send_limit;
@@ -370,7 +373,12 @@ impl Swarm {
             } else if link.pipeline.is_stalled(now) {
                 debug!(target: "bip::peer", "{}: {}: stalls", torrent.id, id.slot);
                 link.pipeline.on_stalled();
+                let asked: Vec<Span> = link.asked.iter().copied().collect();
                 torrent.release(link);
+                // What others are asked for now is not to come from here as well.
+                for span in asked {
+                    conn.send(&mut self.hub, now, &Message::Cancel(span));
+                }
             }
         }
         if let Some(conn) = self.table.get(key) {
@@ -402,6 +410,7 @@ impl Swarm {
             Timer::Refill(id) => {
                 if let Some(place) = place(id) {
                     self.refill(now, place);
+                    self.settle(now, place);
                     self.set_refill_timer(now, place);
                 }
             }

@@ -172,8 +172,7 @@ impl Torrent {
     /// Gives a peer's requests free for others.
     pub(super) fn release(&mut self, link: &mut Link) {
         self.picker.release(link.peer);
-        link.late.clear();
-        link.late.extend(link.asked.drain(..));
+        link.release();
         self.todo.refill = true;
     }
 

@@ -50,7 +50,7 @@
 //! # Limits
 //!
 //! All are fields of [`Config`]. A connection holds a bit per piece, a block under way, at most 500 requests of ours
-//! ([`Config::pipeline`]), its queue, and what was read while the queue was full.
+//! ([`Config::pipeline`]), at most 1,000 that were given to others and may still be answered, its queue, and what was read while the queue was full.
 //!
 //! # Example
 //!

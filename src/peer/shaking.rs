@@ -236,12 +236,11 @@ impl Swarm {
         self.use_dial_room(now);
     }
 
+    /// Has torrents that wait dial until there is no room: the first may have been paused meanwhile, or have nothing due.
     fn use_dial_room(&mut self, now: Instant) {
-        if self.hub.dialling >= self.hub.config.max_dials {
-            return;
-        }
-        let Some(id) = self.waiting_to_dial.pop_front() else { return };
-        if let Some(key) = self.by_id.get(&id).copied() {
+        while self.hub.dialling < self.hub.config.max_dials {
+            let Some(id) = self.waiting_to_dial.pop_front() else { return };
+            let Some(key) = self.by_id.get(&id).copied() else { continue };
             if let Some(torrent) = self.torrents.get_mut(key) {
                 torrent.waits_to_dial = false;
             }
