@@ -58,12 +58,13 @@ impl Torrent {
 
     pub(super) fn on_block_data(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant, data: &[u8]) {
         let Some(link) = conn.link_mut() else { return };
+        link.moved = Some(now);
         link.download.add(now, data.len() as u64);
         self.download.add(now, data.len() as u64);
         match &mut link.incoming {
             Some(Incoming { buf: Some(buf), .. }) => {
                 buf.bytes_mut().extend_from_slice(data);
-                link.pipeline.on_data(now);
+                link.pipeline.on_alive(now);
             }
             _ => self.wasted += data.len() as u64,
         }

@@ -52,6 +52,7 @@ impl Swarm {
                 events: VecDeque::new(),
                 steps: VecDeque::new(),
                 open: 0,
+                inbound: 0,
                 dialling: 0,
                 arriving: 0,
                 tickets: 0,
@@ -122,10 +123,14 @@ impl Swarm {
             let Some(torrent) = self.torrents.get_mut(place) else { return };
             torrent.serve(&mut self.hub, conn);
             let Some(link) = conn.link_mut() else { return };
-            if !link.stopped_by_queue || link.queue.len() > self.hub.config.upload_queue / 2 {
+            if !link.stopped_by_queue || link.queue.len() > self.hub.config.upload_queue / 4 * 3 {
                 break;
             }
             link.stopped_by_queue = false;
+            // The time in which we did not read is neither the peer's silence nor its slowness.
+            link.pipeline.on_alive(now);
+            conn.last_heard = now;
+            let Some(link) = conn.link_mut() else { return };
             let (held, at) = (std::mem::take(&mut link.held), std::mem::take(&mut link.held_at));
             let mut input = held.get(at..).unwrap_or_default();
             let before = input.len();
@@ -282,7 +287,9 @@ impl Swarm {
             }
             Stage::Open(mut link) => {
                 self.hub.open = self.hub.open.saturating_sub(1);
+                self.hub.inbound = self.hub.inbound.saturating_sub(usize::from(!dialled));
                 let Some(torrent) = self.torrents.get_mut(link.torrent) else { return };
+                torrent.inbound = torrent.inbound.saturating_sub(usize::from(!dialled));
                 info!(target: "bip::peer", "{}: {address}: gone: {gone}", torrent.id);
                 torrent.release(&mut link);
                 torrent.picker.peer_left(&link.has);
@@ -359,7 +366,7 @@ impl Swarm {
         let place = link.torrent;
         if link.stopped_by_store || link.stopped_by_queue && link.queue.is_loading() {
             conn.last_heard = now;
-        } else if conn.last_heard + self.hub.config.silence <= now {
+        } else if conn.silent_at(&self.hub) <= now {
             self.close(now, key, Gone::Silent);
             self.settle(now, place);
             return;
@@ -370,7 +377,10 @@ impl Swarm {
         if let (Some(link), Some(torrent)) = (conn.link_mut(), self.torrents.get_mut(place)) {
             if link.stopped_by_store {
                 link.pipeline.on_resumed(now);
-            } else if link.pipeline.is_stalled(now) {
+            } else if link.stopped_by_queue {
+                link.pipeline.on_alive(now);
+            }
+            if link.pipeline.is_stalled(now) {
                 debug!(target: "bip::peer", "{}: {}: stalls", torrent.id, id.slot);
                 link.pipeline.on_stalled();
                 let asked: Vec<Span> = link.asked.iter().copied().collect();

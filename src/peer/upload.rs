@@ -150,6 +150,7 @@ impl Torrent {
             // BEP 3 has no way to refuse a request; the peer asks others once the connection is closed.
             return Err(Gone::Failed(ErrorKind::InvalidData));
         };
+        link.moved = Some(now);
         link.upload.add(now, block.len() as u64);
         self.upload.add(now, block.len() as u64);
         conn.send_block(hub, now, span, block);

@@ -148,8 +148,9 @@ impl Pipeline {
         }
     }
 
-    /// Takes note of a part of a block that is wanted: the peer works, however slowly.
-    pub fn on_data(&mut self, now: Instant) {
+    /// Takes note that the peer works, however slowly: a part of a wanted block came, or what it sends waits until we have served
+    /// its own requests. A whole block has to come all the same.
+    pub fn on_alive(&mut self, now: Instant) {
         self.active = now;
     }
 
@@ -396,13 +397,13 @@ mod tests {
         pipeline.on_sent(at(1_000), 4);
         for s in (1_019..1_240).step_by(19) {
             assert!(!pipeline.is_stalled(at(s)), "{s}");
-            pipeline.on_data(at(s));
+            pipeline.on_alive(at(s));
         }
         assert!(pipeline.is_stalled(at(1_240)));
         pipeline.on_stalled();
         pipeline.on_sent(at(1_241), 1);
         // Only a whole block makes up for it.
-        pipeline.on_data(at(1_242));
+        pipeline.on_alive(at(1_242));
         assert_eq!(pipeline.room(), 0);
         pipeline.on_late_block(at(1_243), BLOCK_LENGTH);
         assert_eq!((pipeline.open(), pipeline.room()), (1, 3));
