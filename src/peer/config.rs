@@ -17,7 +17,8 @@ pub struct Config {
     /// How long we may be silent on a connection before we send a keep-alive; 60 s by default.
     pub keep_alive: Duration,
     /// How long a peer may be silent before its connection is closed; 120 s by default. Stands still while we do not read
-    /// from it because the store is behind.
+    /// from it because the store is behind. Five times as long while we do not read from it because its queue of requests is
+    /// full, and it takes what we send: one that does so slowly lives.
     pub silence: Duration,
 
     /// The most torrents; 1,000 by default. Another is [`Refusal::Full`](super::Refusal::Full).
@@ -28,6 +29,15 @@ pub struct Config {
     pub max_connections: usize,
     /// The most peers that have shaken hands in one torrent; 100 by default.
     pub max_connections_per_torrent: usize,
+    /// How much of either of these limits connections that came in may fill, in percent, rounded up; 75 by default. The rest is for
+    /// peers that were named to us.
+    pub inbound_percent: u8,
+    /// How long a peer that came in may be connected without interest on either side and without a byte of a block before a
+    /// newcomer may take its place where there is no other; 60 s by default.
+    pub idle_inbound: Duration,
+    /// How long after hands were shaken another connection to the same peer id may still be the one that stays, as long as no block
+    /// has moved; 10 s by default.
+    pub pair_window: Duration,
     /// The most connections that came in and have not shaken hands; 256 by default. Another closes the oldest of them, so that
     /// silent ones keep nobody out.
     pub max_incoming_handshakes: usize,
@@ -46,13 +56,16 @@ pub struct Config {
     pub upload_slots: usize,
     /// How long an upload slot is kept before the slots are given out anew; 10 s by default.
     pub choke_interval: Duration,
-    /// The most requests of one peer that are queued; 2,000 by default. At the limit, the connection is not read until half of
-    /// them are served. What had been read already is kept, at most [`held_input`](Self::held_input).
+    /// The most requests of one peer that are queued; 2,000 by default. At the limit, the connection is not read until a quarter
+    /// of them are served. What had been read already is kept, at most [`held_input`](Self::held_input). Requests whose blocks are
+    /// being loaded do not count here: [`send_watermark`](Self::send_watermark) bounds them.
     pub upload_queue: usize,
     /// The most bytes of one connection that were read and wait for room in its queue of requests; 4 MiB by default, which is
     /// more than any host reads at a time. Beyond it the connection is closed.
     pub held_input: usize,
     /// Blocks are asked of the store for a peer only while less than this is queued for it or being loaded; 512 KiB by default.
+    /// Whatever is being loaded counts as a block of 16 KiB, however little was asked for, so that no peer has more than 32 asks
+    /// with the store at a time.
     pub send_watermark: usize,
     /// The most bytes that may wait to be sent to one peer; 16 MiB by default. A peer that lets more gather is closed.
     pub send_limit: usize,
@@ -71,7 +84,8 @@ pub struct Config {
     /// piece doubles it, up to a minute.
     pub parole: Duration,
 
-    /// The longest message with an id that we do not know, in bytes; 1 MiB by default.
+    /// The longest message with an id that we do not know, in bytes; 128 KiB by default. It is
+    /// gathered whole, only to be ignored.
     pub longest_message: u32,
     /// Whether connections between two peers that both have everything are closed; true by default.
     pub close_redundant: bool,
@@ -90,6 +104,9 @@ impl Default for Config {
             max_pieces: 1 << 21,
             max_connections: 200,
             max_connections_per_torrent: 100,
+            inbound_percent: 75,
+            idle_inbound: Duration::from_secs(60),
+            pair_window: Duration::from_secs(10),
             max_incoming_handshakes: 256,
             max_dials: 50,
             max_known_peers: 1000,
@@ -106,7 +123,7 @@ impl Default for Config {
             store_retry: Duration::from_secs(5),
             pooled_blocks: 1024,
             parole: Duration::from_secs(1),
-            longest_message: 1 << 20,
+            longest_message: 128 << 10,
             close_redundant: true,
             status_interval: Duration::from_secs(1),
         }

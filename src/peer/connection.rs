@@ -12,6 +12,10 @@ use slab::Slab;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+/// How many requests that were given to others a connection remembers: twice as many as are open to a peer by default.
+const LATE: usize = 1000;
+/// How many times [`Config::silence`](super::Config::silence) a peer may take to read what we send while its queue is full.
+const SLOW_READER: u32 = 5;
 /// How many pieces a connection remembers to have given blocks of.
 const CONTRIBUTIONS: usize = 64;
 
@@ -55,10 +59,14 @@ pub(super) struct Link {
     /// The connection's place among the torrent's peers.
     pub(super) peer: select::Peer,
     pub(super) peer_id: PeerId,
+    /// When hands were shaken.
+    pub(super) opened: Instant,
+    /// When bytes of a block last came or went; `None` where none has.
+    pub(super) moved: Option<Instant>,
     pub(super) frames: Frames,
     pub(super) has: Bitfield,
-    /// Whether no bitfield may come any more.
-    pub(super) bitfield_over: bool,
+    /// How many bitfields have come.
+    pub(super) bitfields: u8,
     pub(super) we_choke: bool,
     pub(super) we_want: bool,
     pub(super) they_choke: bool,
@@ -68,8 +76,9 @@ pub(super) struct Link {
 
     /// What we asked for, oldest first.
     pub(super) asked: VecDeque<Span>,
-    /// What we asked for and then gave to others because the peer choked us or was slow; it may still come.
-    pub(super) late: Vec<Span>,
+    /// What we asked for and then gave to others because the peer choked us or was slow; it may still come. Oldest
+    /// first, at most [`LATE`].
+    pub(super) late: VecDeque<Span>,
     pub(super) pipeline: select::Pipeline,
     /// The block that is coming in.
     pub(super) incoming: Option<Incoming>,
@@ -117,16 +126,18 @@ impl Link {
             torrent,
             peer,
             peer_id,
+            opened: now,
+            moved: None,
             frames: Frames::new(limits),
             has: Bitfield::new(pieces),
-            bitfield_over: false,
+            bitfields: 0,
             we_choke: true,
             we_want: false,
             they_choke: true,
             they_want: false,
             choked_at: now,
             asked: VecDeque::new(),
-            late: Vec::new(),
+            late: VecDeque::new(),
             pipeline: select::Pipeline::new(hub.config.pipeline),
             incoming: None,
             contributed: VecDeque::new(),
@@ -141,6 +152,12 @@ impl Link {
             download: RateMeter::new(),
             upload: RateMeter::new(),
         }
+    }
+
+    /// Takes what is asked for as given to others: it may still come.
+    pub(super) fn release(&mut self) {
+        self.late.extend(self.asked.drain(..));
+        self.late.drain(..self.late.len().saturating_sub(LATE));
     }
 
     /// Remembers that the peer gave a block of a piece.
@@ -229,7 +246,7 @@ impl Connection {
             Stage::Handshaking { deadline, .. } => *deadline,
             Stage::Closing => return,
             Stage::Open(link) => {
-                let mut at = (self.last_heard + config.silence).min(self.last_sent + config.keep_alive);
+                let mut at = self.silent_at(hub).min(self.last_sent + config.keep_alive);
                 if let Some(stalls_at) = link.pipeline.stalls_at() {
                     at = at.min(stalls_at);
                 }
@@ -237,6 +254,15 @@ impl Connection {
             }
         };
         hub.set_timer(now, Timer::Connection(self.id), at);
+    }
+
+    /// Gives when the peer counts as silent unless something comes.
+    ///
+    /// One that is not read because its queue is full shows that it lives only by reading what we send, and the host tells of that
+    /// only when little of it is left.
+    pub(super) fn silent_at(&self, hub: &Hub) -> Instant {
+        let reads_slowly = self.link().is_some_and(|link| link.stopped_by_queue);
+        self.last_heard + hub.config.silence.saturating_mul(if reads_slowly { SLOW_READER } else { 1 })
     }
 
     pub(super) fn is_keep_alive_due(&self, hub: &Hub, now: Instant) -> bool {

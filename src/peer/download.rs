@@ -27,7 +27,10 @@ impl Torrent {
         }
         let before = link.asked.len();
         let mut spans = std::mem::take(&mut hub.spans);
+        let was_end_game = self.picker.is_end_game();
         self.picker.pick(link.peer, &link.has, room, &mut spans);
+        // As the end game begins, those who had nothing to do may be asked for what others are asked for.
+        self.todo.refill |= !was_end_game && self.picker.is_end_game();
         link.asked.extend(&spans);
         let sent = link.asked.len() - before;
         let idle = link.pipeline.open() == 0;
@@ -55,10 +58,14 @@ impl Torrent {
 
     pub(super) fn on_block_data(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant, data: &[u8]) {
         let Some(link) = conn.link_mut() else { return };
+        link.moved = Some(now);
         link.download.add(now, data.len() as u64);
         self.download.add(now, data.len() as u64);
         match &mut link.incoming {
-            Some(Incoming { buf: Some(buf), .. }) => buf.bytes_mut().extend_from_slice(data),
+            Some(Incoming { buf: Some(buf), .. }) => {
+                buf.bytes_mut().extend_from_slice(data);
+                link.pipeline.on_alive(now);
+            }
             _ => self.wasted += data.len() as u64,
         }
         self.touch(hub, now);
@@ -72,8 +79,9 @@ impl Torrent {
             link.asked.remove(at);
             link.pipeline.on_block(now, span.length);
         } else {
-            link.late.retain(|s| *s != span);
+            link.pipeline.on_late_block(now, span.length);
         }
+        link.late.retain(|s| *s != span);
         match self.picker.on_block(link.peer, span) {
             Arrival::Unwanted => self.wasted += u64::from(span.length),
             Arrival::Wanted { cancel } => {

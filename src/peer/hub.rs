@@ -18,6 +18,8 @@ pub(super) struct Hub {
     pub(super) steps: VecDeque<Step>,
     /// How many connections have shaken hands.
     pub(super) open: usize,
+    /// How many of these came in.
+    pub(super) inbound: usize,
     /// How many dials and dialled connections have not.
     pub(super) dialling: usize,
     /// How many connections that came in have not.

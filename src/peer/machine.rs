@@ -8,6 +8,7 @@ use crate::machine::{
     BlockPool, CloseReason, ConnId, DialId, Input, Instant, Machine, Map, NoJobs, Output, Rng, Secret, Timers,
     TorrentId,
 };
+use crate::proto::geometry::Span;
 use crate::proto::id::{InfoHash, PeerId};
 use crate::proto::message::Message;
 use log::{debug, info};
@@ -51,6 +52,7 @@ impl Swarm {
                 events: VecDeque::new(),
                 steps: VecDeque::new(),
                 open: 0,
+                inbound: 0,
                 dialling: 0,
                 arriving: 0,
                 tickets: 0,
@@ -121,10 +123,14 @@ impl Swarm {
             let Some(torrent) = self.torrents.get_mut(place) else { return };
             torrent.serve(&mut self.hub, conn);
             let Some(link) = conn.link_mut() else { return };
-            if !link.stopped_by_queue || link.queue.len() > self.hub.config.upload_queue / 2 {
+            if !link.stopped_by_queue || link.queue.len() > self.hub.config.upload_queue / 4 * 3 {
                 break;
             }
             link.stopped_by_queue = false;
+            // The time in which we did not read is neither the peer's silence nor its slowness.
+            link.pipeline.on_alive(now);
+            conn.last_heard = now;
+            let Some(link) = conn.link_mut() else { return };
             let (held, at) = (std::mem::take(&mut link.held), std::mem::take(&mut link.held_at));
             let mut input = held.get(at..).unwrap_or_default();
             let before = input.len();
@@ -165,6 +171,8 @@ impl Swarm {
                 let key = torrent.peers.get(peer.0 as usize).copied();
                 if let Some(conn) = key.and_then(|key| self.table.get_mut(key)) {
                     torrent.cancel(hub, conn, now, span);
+                    // It has room now, and in the end game nothing else may come that has it asked.
+                    torrent.fill(hub, conn, now);
                 }
             }
             let most = hub.config.send_limit;
@@ -279,7 +287,9 @@ impl Swarm {
             }
             Stage::Open(mut link) => {
                 self.hub.open = self.hub.open.saturating_sub(1);
+                self.hub.inbound = self.hub.inbound.saturating_sub(usize::from(!dialled));
                 let Some(torrent) = self.torrents.get_mut(link.torrent) else { return };
+                torrent.inbound = torrent.inbound.saturating_sub(usize::from(!dialled));
                 info!(target: "bip::peer", "{}: {address}: gone: {gone}", torrent.id);
                 torrent.release(&mut link);
                 torrent.picker.peer_left(&link.has);
@@ -356,7 +366,7 @@ impl Swarm {
         let place = link.torrent;
         if link.stopped_by_store || link.stopped_by_queue && link.queue.is_loading() {
             conn.last_heard = now;
-        } else if conn.last_heard + self.hub.config.silence <= now {
+        } else if conn.silent_at(&self.hub) <= now {
             self.close(now, key, Gone::Silent);
             self.settle(now, place);
             return;
@@ -367,10 +377,18 @@ impl Swarm {
         if let (Some(link), Some(torrent)) = (conn.link_mut(), self.torrents.get_mut(place)) {
             if link.stopped_by_store {
                 link.pipeline.on_resumed(now);
-            } else if link.pipeline.is_stalled(now) {
+            } else if link.stopped_by_queue {
+                link.pipeline.on_alive(now);
+            }
+            if link.pipeline.is_stalled(now) {
                 debug!(target: "bip::peer", "{}: {}: stalls", torrent.id, id.slot);
                 link.pipeline.on_stalled();
+                let asked: Vec<Span> = link.asked.iter().copied().collect();
                 torrent.release(link);
+                // What others are asked for now is not to come from here as well.
+                for span in asked {
+                    conn.send(&mut self.hub, now, &Message::Cancel(span));
+                }
             }
         }
         if let Some(conn) = self.table.get(key) {
@@ -402,6 +420,7 @@ impl Swarm {
             Timer::Refill(id) => {
                 if let Some(place) = place(id) {
                     self.refill(now, place);
+                    self.settle(now, place);
                     self.set_refill_timer(now, place);
                 }
             }

@@ -9,6 +9,9 @@ use crate::proto::id::PieceIndex;
 use crate::proto::message::{self, Frames, Item, Limits, Message};
 use log::debug;
 
+/// How many bitfields a peer may send on a connection: each may cost a sweep over all pieces.
+const MOST_BITFIELDS: u8 = 4;
+
 impl Torrent {
     /// Takes bytes of a peer's stream, until they end or its queue of requests is full; what is left stays in `input`.
     pub(super) fn read(
@@ -24,10 +27,13 @@ impl Torrent {
         let result = loop {
             let Some(link) = conn.link_mut() else { break Ok(()) };
             if link.queue.len() >= hub.config.upload_queue.max(1) {
-                link.stopped_by_queue = true;
+                // Where nothing is left to read, the peer may have asked for no more than there is room for.
+                if !input.is_empty() {
+                    link.stopped_by_queue = true;
+                }
                 break Ok(());
             }
-            let over = link.bitfield_over;
+            let over = link.bitfields >= MOST_BITFIELDS;
             if over && frames.limits().bitfield > 0 {
                 frames.set_limits(Limits { bitfield: 0, ..*frames.limits() });
             }
@@ -98,7 +104,6 @@ impl Torrent {
                 self.todo.rechoke = true;
             }
             Message::Have(piece) => {
-                link.bitfield_over = true;
                 if piece.0 >= self.geometry.piece_count() {
                     debug!(target: "bip::peer", "{}: {address}: has piece {piece}, which is not there", self.id);
                     return Err(Gone::Violation(Violation::OutOfRange));
@@ -118,19 +123,12 @@ impl Torrent {
             }
             Message::Bitfield(bytes) => {
                 let has = Bitfield::from_bytes(bytes, self.geometry.piece_count());
-                let Some(has) = has.filter(|_| !link.bitfield_over) else {
+                let Some(has) = has.filter(|_| link.bitfields < MOST_BITFIELDS) else {
                     debug!(target: "bip::peer", "{}: {address}: a bitfield of {} bytes that is wrong", self.id, bytes.len());
                     return Err(Gone::Violation(Violation::Bitfield));
                 };
-                link.bitfield_over = true;
-                self.picker.peer_joined(&has);
-                self.seeds += u32::from(has.is_full());
-                link.has = has;
-                self.touch(hub, now);
-                if self.downloads && self.picker.wants_from(&link.has) {
-                    link.we_want = true;
-                    conn.send(hub, now, &Message::Interested);
-                }
+                link.bitfields += 1;
+                self.on_bitfield(hub, conn, now, has);
                 return self.check_use(hub, conn);
             }
             Message::Request(span) => {
@@ -148,6 +146,30 @@ impl Torrent {
             Message::KeepAlive | Message::Port(_) | Message::Unknown { .. } => {}
         }
         Ok(())
+    }
+
+    /// Takes what a peer says to have instead of what it said before.
+    fn on_bitfield(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant, has: Bitfield) {
+        let Some(link) = conn.link_mut() else { return };
+        let old = std::mem::replace(&mut link.has, has);
+        self.picker.peer_left(&old);
+        self.picker.peer_joined(&link.has);
+        self.seeds = self.seeds.saturating_sub(u32::from(old.is_full())) + u32::from(link.has.is_full());
+        self.touch(hub, now);
+        let peer = link.peer;
+        let wants = self.downloads && self.picker.wants_from(&link.has);
+        let turned = wants != link.we_want;
+        link.we_want = wants;
+        // What it has no more, it will not send.
+        let lost: Vec<Span> = link.asked.iter().filter(|span| !link.has.contains(span.piece)).copied().collect();
+        for span in lost {
+            self.picker.release_one(peer, span);
+            self.cancel(hub, conn, now, span);
+            self.todo.refill = true;
+        }
+        if turned {
+            conn.send(hub, now, if wants { &Message::Interested } else { &Message::NotInterested });
+        }
     }
 
     fn check_request(&self, span: Span) -> Result<(), Gone> {
@@ -172,8 +194,7 @@ impl Torrent {
     /// Gives a peer's requests free for others.
     pub(super) fn release(&mut self, link: &mut Link) {
         self.picker.release(link.peer);
-        link.late.clear();
-        link.late.extend(link.asked.drain(..));
+        link.release();
         self.todo.refill = true;
     }
 

@@ -23,10 +23,15 @@
 //! # Who stays
 //!
 //! Two connections to the same peer id in a torrent are one too many, whatever their addresses. Of a pair that crossed, both sides keep
-//! the one that the larger peer id dialled. A connection to ourselves is closed, and an address that led to it is never dialled
+//! the one that the larger peer id dialled. That is so only while the older is new and no block has moved on it
+//! ([`Config::pair_window`]): a peer id is no secret, and whoever repeats one takes no connection over. A connection to ourselves is closed, and an address that led to it is never dialled
 //! again. Addresses that were named are dialled until the torrent goes, with pauses that double; a peer that came in is not
 //! dialled, for its port is not where it listens. Where both sides have everything, the connection is closed
 //! ([`Config::close_redundant`]).
+//!
+//! Connections that came in fill a part of the limits only ([`Config::inbound_percent`]), so that strangers keep no named peer
+//! out. Where that part is full, a newcomer takes the place of the peer that came in and has been of no use to either side for
+//! longest ([`Config::idle_inbound`]), and is closed if there is none.
 //!
 //! # A block's way in
 //!
@@ -38,19 +43,19 @@
 //! # A block's way out
 //!
 //! Requests of a peer that we do not choke are queued, and none is dropped: with [`Config::upload_queue`] of them waiting, the connection is
-//! not read until half are served. The store is asked ([`Event::Load`]) only while less than [`Config::send_watermark`] waits to
+//! not read until a quarter are served. The store is asked ([`Event::Load`]) only while less than [`Config::send_watermark`] waits to
 //! be sent to the peer. A peer that is choked loses its queue, as BEP 3 has it; requests of a choked peer are ignored.
 //!
 //! # Deviations
 //!
-//! - BEP 3 has a bitfield as the first message only. Some clients send others before it, so it is taken until a `have` or a bitfield
-//!   has come, and is a violation afterwards.
+//! - BEP 3 has a bitfield as the first message only. Some clients send others before it, and some send it again, so it is taken at any
+//!   time, instead of all that the peer said to have before. A fifth on one connection is a violation.
 //! - Requests of more than 16 KiB, which old clients made, close the connection.
 //!
 //! # Limits
 //!
 //! All are fields of [`Config`]. A connection holds a bit per piece, a block under way, at most 500 requests of ours
-//! ([`Config::pipeline`]), its queue, and what was read while the queue was full.
+//! ([`Config::pipeline`]), at most 1,000 that were given to others and may still be answered, its queue, and what was read while the queue was full.
 //!
 //! # Example
 //!

@@ -24,13 +24,9 @@ impl Swarm {
         let deadline = now + self.hub.config.handshake_timeout;
         let stage = Stage::Handshaking { decoder: Decoder::default(), torrent: None, deadline };
         let Some(conn) = self.table.insert(now, id, from, false, stage) else { return };
-        let key = conn.key;
         conn.set_timer(&mut self.hub, now);
         self.hub.arriving += 1;
         self.arrivals.push_back(id);
-        if self.hub.open >= self.hub.config.max_connections {
-            self.close(now, key, Gone::Full);
-        }
         while self.hub.arriving > self.hub.config.max_incoming_handshakes {
             let Some(oldest) = self.arrivals.pop_front() else { break };
             if let Some(key) = self.arriving(oldest) {
@@ -156,19 +152,53 @@ impl Swarm {
     fn refusal(&mut self, now: Instant, key: usize, place: usize, peer_id: PeerId) -> Option<Gone> {
         let torrent = self.torrents.get(place)?;
         let dialled = self.table.get(key)?.dialled;
+        let config = &self.hub.config;
         if let Some(other) = torrent.by_peer_id.get(&peer_id).copied() {
-            let other_dialled = self.table.get(other).is_some_and(|c| c.dialled);
+            let older = self.table.get(other)?;
+            // Whoever repeats a peer id that it has seen takes no connection over that has proved its worth.
+            let window = config.pair_window;
+            let young = older.link().is_some_and(|link| link.moved.is_none() && now < link.opened + window);
             // Of two, the one that the larger peer id dialled stays: the other side comes to the same.
             let keep_dialled = self.hub.peer_id > peer_id;
-            if dialled == other_dialled || dialled != keep_dialled {
+            if !young || dialled == older.dialled || dialled != keep_dialled {
                 return Some(Gone::Duplicate);
             }
             self.close(now, other, Gone::Duplicate);
             return None;
         }
-        let config = &self.hub.config;
-        let full = self.hub.open >= config.max_connections || torrent.peers.len() >= config.max_connections_per_torrent;
-        full.then_some(Gone::Full)
+        let (most, most_here) = (config.max_connections, config.max_connections_per_torrent);
+        let (mut full, mut full_here) = (self.hub.open >= most, torrent.peers.len() >= most_here);
+        if !dialled {
+            let share = |most: usize| most.saturating_mul(usize::from(config.inbound_percent)).div_ceil(100);
+            full |= self.hub.inbound >= share(most);
+            full_here |= torrent.inbound >= share(most_here);
+        }
+        if !full && !full_here {
+            return None;
+        }
+        let idle = if dialled { None } else { self.idle_inbound(now, full_here.then_some(place)) };
+        let Some((idle, its_place)) = idle else { return Some(Gone::Full) };
+        self.close(now, idle, Gone::Full);
+        if its_place != place {
+            self.settle(now, its_place);
+        }
+        None
+    }
+
+    /// Gives the peer that came in, of a torrent or of any, that has been connected for longest of those that are of no use to
+    /// either side; and its torrent's place.
+    fn idle_inbound(&self, now: Instant, of: Option<usize>) -> Option<(usize, usize)> {
+        let torrents = self.torrents.iter().filter(|(place, _)| of.is_none_or(|of| of == *place));
+        let peers = torrents.flat_map(|(place, torrent)| torrent.peers.iter().map(move |(_, key)| (*key, place)));
+        let open = peers.filter_map(|(key, place)| {
+            let conn = self.table.get(key).filter(|c| !c.dialled)?;
+            Some((conn.link()?, key, place))
+        });
+        let idle = open.filter(|(link, ..)| {
+            let since = link.moved.unwrap_or(link.opened);
+            !link.we_want && !link.they_want && since + self.hub.config.idle_inbound <= now
+        });
+        idle.min_by_key(|(link, ..)| link.opened).map(|(_, key, place)| (key, place))
     }
 
     fn open(&mut self, now: Instant, key: usize, place: usize, peer_id: PeerId) {
@@ -184,6 +214,8 @@ impl Swarm {
             conn.set_reading(&mut self.hub);
         }
         self.hub.open += 1;
+        self.hub.inbound += usize::from(!outgoing);
+        torrent.inbound += usize::from(!outgoing);
         if outgoing {
             torrent.book.on_shaken(address, peer_id);
             self.hub.dialling = self.hub.dialling.saturating_sub(1);
@@ -236,12 +268,11 @@ impl Swarm {
         self.use_dial_room(now);
     }
 
+    /// Has torrents that wait dial until there is no room: the first may have been paused meanwhile, or have nothing due.
     fn use_dial_room(&mut self, now: Instant) {
-        if self.hub.dialling >= self.hub.config.max_dials {
-            return;
-        }
-        let Some(id) = self.waiting_to_dial.pop_front() else { return };
-        if let Some(key) = self.by_id.get(&id).copied() {
+        while self.hub.dialling < self.hub.config.max_dials {
+            let Some(id) = self.waiting_to_dial.pop_front() else { return };
+            let Some(key) = self.by_id.get(&id).copied() else { continue };
             if let Some(torrent) = self.torrents.get_mut(key) {
                 torrent.waits_to_dial = false;
             }

@@ -18,6 +18,8 @@ pub(super) struct Torrent {
     pub(super) picker: Picker,
     /// The places of the connections that have shaken hands; a peer's place here is its [`Peer`] key.
     pub(super) peers: Slab<usize>,
+    /// How many of these came in.
+    pub(super) inbound: usize,
     pub(super) by_peer_id: Map<PeerId, usize>,
     pub(super) book: Book,
     /// Whether what is missing is wanted.
@@ -89,6 +91,7 @@ impl Torrent {
             geometry,
             picker: Picker::new(geometry, have, rng.fork()),
             peers: Slab::new(),
+            inbound: 0,
             by_peer_id: Map::new(rng),
             book: Book::new(rng),
             downloads: true,

@@ -3,7 +3,7 @@ use super::hub::Hub;
 use super::torrent::{Load, Torrent};
 use super::{Event, Gone};
 use crate::machine::{Block, Instant, Map, Rng};
-use crate::proto::geometry::Span;
+use crate::proto::geometry::{BLOCK_LENGTH, Span};
 use crate::proto::message::Message;
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -20,7 +20,6 @@ pub(super) struct Queue {
     counts: Map<Span, Count>,
     /// Asks that are with the store.
     loading: Vec<Loading>,
-    loading_bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,7 +37,7 @@ struct Loading {
 
 impl Queue {
     pub(super) fn new(rng: &mut Rng) -> Self {
-        Self { waiting: VecDeque::new(), counts: Map::new(rng), loading: Vec::new(), loading_bytes: 0 }
+        Self { waiting: VecDeque::new(), counts: Map::new(rng), loading: Vec::new() }
     }
 
     /// Gives how many requests wait, cancelled ones included.
@@ -46,8 +45,10 @@ impl Queue {
         self.waiting.len()
     }
 
-    pub(super) fn loading_bytes(&self) -> usize {
-        self.loading_bytes
+    /// Gives how many bytes are taken to be on their way from the store: a whole block for each ask, for each is a job of the
+    /// store's, however short. So asks are few, and looking through them is cheap.
+    pub(super) fn reserved(&self) -> usize {
+        self.loading.len().saturating_mul(BLOCK_LENGTH as usize)
     }
 
     pub(super) fn is_loading(&self) -> bool {
@@ -91,7 +92,6 @@ impl Queue {
     }
 
     pub(super) fn on_load(&mut self, ticket: u64, span: Span) {
-        self.loading_bytes += span.length as usize;
         self.loading.push(Loading { ticket, span, cancelled: false });
     }
 
@@ -99,7 +99,6 @@ impl Queue {
     pub(super) fn on_loaded(&mut self, ticket: u64) -> Option<Span> {
         let at = self.loading.iter().position(|l| l.ticket == ticket)?;
         let loading = self.loading.remove(at);
-        self.loading_bytes -= loading.span.length as usize;
         (!loading.cancelled).then_some(loading.span)
     }
 
@@ -117,7 +116,7 @@ impl Torrent {
     pub(super) fn serve(&mut self, hub: &mut Hub, conn: &mut Connection) {
         let (key, id, queued) = (conn.key, conn.id, conn.outbox.queued());
         let Some(link) = conn.link_mut() else { return };
-        while queued.saturating_add(link.queue.loading_bytes()) < hub.config.send_watermark {
+        while queued.saturating_add(link.queue.reserved()) < hub.config.send_watermark {
             let Some(span) = link.queue.next() else { break };
             let entry = self.loads.vacant_entry();
             hub.tickets = hub.tickets.wrapping_add(1);
@@ -151,6 +150,7 @@ impl Torrent {
             // BEP 3 has no way to refuse a request; the peer asks others once the connection is closed.
             return Err(Gone::Failed(ErrorKind::InvalidData));
         };
+        link.moved = Some(now);
         link.upload.add(now, block.len() as u64);
         self.upload.add(now, block.len() as u64);
         conn.send_block(hub, now, span, block);
@@ -204,12 +204,12 @@ mod tests {
     fn what_was_being_loaded_when_it_was_cancelled_is_not_sent() {
         let mut queue = Queue::new(&mut Rng::new(1));
         [(7, 0), (8, 16), (9, 32)].into_iter().for_each(|(ticket, begin)| queue.on_load(ticket, span(begin)));
-        assert_eq!(queue.loading_bytes(), 48);
+        assert_eq!(queue.reserved(), 3 * 16384);
         queue.on_cancel(span(16));
         assert_eq!(queue.on_loaded(8), None);
         assert_eq!(queue.on_loaded(7), Some(span(0)));
         assert_eq!(queue.on_loaded(7), None);
         queue.clear();
-        assert_eq!((queue.on_loaded(9), queue.loading_bytes()), (None, 0));
+        assert_eq!((queue.on_loaded(9), queue.reserved()), (None, 0));
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 const SHORTEST_ROUND: Duration = Duration::from_millis(20);
 /// Rounds whose best rate counts.
 const ROUNDS: usize = 4;
+/// How many times [`stall_after`](PipelineConfig::stall_after) a block may take from a peer that sends a little of it now and then.
+const SLOWEST_BLOCK: u32 = 12;
 
 /// The bounds of a [`Pipeline`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +22,13 @@ pub struct PipelineConfig {
     /// How long the peer should be busy with what it was asked for, on top of two latencies. A peer whose answers take longer
     /// than that although it has bandwidth to spare is not filled.
     pub queue_time: Duration,
-    /// How long requests may be open without a block before the peer counts as stalled.
+    /// How long requests may be open without a byte of a block before the peer counts as stalled, and a twelfth of how long they
+    /// may be open without a whole block: one that trickles is not to hold what others could send.
     pub stall_after: Duration,
 }
 
 impl Default for PipelineConfig {
-    /// From 4 to 500 requests, half a second queued, stalled after 20 s.
+    /// From 4 to 500 requests, half a second queued, stalled after 20 s without a byte or 4 min without a block.
     fn default() -> Self {
         Self { min: 4, max: 500, queue_time: Duration::from_millis(500), stall_after: Duration::from_secs(20) }
     }
@@ -73,6 +76,8 @@ pub struct Pipeline {
     rates: VecDeque<u64>,
     /// When the peer last showed that it works, or began to have something to do.
     active: Instant,
+    /// The same for whole blocks.
+    whole: Instant,
     stalled: bool,
 }
 
@@ -102,6 +107,7 @@ impl Pipeline {
             round: Round { began: Instant::ZERO, until: 0, bytes: 0, starved: true },
             rates: VecDeque::new(),
             active: Instant::ZERO,
+            whole: Instant::ZERO,
             stalled: false,
         }
     }
@@ -132,7 +138,7 @@ impl Pipeline {
             return;
         }
         if self.open == 0 {
-            self.active = now;
+            (self.active, self.whole) = (now, now);
             self.round = Round { began: now, until: count, bytes: 0, starved: false };
         }
         self.open += count;
@@ -142,11 +148,23 @@ impl Pipeline {
         }
     }
 
-    /// Takes note of a block that came, asked for or not.
-    pub fn on_block(&mut self, now: Instant, bytes: u32) {
+    /// Takes note that the peer works, however slowly: a part of a wanted block came, or what it sends waits until we have served
+    /// its own requests. A whole block has to come all the same.
+    pub fn on_alive(&mut self, now: Instant) {
         self.active = now;
+    }
+
+    /// Takes note of a whole block that had been asked for and given to others since: the peer works, but no open request is
+    /// answered.
+    pub fn on_late_block(&mut self, now: Instant, bytes: u32) {
+        (self.active, self.whole) = (now, now);
         self.stalled = false;
         self.round.bytes += u64::from(bytes);
+    }
+
+    /// Takes note of a block that came, asked for or not.
+    pub fn on_block(&mut self, now: Instant, bytes: u32) {
+        self.on_late_block(now, bytes);
         self.round.until = self.round.until.saturating_sub(1);
         if let Some((at, many)) = self.sent.front_mut() {
             let latency = now.since(*at);
@@ -196,19 +214,21 @@ impl Pipeline {
         self.rates.clear();
     }
 
-    /// Says whether requests are open and no block has come for too long.
+    /// Says whether requests are open and nothing of a block, or no whole one, has come for too long.
     pub fn is_stalled(&self, now: Instant) -> bool {
         self.stalls_at().is_some_and(|at| at <= now)
     }
 
-    /// Gives when the peer counts as stalled unless a block comes; `None` where no request is open.
+    /// Gives when the peer counts as stalled unless something comes; `None` where no request is open.
     pub fn stalls_at(&self) -> Option<Instant> {
-        (self.open > 0).then(|| self.active + self.config.stall_after)
+        let stall_after = self.config.stall_after;
+        let at = (self.active + stall_after).min(self.whole + stall_after.saturating_mul(SLOWEST_BLOCK));
+        (self.open > 0).then_some(at)
     }
 
     /// Takes note that the peer could not be read from, at our own wish: the time until now does not count as its silence.
     pub fn on_resumed(&mut self, now: Instant) {
-        self.active = now;
+        (self.active, self.whole) = (now, now);
         self.round.starved = true;
     }
 
@@ -368,6 +388,25 @@ mod tests {
         // A block that comes at last frees it.
         pipeline.on_block(at(1_040), BLOCK_LENGTH);
         assert!(pipeline.room() >= 4);
+    }
+
+    #[test]
+    fn a_trickle_keeps_a_peer_from_stalling_for_twelve_times_as_long_and_no_longer() {
+        let mut pipeline = Pipeline::new(PipelineConfig::default());
+        let at = |s| Instant::ZERO + Duration::from_secs(s);
+        pipeline.on_sent(at(1_000), 4);
+        for s in (1_019..1_240).step_by(19) {
+            assert!(!pipeline.is_stalled(at(s)), "{s}");
+            pipeline.on_alive(at(s));
+        }
+        assert!(pipeline.is_stalled(at(1_240)));
+        pipeline.on_stalled();
+        pipeline.on_sent(at(1_241), 1);
+        // Only a whole block makes up for it.
+        pipeline.on_alive(at(1_242));
+        assert_eq!(pipeline.room(), 0);
+        pipeline.on_late_block(at(1_243), BLOCK_LENGTH);
+        assert_eq!((pipeline.open(), pipeline.room()), (1, 3));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The swarm, by its public calls alone.
 
 mod connections;
+mod download;
 mod hostile;
 mod store;
 mod storing;

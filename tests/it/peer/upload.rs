@@ -48,8 +48,64 @@ fn a_peer_that_never_reads_is_dropped_as_silent() {
     for span in requests(5000) {
         world.send(raw, &[Message::Request(span)]);
     }
-    world.run(seconds(200));
+    world.run(seconds(590));
+    assert!(world.nodes[a].gone().is_empty());
+    world.run(seconds(80));
     assert_eq!(world.nodes[a].gone(), [Gone::Silent]);
+}
+
+#[test]
+fn a_peer_with_a_full_queue_that_reads_a_kilobyte_a_second_is_not_silent() {
+    let mut world = World::new(1);
+    let (a, raw) = served(&mut world, Config::default());
+    for span in requests(3000) {
+        world.send(raw, &[Message::Request(span)]);
+    }
+    for _ in 0..20 {
+        // What is on its way comes, and no more.
+        world.read(raw, true);
+        world.run(Duration::ZERO);
+        world.read(raw, false);
+        world.run(seconds(100));
+        assert_eq!(world.is_reading(a), [false]);
+    }
+    assert!(world.nodes[a].gone().is_empty());
+}
+
+#[test]
+fn exactly_as_many_requests_as_are_queued_do_not_stop_the_connection() {
+    let mut world = World::new(1);
+    let (a, raw) = served(&mut world, Config::default());
+    world.nodes[a].store.frozen = true;
+    for span in requests(2000) {
+        world.send(raw, &[Message::Request(span)]);
+    }
+    world.run(seconds(5));
+    assert_eq!(world.is_reading(a), [true]);
+    // 32 of them are with the store, which makes room for as many.
+    for span in requests(40) {
+        world.send(raw, &[Message::Request(span)]);
+    }
+    world.run(seconds(5));
+    assert_eq!(world.is_reading(a), [false]);
+    world.nodes[a].store.frozen = false;
+    world.run(seconds(5));
+    assert_eq!((world.is_reading(a), world.count(raw, 7)), (vec![true], 2040));
+}
+
+#[test]
+fn requests_for_single_bytes_load_no_more_at_a_time_than_requests_for_blocks() {
+    let mut world = World::new(1);
+    let (a, raw) = served(&mut world, Config::default());
+    world.nodes[a].store.frozen = true;
+    for k in 0..60_000 {
+        world.send(raw, &[Message::Request(span(k % 50, k / 50, 1))]);
+    }
+    world.run(seconds(5));
+    assert_eq!((world.nodes[a].store.loads, world.is_reading(a)), (32, vec![false]));
+    world.nodes[a].store.frozen = false;
+    assert!(world.run_until(seconds(60), |w| w.nodes[a].store.loads == 60_000));
+    assert!(!world.is_closed(raw));
 }
 
 #[test]

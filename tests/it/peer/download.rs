@@ -1,0 +1,172 @@
+use super::store::{content, geometry};
+use super::world::{World, seconds, span};
+use bip::peer::{Config, Gone, Violation};
+use bip::proto::bitfield::Bitfield;
+use bip::proto::geometry::{BLOCK_LENGTH, Span};
+use bip::proto::id::PieceIndex;
+use bip::proto::message::Message;
+
+/// Gives what the test's side of a stream was asked for.
+fn asked(world: &World, raw: usize) -> Vec<Span> {
+    let word = |m: &[u8], at: usize| u32::from_be_bytes(m[at..at + 4].try_into().unwrap());
+    let requests = world.messages(raw).into_iter().filter(|m| m.first() == Some(&6));
+    requests.map(|m| span(word(&m, 1), word(&m, 5), word(&m, 9))).collect()
+}
+
+fn piece<'a>(truth: &'a [u8], span: Span) -> Message<'a> {
+    let at = span.piece.as_usize() * 65536 + span.begin as usize;
+    Message::Piece { piece: span.piece, begin: span.begin, data: &truth[at..at + span.length as usize] }
+}
+
+#[test]
+fn a_peer_that_takes_half_a_minute_for_a_block_is_asked_for_each_block_once() {
+    let mut world = World::new(1);
+    let shape = geometry(4);
+    let truth = content(&shape);
+    let b = world.leech(Config::default(), shape);
+    let raw = world.shaken(b, 1);
+    world.send(raw, &[Message::Bitfield(Bitfield::full(4).as_bytes()), Message::Unchoke]);
+    let (mut served, mut out) = (0, Vec::new());
+    for _ in 0..600 {
+        world.run(seconds(1));
+        if let Some(span) = asked(&world, raw).get(served).filter(|_| out.len() < 600) {
+            piece(&truth, *span).encode(&mut out);
+            served += 1;
+        }
+        let chunk: Vec<u8> = out.drain(..out.len().min(600)).collect();
+        world.write(raw, &chunk);
+    }
+    assert!(world.nodes[b].is_complete() && world.nodes[b].store.is_true());
+    assert_eq!((served, world.count(raw, 8), world.nodes[b].status().wasted), (15, 0, 0));
+}
+
+#[test]
+fn a_peer_that_stalls_is_told_that_its_requests_are_off_and_what_it_sends_at_last_frees_it() {
+    let mut world = World::new(1);
+    let shape = geometry(4);
+    let truth = content(&shape);
+    let b = world.leech(Config::default(), shape);
+    let raw = world.shaken(b, 1);
+    world.send(raw, &[Message::Bitfield(Bitfield::full(4).as_bytes()), Message::Unchoke]);
+    world.run(seconds(1));
+    let first = asked(&world, raw);
+    assert_eq!(first.len(), 4);
+    // Nobody else can be asked, so it is tried with one.
+    world.run(seconds(21));
+    assert_eq!((world.count(raw, 8), asked(&world, raw).len()), (4, 5));
+    world.send(raw, &[piece(&truth, first[3])]);
+    world.run(seconds(1));
+    assert_eq!(world.nodes[b].store.stores, 1);
+    assert!(asked(&world, raw).len() >= 8, "{:?}", asked(&world, raw));
+    assert_eq!(world.nodes[b].status().wasted, 0);
+}
+
+#[test]
+fn a_block_may_come_late_also_when_other_requests_were_given_away_since() {
+    let mut world = World::new(1);
+    let shape = geometry(3);
+    let truth = content(&shape);
+    let b = world.leech(Config::default(), shape);
+    let (raw, other) = (world.shaken(b, 1), world.shaken(b, 2));
+    let all = Bitfield::full(3);
+    world.send(raw, &[Message::Bitfield(all.as_bytes()), Message::Unchoke]);
+    world.run(seconds(1));
+    let early = asked(&world, raw);
+    world.send(raw, &[Message::Choke]);
+    world.run(seconds(1));
+    world.send(other, &[Message::Have(early[0].piece), Message::Unchoke]);
+    world.run(seconds(1));
+    assert_eq!(asked(&world, other), early);
+    world.send(raw, &[Message::Unchoke]);
+    world.run(seconds(1));
+    let later = asked(&world, raw).split_off(early.len());
+    assert!(!later.is_empty() && later.iter().all(|span| !early.contains(span)));
+    world.send(raw, &[Message::Choke, piece(&truth, early[0]), piece(&truth, later[0])]);
+    world.run(seconds(1));
+    assert_eq!(world.nodes[b].store.stores, 2);
+    assert_eq!((world.count(other, 8), world.nodes[b].status().wasted), (1, 0));
+}
+
+#[test]
+fn a_peer_with_nothing_to_do_is_asked_as_soon_as_the_end_game_begins() {
+    let mut world = World::new(1);
+    let b = world.leech(Config::default(), geometry(2));
+    let [first, second, third] = [1, 2, 3].map(|id| world.shaken(b, id));
+    world.send(third, &[Message::Have(PieceIndex(1))]);
+    world.send(first, &[Message::Have(PieceIndex(0)), Message::Unchoke]);
+    world.run(seconds(1));
+    world.send(second, &[Message::Have(PieceIndex(0)), Message::Unchoke]);
+    world.run(seconds(1));
+    assert_eq!(world.count(second, 6), 0);
+    // With the second piece asked for, every block is.
+    world.send(third, &[Message::Unchoke]);
+    world.run(seconds(1));
+    assert_eq!(world.count(second, 6), 4);
+}
+
+#[test]
+fn a_peer_whose_request_is_cancelled_in_the_end_game_is_asked_for_another_block() {
+    let mut world = World::new(1);
+    let shape = geometry(3);
+    let truth = content(&shape);
+    let b = world.leech(Config::default(), shape);
+    let raws = [1, 2].map(|id| world.shaken(b, id));
+    for raw in raws {
+        world.send(raw, &[Message::Bitfield(Bitfield::full(3).as_bytes()), Message::Unchoke]);
+    }
+    world.run(seconds(1));
+    let [first, second] = raws;
+    // One peer gives all that it is asked for; the other gives nothing and has four requests open all the time.
+    for served in 0..9 {
+        world.send(first, &[piece(&truth, asked(&world, first)[served])]);
+        world.run(seconds(1));
+        let left = 11 - world.nodes[b].store.stores;
+        let open = world.count(second, 6) - world.count(second, 8);
+        assert_eq!(open, left.min(4), "{served}");
+    }
+}
+
+#[test]
+fn a_peer_that_is_not_read_for_its_own_requests_does_not_stall() {
+    let mut world = World::new(1);
+    let shape = geometry(4);
+    let truth = content(&shape);
+    let config = Config { upload_queue: 8, ..Config::default() };
+    let b = world.member(config, shape, Bitfield::from_bytes(&[0x80], 4).unwrap());
+    let raw = world.shaken(b, 1);
+    world.send(raw, &[Message::Bitfield(Bitfield::full(4).as_bytes()), Message::Unchoke, Message::Interested]);
+    world.run(seconds(1));
+    world.nodes[b].store.frozen = true;
+    let mine = Message::Request(span(0, 0, BLOCK_LENGTH));
+    world.send(raw, &[mine; 41]);
+    for span in asked(&world, raw) {
+        world.send(raw, &[piece(&truth, span)]);
+    }
+    world.run(seconds(100));
+    assert_eq!((world.is_reading(b), world.count(raw, 8)), (vec![false], 0));
+    world.nodes[b].store.frozen = false;
+    world.run(seconds(1));
+    assert_eq!((world.nodes[b].store.stores, world.nodes[b].status().wasted), (4, 0));
+}
+
+#[test]
+fn a_bitfield_takes_the_place_of_what_the_peer_said_before() {
+    let mut world = World::new(1);
+    let b = world.leech(Config::default(), geometry(4));
+    let raw = world.shaken(b, 1);
+    let all = Bitfield::full(4);
+    world.send(raw, &[Message::Have(PieceIndex(1)), Message::Bitfield(all.as_bytes()), Message::Unchoke]);
+    world.run(seconds(3));
+    assert_eq!((world.count(raw, 2), world.count(raw, 6), world.nodes[b].status().seeds), (1, 4, 1));
+    // It has nothing after all: what it was asked for is off.
+    world.send(raw, &[Message::Bitfield(&[0])]);
+    world.run(seconds(3));
+    assert_eq!((world.count(raw, 3), world.count(raw, 8), world.nodes[b].status().seeds), (1, 4, 0));
+    world.send(raw, &[Message::Bitfield(all.as_bytes())]);
+    world.run(seconds(3));
+    assert_eq!((world.count(raw, 2), world.count(raw, 6), world.nodes[b].status().seeds), (2, 8, 1));
+    world.send(raw, &[Message::Bitfield(all.as_bytes()), Message::Bitfield(all.as_bytes())]);
+    world.run(seconds(1));
+    assert_eq!(world.nodes[b].gone(), [Gone::Violation(Violation::Bitfield)]);
+    assert_eq!(world.count(raw, 2), 2);
+}
