@@ -431,6 +431,10 @@ impl Coordinator {
                 torrent.phase = Phase::Closing;
                 self.push(Directive::ToDisk(disk::Command::Remove { torrent: id }));
             }
+            // Removed while the swarm was taking it in: this answers that, and the removal's answer follows.
+            Some(torrent) if torrent.phase == Phase::Leaving && torrent.add_unanswered.is_some() => {
+                torrent.add_unanswered = Some(AddError::Refused(refusal));
+            }
             _ => self.refuse(id, refusal),
         }
     }
