@@ -372,8 +372,10 @@ impl<S: Subject> Stage<S> {
         let address = |n: u32| SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 6881));
         match rng.below(18) {
             0 | 1 => {
-                let command = self.subject.command(rng);
-                self.command(command);
+                for _ in 0..=rng.below(6) {
+                    let command = self.subject.command(rng);
+                    self.command(command);
+                }
             }
             2 => {
                 // Time passes: a little, or a lot.
