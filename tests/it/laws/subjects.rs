@@ -1,9 +1,9 @@
 //! The machines that are held to the laws.
 
-use super::{Never, Subject, hold};
+use super::{Ask, Call, End, Subject, hold};
 use bip::disk;
-use bip::machine::{Block, Executor, Rng, Secret, TorrentId};
-use bip::peer::{self, Refusal, Stored, Swarm};
+use bip::machine::{Block, ConnId, Executor, Rng, Secret, TorrentId};
+use bip::peer::{self, Stored, Swarm};
 use bip::proto::bitfield::Bitfield;
 use bip::proto::geometry::{Geometry, Span};
 use bip::proto::handshake::{Extensions, Handshake};
@@ -11,34 +11,46 @@ use bip::proto::id::{InfoHash, PeerId, PieceIndex};
 use bip::proto::message::Message;
 use bip::proto::metainfo::{Layout, SafePath};
 use bip::proto::sha1::Sha1;
-use bip::session::{Command, Coordinator, Spec};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 const PIECE: u32 = 40_000;
 const TOTAL: u64 = 150_000;
+/// Torrents that the scripts know of.
+const TORRENTS: u32 = 4;
+
+// Limits so low that the scripts reach them.
+const UPLOAD_QUEUE: usize = 20;
+const HELD_INPUT: usize = 4 * 1024;
+const DIALS: usize = 8;
+const DISK_COMMANDS: usize = 60;
+const DISK_JOBS: usize = 12;
+const CHECK_JOBS: usize = 4;
+pub(super) const SESSION_TORRENTS: usize = 3;
 
 fn content() -> Vec<u8> {
     (0..TOTAL).map(|i| (i * 31 % 251) as u8).collect()
 }
 
-fn layout(n: u32) -> Arc<Layout> {
-    let hashes: Vec<[u8; 20]> = content().chunks(PIECE as usize).map(Sha1::digest).collect();
+pub(super) fn layout(n: u32) -> Arc<Layout> {
+    static HASHES: LazyLock<Vec<[u8; 20]>> =
+        LazyLock::new(|| content().chunks(PIECE as usize).map(Sha1::digest).collect());
     let path = |name: &str| SafePath::from_parts([format!("t{n}"), name.into()]).unwrap();
     let files = vec![(path("a"), 50_000), (path("empty"), 0), (path("b"), TOTAL - 50_000)];
-    Arc::new(Layout::new(files, PIECE, &hashes).unwrap())
+    Arc::new(Layout::new(files, PIECE, &HASHES).unwrap())
 }
 
-fn torrent(rng: &mut Rng) -> TorrentId {
-    TorrentId(rng.below(4))
+pub(super) fn torrent(rng: &mut Rng) -> TorrentId {
+    TorrentId(rng.below(TORRENTS))
 }
 
-fn info_hash(torrent: TorrentId) -> InfoHash {
+pub(super) fn info_hash(torrent: TorrentId) -> InfoHash {
     InfoHash([torrent.0 as u8; 20])
 }
 
-fn geometry() -> Geometry {
+pub(super) fn geometry() -> Geometry {
     Geometry::new(TOTAL, PIECE).unwrap()
 }
 
@@ -55,7 +67,7 @@ fn span(rng: &mut Rng) -> Span {
     geometry().block(piece, rng.below(geometry().blocks_in(piece))).unwrap()
 }
 
-fn bitfield(rng: &mut Rng) -> Bitfield {
+pub(super) fn bitfield(rng: &mut Rng) -> Bitfield {
     let pieces = geometry().piece_count() + u32::from(rng.below(10) == 0);
     let mut have = Bitfield::new(pieces);
     (0..pieces).filter(|_| rng.below(2) == 0).for_each(|p| {
@@ -64,7 +76,7 @@ fn bitfield(rng: &mut Rng) -> Bitfield {
     have
 }
 
-fn address(rng: &mut Rng) -> SocketAddr {
+pub(super) fn address(rng: &mut Rng) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, rng.below(20) as u8], 6881))
 }
 
@@ -81,144 +93,245 @@ fn block(rng: &mut Rng, span: Span) -> Block {
     Block::from(bytes)
 }
 
-struct Coordinators;
+/// The swarm, with peers that mostly keep the protocol and a store that mostly keeps what it is given.
+#[derive(Default)]
+struct Swarms {
+    torrents: BTreeMap<TorrentId, Torrent>,
+    /// What the swarm asked for and has not been answered.
+    loads: Vec<(TorrentId, Span, u64)>,
+    stores: Vec<(TorrentId, Span)>,
+    /// Asks that have been answered.
+    stale: Vec<(TorrentId, Span, u64)>,
+    /// The torrents that connections have named.
+    named: BTreeMap<ConnId, TorrentId>,
+}
 
-impl Subject for Coordinators {
-    type Machine = Coordinator;
+/// A torrent that was given to the swarm.
+struct Torrent {
+    have: Bitfield,
+    /// Blocks that are stored of incomplete pieces.
+    kept: BTreeSet<(PieceIndex, u32)>,
+}
 
-    fn machine(&self, _: u64) -> Coordinator {
-        Coordinator::new(bip::session::Config { max_torrents: 3, ..Default::default() })
+impl Torrent {
+    /// Stores a block; says what becomes of it.
+    fn store(&mut self, span: Span, rng: &mut Rng) -> Stored {
+        if self.have.contains(span.piece) {
+            return Stored::Known;
+        }
+        if rng.below(15) == 0 {
+            return Stored::Failed;
+        }
+        self.kept.insert((span.piece, span.begin));
+        if self.kept.iter().filter(|(piece, _)| *piece == span.piece).count()
+            < geometry().blocks_in(span.piece) as usize
+        {
+            return Stored::Kept;
+        }
+        self.kept.retain(|(piece, _)| *piece != span.piece);
+        if rng.below(4) == 0 {
+            return Stored::PieceBad;
+        }
+        self.have.insert(span.piece);
+        Stored::PieceGood
     }
+}
 
-    fn command(&self, rng: &mut Rng) -> Command {
-        let torrent = torrent(rng);
-        match rng.below(20) {
-            0..=3 => Command::Add {
-                torrent,
-                spec: Spec {
-                    info_hash: info_hash(torrent),
-                    layout: layout(torrent.0),
-                    root: PathBuf::from("/nowhere"),
-                    writable: rng.below(2) == 0,
-                },
+impl Swarms {
+    /// Makes an answer to nothing, or to what was answered before.
+    fn wrong_answer(&mut self, rng: &mut Rng) -> peer::Command {
+        let span = span(rng);
+        match rng.below(3) {
+            0 => {
+                let outcomes = [Stored::Kept, Stored::Known, Stored::PieceGood, Stored::PieceBad, Stored::Failed];
+                let outcome = *rng.choose(&outcomes).unwrap();
+                peer::Command::Stored { torrent: torrent(rng), span, outcome }
+            }
+            1 => peer::Command::Loaded {
+                torrent: torrent(rng),
+                ticket: u64::from(rng.below(20)),
+                block: Some(block(rng, span)),
             },
-            4 => Command::Remove { torrent },
-            5 => Command::Pause { torrent },
-            6 => Command::Resume { torrent },
-            7 => Command::AddPeer { torrent, address: address(rng) },
-            8 if rng.below(10) == 0 => Command::ShutDown,
-            9 | 10 => Command::FromDisk(disk::Event::Added { torrent, have: bitfield(rng), oddities: Vec::new() }),
-            11 => Command::FromDisk(disk::Event::Removed { torrent, error: None }),
-            12 => Command::FromDisk(disk::Event::Synced { torrent, error: None }),
-            13 => Command::FromDisk(disk::Event::Checking { torrent, checked: rng.below(5), good: 0, pieces: 4 }),
-            14 | 15 => Command::FromPeer(peer::Event::TorrentAdded { torrent }),
-            16 => Command::FromPeer(peer::Event::TorrentRemoved { torrent }),
-            17 => Command::FromPeer(peer::Event::Paused { torrent }),
-            18 => Command::FromPeer(peer::Event::Completed { torrent }),
-            _ => Command::FromPeer(peer::Event::Refused { torrent, refusal: Refusal::Full }),
+            _ => {
+                let stale = rng.choose(&self.stale).copied();
+                let (torrent, span, ticket) = stale.unwrap_or((torrent(rng), span, rng.next_u64()));
+                peer::Command::Loaded { torrent, ticket, block: Some(block(rng, span)) }
+            }
         }
     }
 
-    fn stream(&self, _: &mut Rng) -> Vec<u8> {
-        Vec::new()
-    }
-
-    fn executor(&self) -> Option<Box<dyn Executor<Never, Never>>> {
-        None
+    /// Makes a message that a good peer may send.
+    fn message(&self, torrent: TorrentId, rng: &mut Rng, bytes: &mut Vec<u8>) {
+        let piece = PieceIndex(rng.below(geometry().piece_count()));
+        let span = geometry().block(piece, rng.below(geometry().blocks_in(piece))).unwrap();
+        let data = vec![7; span.length as usize];
+        let ours = self.torrents.get(&torrent).is_some_and(|t| t.have.contains(piece));
+        let message = match rng.below(10) {
+            0 => Message::Choke,
+            1 | 2 => Message::Unchoke,
+            3 | 4 => Message::Interested,
+            5 if rng.below(3) == 0 => Message::NotInterested,
+            5 => Message::Have(piece),
+            6 => Message::Cancel(span),
+            7 | 8 if ours => Message::Request(span),
+            _ => Message::Piece { piece, begin: span.begin, data: &data },
+        };
+        message.encode(bytes);
     }
 }
-
-#[test]
-fn the_coordinator_keeps_the_laws() {
-    hold("the_coordinator_keeps_the_laws", &Coordinators, 30, 400);
-}
-
-struct Swarms;
 
 impl Subject for Swarms {
     type Machine = Swarm;
 
-    fn machine(&self, seed: u64) -> Swarm {
-        Swarm::new(peer::Config::default(), Rng::new(seed), &Secret::new([seed as u8; 32]))
+    fn machine(&mut self, seed: u64) -> Swarm {
+        let config = peer::Config {
+            upload_queue: UPLOAD_QUEUE,
+            held_input: HELD_INPUT,
+            max_dials: DIALS,
+            ..peer::Config::default()
+        };
+        Swarm::new(config, Rng::new(seed), &Secret::new([seed as u8; 32]))
     }
 
-    fn command(&self, rng: &mut Rng) -> peer::Command {
+    fn command(&mut self, rng: &mut Rng) -> peer::Command {
         let torrent = torrent(rng);
         match rng.below(12) {
-            0..=3 => peer::Command::AddTorrent {
-                torrent,
-                info_hash: info_hash(torrent),
-                geometry: geometry(),
-                have: bitfield(rng),
-                download: rng.below(8) != 0,
-            },
+            0..=3 => {
+                let have = bitfield(rng);
+                if have.pieces() == geometry().piece_count() {
+                    let new = Torrent { have: have.clone(), kept: BTreeSet::new() };
+                    self.torrents.entry(torrent).or_insert(new);
+                }
+                peer::Command::AddTorrent {
+                    torrent,
+                    info_hash: info_hash(torrent),
+                    geometry: geometry(),
+                    have,
+                    download: rng.below(8) != 0,
+                }
+            }
             4 if rng.below(4) == 0 => peer::Command::RemoveTorrent { torrent },
             5 if rng.below(4) == 0 => peer::Command::Pause { torrent },
             6 => peer::Command::Resume { torrent },
-            7 => peer::Command::AddPeer { torrent, address: address(rng) },
-            8 | 9 => {
-                let span = span(rng);
-                peer::Command::Loaded { torrent, ticket: u64::from(rng.below(20)), block: Some(block(rng, span)) }
-            }
-            _ => {
-                let outcomes =
-                    [Stored::Kept, Stored::Known, Stored::PieceGood, Stored::PieceBad, Stored::Failed, Stored::Kept];
-                let outcome = *rng.choose(&outcomes).unwrap();
-                peer::Command::Stored { torrent, span: span(rng), outcome }
-            }
+            7 => self.wrong_answer(rng),
+            _ => peer::Command::AddPeer { torrent, address: address(rng) },
         }
     }
 
-    fn stream(&self, rng: &mut Rng) -> Vec<u8> {
+    fn ask(&self, command: &peer::Command) -> Option<Ask> {
+        use peer::Command;
+        let (torrent, kind) = match command {
+            Command::AddTorrent { torrent, .. } => (torrent, "add".into()),
+            Command::RemoveTorrent { torrent } => (torrent, "remove".into()),
+            Command::Pause { torrent } => (torrent, "pause".into()),
+            Command::Resume { torrent } => (torrent, "resume".into()),
+            Command::AddPeer { torrent, address } => (torrent, format!("peer {address}")),
+            _ => return None,
+        };
+        Some(Ask { about: torrent.to_string(), kind })
+    }
+
+    fn end(&self, event: &peer::Event) -> Option<End> {
+        use peer::Event;
+        let (torrent, kind) = match event {
+            Event::TorrentAdded { torrent } => (torrent, Some("add".into())),
+            Event::TorrentRemoved { torrent } => (torrent, Some("remove".into())),
+            Event::Paused { torrent } => (torrent, Some("pause".into())),
+            Event::Resumed { torrent } => (torrent, Some("resume".into())),
+            Event::PeerAdded { torrent, address } => (torrent, Some(format!("peer {address}"))),
+            Event::Refused { torrent, .. } => (torrent, None),
+            _ => return None,
+        };
+        Some(End { about: torrent.to_string(), kind })
+    }
+
+    fn most(&self, call: Call) -> usize {
+        // The smallest message that calls for anything of its own is an ask for a block, of 17 bytes.
+        let messages = call.bytes / 17;
+        // What one peer asked for may be served at once when there is room: what is queued, and what was read and held.
+        let served = UPLOAD_QUEUE + HELD_INPUT / 17;
+        // For each connection a write, a stop or a start of reading, a close and its notice; each dial, begun or abandoned; each
+        // torrent's figures and its last piece; and a block with its header.
+        messages + served + 4 * (call.conns + 1) + 2 * DIALS + 2 * TORRENTS as usize + 2
+    }
+
+    fn on_event(&mut self, event: &peer::Event) {
+        match event {
+            peer::Event::Load { torrent, span, ticket } => self.loads.push((*torrent, *span, *ticket)),
+            peer::Event::Store { torrent, span, .. } => self.stores.push((*torrent, *span)),
+            peer::Event::TorrentRemoved { torrent } => drop(self.torrents.remove(torrent)),
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self, rng: &mut Rng) -> Option<peer::Command> {
+        let at = rng.below((self.loads.len() + self.stores.len()) as u32) as usize;
+        if at < self.loads.len() {
+            let (torrent, mut span, ticket) = self.loads.swap_remove(at);
+            self.stale.push((torrent, span, ticket));
+            if rng.below(20) == 0 {
+                span.length -= 1;
+            }
+            let block = (rng.below(20) != 0).then(|| block(rng, span));
+            return Some(peer::Command::Loaded { torrent, ticket, block });
+        }
+        let at = at - self.loads.len();
+        if at >= self.stores.len() {
+            return None;
+        }
+        let (torrent, span) = self.stores.swap_remove(at);
+        let outcome = self.torrents.get_mut(&torrent).map_or(Stored::Failed, |t| t.store(span, rng));
+        Some(peer::Command::Stored { torrent, span, outcome })
+    }
+
+    fn stream(&mut self, conn: ConnId, rng: &mut Rng) -> Vec<u8> {
         let mut bytes = Vec::new();
-        match rng.below(10) {
-            0 => (0..rng.below(200)).for_each(|_| bytes.push(rng.next_u64() as u8)),
-            1..=4 => {
-                let handshake = Handshake {
-                    extensions: Extensions::default(),
-                    info_hash: info_hash(torrent(rng)),
-                    peer_id: PeerId([rng.below(30) as u8; 20]),
-                };
-                bytes.extend_from_slice(&handshake.encode());
+        if rng.below(30) == 0 {
+            // Garbage.
+            (0..rng.below(200)).for_each(|_| bytes.push(rng.next_u64() as u8));
+            return bytes;
+        }
+        let named = self.named.get(&conn).copied();
+        let torrent = named.unwrap_or_else(|| {
+            let torrent = torrent(rng);
+            self.named.insert(conn, torrent);
+            let handshake = Handshake {
+                extensions: Extensions::default(),
+                info_hash: info_hash(torrent),
+                peer_id: PeerId([rng.below(60) as u8; 20]),
+            };
+            bytes.extend_from_slice(&handshake.encode());
+            if rng.below(2) == 0 {
+                Message::Bitfield(bitfield(rng).as_bytes()).encode(&mut bytes);
             }
-            _ => {
-                for _ in 0..=rng.below(20) {
-                    let data = vec![7; 16 * 1024];
-                    let have = bitfield(rng);
-                    let span = span(rng);
-                    let message = match rng.below(9) {
-                        0 => Message::Choke,
-                        1 | 2 => Message::Unchoke,
-                        3 => Message::Interested,
-                        4 => Message::NotInterested,
-                        5 => Message::Have(span.piece),
-                        6 => Message::Bitfield(have.as_bytes()),
-                        7 => Message::Request(span),
-                        _ => Message::Piece {
-                            piece: span.piece,
-                            begin: span.begin,
-                            data: &data[..span.length.min(16 * 1024) as usize],
-                        },
-                    };
-                    message.encode(&mut bytes);
-                }
-                // Streams are cut anywhere.
-                if rng.below(3) == 0 {
-                    bytes.truncate(rng.below(bytes.len() as u32 + 1) as usize);
-                }
-            }
+            torrent
+        });
+        for _ in 0..rng.below(20) {
+            self.message(torrent, rng, &mut bytes);
+        }
+        match rng.below(30) {
+            // A violation, most likely.
+            0 => Message::Have(PieceIndex(rng.next_u64() as u32)).encode(&mut bytes),
+            1 => Message::Request(span(rng)).encode(&mut bytes),
+            2 => Message::Bitfield(bitfield(rng).as_bytes()).encode(&mut bytes),
+            // Many small requests: more than the queue holds.
+            3 | 4 => (0..rng.below(200)).for_each(|begin| {
+                let piece = PieceIndex(rng.below(geometry().piece_count()));
+                Message::Request(Span { piece, begin, length: 1 + rng.below(3) }).encode(&mut bytes);
+            }),
+            // Streams are cut anywhere; what follows is then out of step.
+            5 => bytes.truncate(rng.below(bytes.len() as u32 + 1) as usize),
+            _ => {}
         }
         bytes
-    }
-
-    fn executor(&self) -> Option<Box<dyn Executor<Never, ()>>> {
-        None
     }
 }
 
 #[test]
 fn the_swarm_keeps_the_laws() {
-    hold("the_swarm_keeps_the_laws", &Swarms, 40, 600);
+    if let Some(tally) = hold("the_swarm_keeps_the_laws", Swarms::default, 100, 800) {
+        assert!(tally.blocks > 100, "the scripts hardly upload: {tally:?}");
+    }
 }
 
 /// Files in memory with the torrents' content, some of it, or none.
@@ -231,16 +344,23 @@ fn memory() -> disk::Memory {
     memory
 }
 
+fn disk_config() -> disk::Config {
+    let mut config = disk::Config::default();
+    (config.commands, config.jobs, config.check_jobs, config.write_bytes) =
+        (DISK_COMMANDS, DISK_JOBS, CHECK_JOBS, 200_000);
+    config
+}
+
 struct Disks;
 
 impl Subject for Disks {
     type Machine = disk::Disk;
 
-    fn machine(&self, seed: u64) -> disk::Disk {
-        disk::Disk::new(disk::Config::default(), &mut Rng::new(seed))
+    fn machine(&mut self, seed: u64) -> disk::Disk {
+        disk::Disk::new(disk_config(), &mut Rng::new(seed))
     }
 
-    fn command(&self, rng: &mut Rng) -> disk::Command {
+    fn command(&mut self, rng: &mut Rng) -> disk::Command {
         let torrent = torrent(rng);
         match rng.below(16) {
             0..=2 => disk::Command::Add {
@@ -260,8 +380,37 @@ impl Subject for Disks {
         }
     }
 
-    fn stream(&self, _: &mut Rng) -> Vec<u8> {
-        Vec::new()
+    fn ask(&self, command: &disk::Command) -> Option<Ask> {
+        use disk::Command;
+        let (torrent, kind) = match command {
+            Command::Add { torrent, .. } => (torrent, "add".into()),
+            Command::Remove { torrent } => (torrent, "remove".into()),
+            Command::Write { torrent, span, .. } => (torrent, format!("write {span}")),
+            Command::Read { torrent, span, ticket } => (torrent, format!("read {span} for {ticket}")),
+            Command::Sync { torrent } => (torrent, "sync".into()),
+            Command::Retry { torrent } => (torrent, "retry".into()),
+            other => panic!("what does {other:?} ask?"),
+        };
+        Some(Ask { about: torrent.to_string(), kind })
+    }
+
+    fn end(&self, event: &disk::Event) -> Option<End> {
+        use disk::Event;
+        let (torrent, kind) = match event {
+            Event::Added { torrent, .. } | Event::AddFailed { torrent, .. } => (torrent, "add".into()),
+            Event::Removed { torrent, .. } => (torrent, "remove".into()),
+            Event::Written { torrent, span, .. } => (torrent, format!("write {span}")),
+            Event::Read { torrent, span, ticket, .. } => (torrent, format!("read {span} for {ticket}")),
+            Event::Synced { torrent, .. } => (torrent, "sync".into()),
+            Event::Retried { torrent, .. } => (torrent, "retry".into()),
+            _ => return None,
+        };
+        Some(End { about: torrent.to_string(), kind: Some(kind) })
+    }
+
+    fn most(&self, _: Call) -> usize {
+        // As many jobs as may be under way, and a notice each of a check's progress and of a failure.
+        DISK_JOBS + 2
     }
 
     fn executor(&self) -> Option<Box<dyn Executor<disk::Job, disk::Done>>> {
@@ -271,7 +420,7 @@ impl Subject for Disks {
 
 #[test]
 fn the_disk_keeps_the_laws() {
-    hold("the_disk_keeps_the_laws", &Disks, 30, 600);
+    hold("the_disk_keeps_the_laws", || Disks, 30, 600);
 }
 
 struct Checks;
@@ -279,19 +428,38 @@ struct Checks;
 impl Subject for Checks {
     type Machine = disk::check::Check;
 
-    fn machine(&self, seed: u64) -> disk::check::Check {
-        disk::check::Check::new(disk::Config::default(), &mut Rng::new(seed))
+    fn machine(&mut self, seed: u64) -> disk::check::Check {
+        disk::check::Check::new(disk_config(), &mut Rng::new(seed))
     }
 
-    fn command(&self, rng: &mut Rng) -> disk::check::Command {
+    fn command(&mut self, rng: &mut Rng) -> disk::check::Command {
         match rng.below(4) {
             0 => disk::check::Command::Cancel,
             _ => disk::check::Command::Start { layout: layout(rng.below(3)), root: PathBuf::from("/store") },
         }
     }
 
-    fn stream(&self, _: &mut Rng) -> Vec<u8> {
-        Vec::new()
+    fn ask(&self, command: &disk::check::Command) -> Option<Ask> {
+        let kind = match command {
+            disk::check::Command::Start { .. } => "start",
+            disk::check::Command::Cancel => "cancel",
+            other => panic!("what does {other:?} ask?"),
+        };
+        Some(Ask { about: String::new(), kind: kind.into() })
+    }
+
+    fn end(&self, event: &disk::check::Event) -> Option<End> {
+        let kind = match event {
+            disk::check::Event::Checked { .. } | disk::check::Event::Failed { .. } => "start",
+            disk::check::Event::Cancelled => "cancel",
+            _ => return None,
+        };
+        Some(End { about: String::new(), kind: Some(kind.into()) })
+    }
+
+    fn most(&self, _: Call) -> usize {
+        // As many jobs as may be under way, the closing of the files, and a notice of progress.
+        CHECK_JOBS + 2
     }
 
     fn executor(&self) -> Option<Box<dyn Executor<disk::Job, disk::Done>>> {
@@ -301,7 +469,7 @@ impl Subject for Checks {
 
 #[test]
 fn a_check_keeps_the_laws() {
-    hold("a_check_keeps_the_laws", &Checks, 20, 300);
+    hold("a_check_keeps_the_laws", || Checks, 20, 300);
 }
 
 struct Creates;
@@ -309,11 +477,11 @@ struct Creates;
 impl Subject for Creates {
     type Machine = disk::create::Create;
 
-    fn machine(&self, seed: u64) -> disk::create::Create {
-        disk::create::Create::new(disk::Config::default(), &mut Rng::new(seed))
+    fn machine(&mut self, seed: u64) -> disk::create::Create {
+        disk::create::Create::new(disk_config(), &mut Rng::new(seed))
     }
 
-    fn command(&self, rng: &mut Rng) -> disk::create::Command {
+    fn command(&mut self, rng: &mut Rng) -> disk::create::Command {
         let mut options = disk::create::Options::default();
         options.piece_length = (rng.below(2) == 0).then(|| (16 * 1024) << rng.below(3));
         match rng.below(4) {
@@ -325,8 +493,27 @@ impl Subject for Creates {
         }
     }
 
-    fn stream(&self, _: &mut Rng) -> Vec<u8> {
-        Vec::new()
+    fn ask(&self, command: &disk::create::Command) -> Option<Ask> {
+        let kind = match command {
+            disk::create::Command::Start { .. } => "start",
+            disk::create::Command::Cancel => "cancel",
+            other => panic!("what does {other:?} ask?"),
+        };
+        Some(Ask { about: String::new(), kind: kind.into() })
+    }
+
+    fn end(&self, event: &disk::create::Event) -> Option<End> {
+        let kind = match event {
+            disk::create::Event::Created { .. } | disk::create::Event::Failed { .. } => "start",
+            disk::create::Event::Cancelled => "cancel",
+            _ => return None,
+        };
+        Some(End { about: String::new(), kind: Some(kind.into()) })
+    }
+
+    fn most(&self, _: Call) -> usize {
+        // As many jobs as may be under way, the closing of the files, and a notice of progress.
+        CHECK_JOBS + 2
     }
 
     fn executor(&self) -> Option<Box<dyn Executor<disk::Job, disk::Done>>> {
@@ -336,5 +523,5 @@ impl Subject for Creates {
 
 #[test]
 fn a_creation_keeps_the_laws() {
-    hold("a_creation_keeps_the_laws", &Creates, 20, 300);
+    hold("a_creation_keeps_the_laws", || Creates, 20, 300);
 }

@@ -1,0 +1,305 @@
+//! The coordinator, held to the laws between a swarm and a disk that answer what it asks: each in its own order, right, failing or
+//! refusing, and as late as they like.
+
+use super::subjects::{SESSION_TORRENTS, address, bitfield, geometry, info_hash, layout, torrent};
+use super::{Ask, Call, End, Subject, hold};
+use bip::disk::{self, Error};
+use bip::machine::{Rng, TorrentId};
+use bip::peer::{self, Refusal};
+use bip::proto::id::{InfoHash, PieceIndex};
+use bip::session::{Command, Config, Coordinator, Directive, Event, Spec};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+
+/// Peers that may be named before a torrent has joined.
+const EARLY_PEERS: usize = 3;
+/// Addresses that the swarm takes for a torrent.
+const KNOWN_PEERS: usize = 6;
+
+#[derive(Default)]
+struct Coordinators {
+    swarm: Swarm,
+    disk: Disk,
+}
+
+/// What the swarm does with its commands: all are answered at once, but a removal, which waits for the store.
+#[derive(Default)]
+struct Swarm {
+    asked: VecDeque<peer::Command>,
+    told: VecDeque<peer::Event>,
+    torrents: BTreeMap<TorrentId, Joined>,
+}
+
+struct Joined {
+    info_hash: InfoHash,
+    peers: usize,
+    removing: bool,
+}
+
+impl Swarm {
+    fn on_command(&mut self, command: peer::Command, rng: &mut Rng) {
+        use peer::{Command, Event};
+        let id = match &command {
+            Command::AddTorrent { torrent, .. }
+            | Command::RemoveTorrent { torrent }
+            | Command::Pause { torrent }
+            | Command::Resume { torrent }
+            | Command::AddPeer { torrent, .. } => *torrent,
+            other => panic!("the coordinator has no business with {other:?}"),
+        };
+        let known = self.torrents.get_mut(&id).filter(|joined| !joined.removing);
+        let event = match (command, known) {
+            (Command::AddTorrent { info_hash, .. }, _) => {
+                if self.torrents.contains_key(&id) || self.torrents.values().any(|t| t.info_hash == info_hash) {
+                    Event::Refused { torrent: id, refusal: Refusal::DuplicateTorrent }
+                } else if rng.below(4) == 0 {
+                    Event::Refused { torrent: id, refusal: Refusal::Full }
+                } else {
+                    self.torrents.insert(id, Joined { info_hash, peers: 0, removing: false });
+                    Event::TorrentAdded { torrent: id }
+                }
+            }
+            (_, None) => Event::Refused { torrent: id, refusal: Refusal::UnknownTorrent },
+            (Command::RemoveTorrent { .. }, Some(joined)) => {
+                joined.removing = true;
+                return;
+            }
+            (Command::Pause { torrent }, _) => Event::Paused { torrent },
+            (Command::Resume { torrent }, _) => Event::Resumed { torrent },
+            (Command::AddPeer { torrent, address }, Some(joined)) => {
+                joined.peers += 1;
+                if joined.peers > KNOWN_PEERS {
+                    Event::Refused { torrent, refusal: Refusal::Full }
+                } else {
+                    Event::PeerAdded { torrent, address }
+                }
+            }
+            _ => return,
+        };
+        self.told.push_back(event);
+    }
+
+    fn end_removal(&mut self, id: TorrentId) {
+        self.torrents.remove(&id);
+        self.told.push_back(peer::Event::TorrentRemoved { torrent: id });
+    }
+
+    /// Tells something that nobody asked for.
+    fn notice(&mut self, rng: &mut Rng) {
+        let joined: Vec<TorrentId> = self.torrents.iter().filter(|(_, t)| !t.removing).map(|(id, _)| *id).collect();
+        let Some(&torrent) = rng.choose(&joined) else { return };
+        let mut status = peer::Status::default();
+        (status.pieces, status.pieces_done) = (geometry().piece_count(), rng.below(geometry().piece_count() + 1));
+        self.told.push_back(match rng.below(3) {
+            0 => peer::Event::Completed { torrent },
+            1 => peer::Event::PieceDone { torrent, piece: PieceIndex(0) },
+            _ => peer::Event::Status { torrent, status },
+        });
+    }
+}
+
+/// What the disk does with its commands: torrents are checked, synced and closed in their own time; a removal is the last.
+#[derive(Default)]
+struct Disk {
+    asked: VecDeque<disk::Command>,
+    told: VecDeque<disk::Event>,
+    torrents: BTreeMap<TorrentId, Store>,
+}
+
+#[derive(Default)]
+struct Store {
+    checked: bool,
+    syncs: usize,
+    removals: usize,
+}
+
+impl Disk {
+    fn on_command(&mut self, command: disk::Command, rng: &mut Rng) {
+        use disk::{Command, Event};
+        let event = match command {
+            Command::Add { torrent, .. } if self.torrents.contains_key(&torrent) => {
+                Event::AddFailed { torrent, error: Error::TorrentExists }
+            }
+            Command::Add { torrent, .. } if rng.below(8) == 0 => Event::AddFailed { torrent, error: Error::Busy },
+            Command::Add { torrent, .. } => {
+                self.torrents.insert(torrent, Store::default());
+                return;
+            }
+            Command::Remove { torrent } => match self.torrents.get_mut(&torrent) {
+                Some(store) => {
+                    store.removals += 1;
+                    return;
+                }
+                None => Event::Removed { torrent, error: Some(Error::UnknownTorrent) },
+            },
+            Command::Sync { torrent } => match self.torrents.get_mut(&torrent) {
+                Some(store) if store.removals == 0 => {
+                    store.syncs += 1;
+                    return;
+                }
+                Some(_) => Event::Synced { torrent, error: Some(Error::Removing) },
+                None => Event::Synced { torrent, error: Some(Error::UnknownTorrent) },
+            },
+            Command::Retry { torrent } => Event::Retried { torrent, found: self.torrents.contains_key(&torrent) },
+            other => panic!("the coordinator has no business with {other:?}"),
+        };
+        self.told.push_back(event);
+    }
+
+    /// Lets a torrent come one step further.
+    fn advance(&mut self, torrent: TorrentId, rng: &mut Rng) {
+        use disk::Event;
+        let Some(store) = self.torrents.get_mut(&torrent) else { return };
+        let fails = rng.below(4) == 0;
+        if !store.checked {
+            if rng.below(2) == 0 {
+                let pieces = geometry().piece_count();
+                self.told.push_back(Event::Checking { torrent, checked: 1, good: 1, pieces });
+            }
+            store.checked = true;
+            if store.removals > 0 && !fails {
+                self.told.push_back(Event::AddFailed { torrent, error: Error::Removing });
+            } else if fails && store.removals == 0 {
+                self.told.push_back(Event::AddFailed { torrent, error: Error::Busy });
+                self.torrents.remove(&torrent);
+            } else {
+                let mut have = bitfield(rng);
+                while have.pieces() != geometry().piece_count() {
+                    have = bitfield(rng);
+                }
+                self.told.push_back(Event::Added { torrent, have, oddities: Vec::new() });
+            }
+        } else if store.syncs > 0 {
+            store.syncs -= 1;
+            self.told.push_back(Event::Synced { torrent, error: fails.then_some(Error::Busy) });
+        } else {
+            for _ in 0..store.removals {
+                self.told.push_back(Event::Removed { torrent, error: fails.then_some(Error::Busy) });
+            }
+            self.torrents.remove(&torrent);
+        }
+    }
+
+    /// Tells of a failure that nobody asked about.
+    fn notice(&mut self, rng: &mut Rng) {
+        let open: Vec<TorrentId> = self.torrents.iter().filter(|(_, s)| s.checked).map(|(id, _)| *id).collect();
+        if let Some(&torrent) = rng.choose(&open) {
+            self.told.push_back(disk::Event::Stopped { torrent, error: Error::Busy });
+        }
+    }
+}
+
+impl Subject for Coordinators {
+    type Machine = Coordinator;
+
+    fn machine(&mut self, _: u64) -> Coordinator {
+        let config = Config { max_torrents: SESSION_TORRENTS, max_early_peers: EARLY_PEERS, ..Config::default() };
+        Coordinator::new(config)
+    }
+
+    fn command(&mut self, rng: &mut Rng) -> Command {
+        self.swarm.notice(rng);
+        if rng.below(4) == 0 {
+            self.disk.notice(rng);
+        }
+        let torrent = torrent(rng);
+        match rng.below(20) {
+            0..=7 => Command::Add {
+                torrent,
+                spec: Spec {
+                    // Now and then another torrent's.
+                    info_hash: info_hash(if rng.below(8) == 0 { TorrentId(0) } else { torrent }),
+                    layout: layout(torrent.0),
+                    root: PathBuf::from("/nowhere"),
+                    writable: rng.below(2) == 0,
+                },
+            },
+            8 | 9 => Command::Remove { torrent },
+            10 | 11 => Command::Pause { torrent },
+            12 | 13 => Command::Resume { torrent },
+            14 if rng.below(8) == 0 => Command::ShutDown,
+            _ => Command::AddPeer { torrent, address: address(rng) },
+        }
+    }
+
+    fn ask(&self, command: &Command) -> Option<Ask> {
+        let (torrent, kind) = match command {
+            // An add has a refusal of its own, so it is apart from what `Refused` may end.
+            Command::Add { torrent, .. } => return Some(Ask { about: format!("add {torrent}"), kind: String::new() }),
+            Command::ShutDown => return Some(Ask { about: "shut down".into(), kind: String::new() }),
+            Command::Remove { torrent } => (torrent, "remove".into()),
+            Command::Pause { torrent } => (torrent, "pause".into()),
+            Command::Resume { torrent } => (torrent, "resume".into()),
+            Command::AddPeer { torrent, address } => (torrent, format!("peer {address}")),
+            Command::FromPeer(_) | Command::FromDisk(_) => return None,
+            other => panic!("what does {other:?} ask?"),
+        };
+        Some(Ask { about: torrent.to_string(), kind })
+    }
+
+    fn end(&self, directive: &Directive) -> Option<End> {
+        let Directive::Answer(event) = directive else { return None };
+        let (torrent, kind) = match event {
+            Event::Added { torrent, .. } | Event::AddFailed { torrent, .. } => {
+                return Some(End { about: format!("add {torrent}"), kind: Some(String::new()) });
+            }
+            Event::ShutDown => return Some(End { about: "shut down".into(), kind: Some(String::new()) }),
+            Event::Removed { torrent, .. } => (torrent, Some("remove".into())),
+            Event::Paused { torrent } => (torrent, Some("pause".into())),
+            Event::Resumed { torrent } => (torrent, Some("resume".into())),
+            Event::PeerAdded { torrent, address } => (torrent, Some(format!("peer {address}"))),
+            Event::Refused { torrent, .. } => (torrent, None),
+            other => panic!("{other:?} answers nothing"),
+        };
+        Some(End { about: torrent.to_string(), kind })
+    }
+
+    fn most(&self, _: Call) -> usize {
+        // The end of all takes a directive and a status for each torrent; a torrent that joins hands on its early peers.
+        (2 * SESSION_TORRENTS).max(EARLY_PEERS + 3)
+    }
+
+    fn on_event(&mut self, directive: &Directive) {
+        match directive {
+            Directive::ToPeer(command) => self.swarm.asked.push_back(command.clone()),
+            Directive::ToDisk(command) => self.disk.asked.push_back(command.clone()),
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self, rng: &mut Rng) -> Option<Command> {
+        // Swarm and disk do what they can in any order, until one of them tells something.
+        loop {
+            let (swarm, disk) = (&self.swarm, &self.disk);
+            let leaving = swarm.torrents.iter().filter(|(_, t)| t.removing).map(|(id, _)| *id).collect::<Vec<_>>();
+            let busy = |s: &Store| !s.checked || s.syncs > 0 || s.removals > 0;
+            let working = disk.torrents.iter().filter(|(_, s)| busy(s)).map(|(id, _)| *id).collect::<Vec<_>>();
+            let mut ways = Vec::new();
+            ways.extend((!swarm.told.is_empty()).then_some(0));
+            ways.extend((!disk.told.is_empty()).then_some(1));
+            ways.extend((!swarm.asked.is_empty()).then_some(2));
+            ways.extend((!disk.asked.is_empty()).then_some(3));
+            ways.extend((!leaving.is_empty()).then_some(4));
+            ways.extend((!working.is_empty()).then_some(5));
+            match *rng.choose(&ways)? {
+                0 => return self.swarm.told.pop_front().map(Command::FromPeer),
+                1 => return self.disk.told.pop_front().map(Command::FromDisk),
+                2 => {
+                    let command = self.swarm.asked.pop_front()?;
+                    self.swarm.on_command(command, rng);
+                }
+                3 => {
+                    let command = self.disk.asked.pop_front()?;
+                    self.disk.on_command(command, rng);
+                }
+                4 => self.swarm.end_removal(*rng.choose(&leaving)?),
+                _ => self.disk.advance(*rng.choose(&working)?, rng),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_coordinator_keeps_the_laws() {
+    hold("the_coordinator_keeps_the_laws", Coordinators::default, 200, 400);
+}
