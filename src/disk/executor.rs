@@ -193,7 +193,8 @@ impl Executor {
             let file = self.file(store, span.file, true)?;
             let mut at = span.offset;
             for batch in gathered.chunks(SLICES) {
-                file.write_at(at, batch).map_err(|e| Error::io(Operation::Writing, store.name(span.file), &e))?;
+                retried(|| file.write_at(at, batch))
+                    .map_err(|e| Error::io(Operation::Writing, store.name(span.file), &e))?;
                 at += batch.iter().map(|s| s.len() as u64).sum::<u64>();
             }
         }
@@ -288,13 +289,21 @@ impl Executor {
         retried(|| self.files.stat(path)).map_err(|e| Error::io(Operation::Examining, name(), &e))
     }
 
+    fn sync_file(&self, store: &Store, index: FileIndex) -> Result<(), Error> {
+        let open = lock(&self.open).find((store.id, index), true);
+        // A file that was closed meanwhile is opened again: the system syncs the file, not the handle. It is never made again: zeros
+        // in the place of a file that was moved away would be no sync.
+        let synced = match open {
+            Some(file) => retried(|| file.sync()),
+            None => retried(|| self.files.open_for_sync(&store.path(index))).and_then(|file| retried(|| file.sync())),
+        };
+        synced.map_err(|e| Error::io(Operation::Syncing, store.name(index), &e))
+    }
+
     fn sync(&self, store: &Store, files: &[FileIndex]) -> Result<(), Error> {
         let mut result = Ok(());
         for &index in files.iter().filter(|&&index| !store.is_padding(index)) {
-            // A file that was closed meanwhile is opened again: the system syncs the file, not the handle.
-            let synced = self.file(store, index, true).and_then(|file| {
-                retried(|| file.sync()).map_err(|e| Error::io(Operation::Syncing, store.name(index), &e))
-            });
+            let synced = self.sync_file(store, index);
             // The first failure is told; the other files are brought to the medium all the same.
             result = result.and(synced);
         }

@@ -50,6 +50,13 @@ pub trait FileSystem: Send + Sync + 'static {
     /// Opens an existing file for reading.
     fn open(&self, path: &Path) -> io::Result<Box<dyn File>>;
 
+    /// Opens an existing file so that it can be brought to the medium ([`File::sync`]), and makes nothing, neither file nor folder:
+    /// what is not there is [`io::ErrorKind::NotFound`]. A system that syncs only what is open for writing needs another way
+    /// here than [`open`](Self::open).
+    fn open_for_sync(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        self.open(path)
+    }
+
     /// Opens a file for reading and writing. Where it is missing, it is made, with the folders above it and the root, and set to
     /// `length` bytes of zeros (which need take no space). A file that exists is left as it is.
     fn create(&self, root: &Path, below: &SafePath, length: u64) -> io::Result<Box<dyn File>>;

@@ -148,6 +148,15 @@ impl FileSystem for Native {
         Ok(NativeFile::boxed(fs::File::open(path)?))
     }
 
+    // Windows flushes only what is open for writing.
+    #[cfg(not(unix))]
+    fn open_for_sync(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        if !fs::metadata(path)?.is_file() {
+            return Err(irregular());
+        }
+        Ok(NativeFile::boxed(fs::OpenOptions::new().read(true).write(true).open(path)?))
+    }
+
     fn create(&self, root: &Path, below: &SafePath, length: u64) -> io::Result<Box<dyn File>> {
         let path = walk(root, below, true)?;
         // Twice: another job may make the file between the look and the making.
