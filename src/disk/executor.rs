@@ -289,7 +289,10 @@ impl Executor {
         retried(|| self.files.stat(path)).map_err(|e| Error::io(Operation::Examining, name(), &e))
     }
 
-    fn sync_file(&self, store: &Store, index: FileIndex) -> Result<(), Error> {
+    fn sync(&self, store: &Store, index: FileIndex) -> Result<(), Error> {
+        if store.is_padding(index) {
+            return Ok(());
+        }
         let open = lock(&self.open).find((store.id, index), true);
         // A file that was closed meanwhile is opened again: the system syncs the file, not the handle. It is never made again: zeros
         // in the place of a file that was moved away would be no sync.
@@ -300,25 +303,21 @@ impl Executor {
         synced.map_err(|e| Error::io(Operation::Syncing, store.name(index), &e))
     }
 
-    fn sync(&self, store: &Store, files: &[FileIndex]) -> Result<(), Error> {
-        let mut result = Ok(());
-        for &index in files.iter().filter(|&&index| !store.is_padding(index)) {
-            let synced = self.sync_file(store, index);
-            // The first failure is told; the other files are brought to the medium all the same.
-            result = result.and(synced);
-        }
-        result
-    }
-
-    fn stat_all(&self, store: &Store, files: Range<u32>) -> Vec<Result<Option<u64>, Error>> {
-        files.map(|index| self.stat(store, FileIndex(index))).collect()
+    fn stat_all(&self, store: &Store, files: Range<u32>) -> Outcome {
+        let lengths: Vec<_> = files.clone().map(|index| self.stat(store, FileIndex(index))).collect();
+        // Asked of one file for all: those of a torrent lie together, and one that is missing or empty is not read.
+        let there = files.map(FileIndex).zip(&lengths).find(|(index, length)| {
+            !store.is_padding(*index) && length.as_ref().is_ok_and(|length| length.is_some_and(|length| length > 0))
+        });
+        let seeks = there.is_some_and(|(index, _)| self.files.seeks(&store.path(index)));
+        Outcome::Stat { lengths, seeks }
     }
 }
 
 impl machine::Executor<Job, Done> for Executor {
     fn run(&self, job: Job) -> Done {
         let result = match job.work {
-            Work::Stat { store, files } => Outcome::Stat(self.stat_all(&store, files)),
+            Work::Stat { store, files } => self.stat_all(&store, files),
             Work::Write { store, offset, mut parts, hash, until } => {
                 parts.sort_unstable_by_key(|p| p.begin);
                 let written = self.write(&store, offset, &parts);
@@ -326,14 +325,15 @@ impl machine::Executor<Job, Done> for Executor {
             }
             Work::Hash { store, offset, hash, until } => Outcome::Hash(self.hash(&store, offset, &[], hash, until)),
             Work::Read { store, offset, length } => Outcome::Read(self.read(&store, offset, length)),
-            Work::Sync { store, files } => Outcome::Nothing(self.sync(&store, &files)),
+            Work::Sync { store, file } => Outcome::Nothing(self.sync(&store, file)),
             Work::Close { store } => {
                 let closed = lock(&self.open).close(store.id);
                 drop(closed);
                 Outcome::Nothing(Ok(()))
             }
             Work::Examine { path } => {
-                Outcome::Examined(self.examine(&path, || shown(path.as_os_str().as_encoded_bytes())))
+                let found = self.examine(&path, || shown(path.as_os_str().as_encoded_bytes()));
+                Outcome::Examined(found.map(|stat| (stat, self.files.seeks(&path))))
             }
             Work::List { path } => Outcome::Listed(
                 retried(|| self.files.list(&path))

@@ -64,6 +64,14 @@ pub trait FileSystem: Send + Sync + 'static {
     /// Removes a file.
     fn remove(&self, root: &Path, below: &SafePath) -> io::Result<()>;
 
+    /// Says whether reads far apart cost a seek at what is at a path: a rotating disk. Of the files there, one after the other is
+    /// then checked or hashed, and not several at a time. Asked where a check and the making of a torrent begin; false where it
+    /// is not known.
+    fn seeks(&self, path: &Path) -> bool {
+        let _ = path;
+        false
+    }
+
     /// Lists a folder, in any order, without `.` and `..`.
     fn list(&self, folder: &Path) -> io::Result<Vec<Entry>>;
 }
@@ -88,6 +96,7 @@ pub trait File: Send + Sync {
         Ok(self.len()? == 0)
     }
 
-    /// Brings what was written to the medium.
+    /// Brings what was written to the medium. This may block for as long as the medium needs for all that was written since the
+    /// last time.
     fn sync(&self) -> io::Result<()>;
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many bytes are kept together; what was never written takes no memory.
@@ -59,6 +60,7 @@ struct Shared {
     tree: Mutex<Tree>,
     plan: Mutex<Option<Plan>>,
     calls: Mutex<u64>,
+    seeks: AtomicBool,
 }
 
 #[derive(Default)]
@@ -132,6 +134,11 @@ impl Memory {
     /// Lets every call go well again.
     pub fn clear_faults(&self) {
         *lock(&self.shared.plan) = None;
+    }
+
+    /// Says of itself from now on whether reads far apart cost a seek, as a rotating disk would ([`FileSystem::seeks`]).
+    pub fn set_seeks(&self, seeks: bool) {
+        self.shared.seeks.store(seeks, Ordering::Relaxed);
     }
 
     /// Gives how many calls were made so far.
@@ -266,6 +273,10 @@ impl FileSystem for Memory {
         let path = root.join(below.to_path_buf());
         self.call(Operation::Writing, &path)?;
         lock(&self.shared.tree).files.remove(&path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn seeks(&self, _: &Path) -> bool {
+        self.shared.seeks.load(Ordering::Relaxed)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {

@@ -319,3 +319,17 @@ fn a_write_that_a_signal_interrupted_is_tried_again() {
     assert_eq!(disk.ask(sample.write(span)), [answered]);
     sample.check_files(&memory);
 }
+
+#[test]
+fn each_file_is_synced_by_a_job_of_its_own_one_after_the_other() {
+    let sample = Sample::new(&[64; 20], 64);
+    let (mut disk, _) = added(&sample);
+    sample.all_spans().iter().for_each(|s| disk.send(sample.write(*s)));
+    assert_eq!(good(&disk.run()), 20);
+    let before = disk.jobs_done;
+    disk.send(Command::Sync { torrent: T });
+    disk.collect();
+    assert_eq!(disk.jobs.len(), 1);
+    assert_eq!(disk.run(), [Event::Synced { torrent: T, error: None }]);
+    assert_eq!(disk.jobs_done - before, 20);
+}
