@@ -7,7 +7,7 @@ use super::job::{Done, HashState, Job, Outcome, Part, Work};
 use super::store::{Source, Store, StoreId};
 use crate::machine::{self, Block, BlockPool};
 use crate::proto::id::FileIndex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -40,6 +40,8 @@ struct OpenFiles {
     /// The same files by when they were last used.
     by_use: BTreeMap<u64, (StoreId, FileIndex)>,
     uses: u64,
+    /// Files that were made and whose names are not on the medium yet.
+    made: BTreeSet<(StoreId, FileIndex)>,
 }
 
 struct OpenFile {
@@ -68,6 +70,9 @@ impl OpenFiles {
     ) -> Vec<Arc<dyn File>> {
         self.uses += 1;
         let used = self.uses;
+        if file.is_new() {
+            self.made.insert(key);
+        }
         let mut closed = Vec::new();
         if let Some(old) = self.files.insert(key, OpenFile { file, writable, used }) {
             self.by_use.remove(&old.used);
@@ -84,6 +89,7 @@ impl OpenFiles {
     fn close(&mut self, store: StoreId) -> Vec<Arc<dyn File>> {
         let keys: Vec<_> =
             self.files.range((store, FileIndex(0))..=(store, FileIndex(u32::MAX))).map(|(k, _)| *k).collect();
+        self.made.retain(|(of, _)| *of != store);
         let mut closed = Vec::with_capacity(keys.len());
         for entry in keys.iter().filter_map(|key| self.files.remove(key)) {
             self.by_use.remove(&entry.used);
@@ -300,7 +306,24 @@ impl Executor {
             Some(file) => retried(|| file.sync()),
             None => retried(|| self.files.open_for_sync(&store.path(index))).and_then(|file| retried(|| file.sync())),
         };
-        synced.map_err(|e| Error::io(Operation::Syncing, store.name(index), &e))
+        synced
+            .and_then(|()| self.sync_name(store, index))
+            .map_err(|e| Error::io(Operation::Syncing, store.name(index), &e))
+    }
+
+    /// Brings the name of a file that was made to the medium, with those of the folders above it up to the root.
+    fn sync_name(&self, store: &Store, index: FileIndex) -> io::Result<()> {
+        let key = (store.id, index);
+        if !lock(&self.open).made.contains(&key) {
+            return Ok(());
+        }
+        let path = store.path(index);
+        let folders = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&store.root));
+        for folder in folders {
+            retried(|| self.files.sync_folder(folder))?;
+        }
+        lock(&self.open).made.remove(&key);
+        Ok(())
     }
 
     fn stat_all(&self, store: &Store, files: Range<u32>) -> Outcome {

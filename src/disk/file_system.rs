@@ -57,6 +57,13 @@ pub trait FileSystem: Send + Sync + 'static {
         self.open(path)
     }
 
+    /// Brings a folder's list of names to the medium, where the system has a way to. Called for the folders above a file that was
+    /// made ([`File::is_new`]), after the file itself.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        let _ = folder;
+        Ok(())
+    }
+
     /// Opens a file for reading and writing. Where it is missing, it is made, with the folders above it and the root, and set to
     /// `length` bytes of zeros (which need take no space). A file that exists is left as it is.
     fn create(&self, root: &Path, below: &SafePath, length: u64) -> io::Result<Box<dyn File>>;
@@ -94,6 +101,11 @@ pub trait File: Send + Sync {
     /// Says whether the file has no bytes.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
+    }
+
+    /// Says whether the file was made when it was opened.
+    fn is_new(&self) -> bool {
+        false
     }
 
     /// Brings what was written to the medium. This may block for as long as the medium needs for all that was written since the

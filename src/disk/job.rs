@@ -53,7 +53,7 @@ pub(crate) enum Work {
     Hash { store: Arc<Store>, offset: u64, hash: HashState, until: u32 },
     /// Reads.
     Read { store: Arc<Store>, offset: u64, length: u32 },
-    /// Brings a file to the medium.
+    /// Brings a file to the medium, and if the executor made it also its name.
     Sync { store: Arc<Store>, file: FileIndex },
     /// Closes a store's files.
     Close { store: Arc<Store> },

@@ -26,11 +26,12 @@ struct NativeFile {
     /// Held while writing, and elsewhere than on Unix while reading. A system lets one writer at a time into a file in any
     /// case, and Linux has the others spin meanwhile: waiting here costs no processor time.
     turn: std::sync::Mutex<()>,
+    is_new: bool,
 }
 
 impl NativeFile {
-    fn boxed(file: fs::File) -> Box<dyn File> {
-        Box::new(NativeFile { file, turn: std::sync::Mutex::new(()) })
+    fn boxed(file: fs::File, is_new: bool) -> Box<dyn File> {
+        Box::new(NativeFile { file, turn: std::sync::Mutex::new(()), is_new })
     }
 }
 
@@ -73,6 +74,10 @@ impl File for NativeFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    fn is_new(&self) -> bool {
+        self.is_new
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -160,7 +165,7 @@ impl FileSystem for Native {
         if !fs::metadata(path)?.is_file() {
             return Err(irregular());
         }
-        Ok(NativeFile::boxed(fs::File::open(path)?))
+        Ok(NativeFile::boxed(fs::File::open(path)?, false))
     }
 
     // Windows flushes only what is open for writing.
@@ -169,7 +174,20 @@ impl FileSystem for Native {
         if !fs::metadata(path)?.is_file() {
             return Err(irregular());
         }
-        Ok(NativeFile::boxed(fs::OpenOptions::new().read(true).write(true).open(path)?))
+        Ok(NativeFile::boxed(fs::OpenOptions::new().read(true).write(true).open(path)?, false))
+    }
+
+    #[cfg(unix)]
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+        // The folder above a plain name is the one that the process is in.
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        match fs::File::open(folder).and_then(|folder| folder.sync_all()) {
+            // Not every file system syncs folders, and one that may be written need not be readable: there the name is as safe
+            // as it can be.
+            Err(e) if matches!(e.kind(), InvalidInput | PermissionDenied | Unsupported) => Ok(()),
+            result => result,
+        }
     }
 
     fn create(&self, root: &Path, below: &SafePath, length: u64) -> io::Result<Box<dyn File>> {
@@ -184,7 +202,7 @@ impl FileSystem for Native {
                     if identity(&file.metadata()?) != identity(&meta) {
                         return Err(is_link());
                     }
-                    return Ok(NativeFile::boxed(file));
+                    return Ok(NativeFile::boxed(file, false));
                 }
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     // `create_new` follows no link and truncates nothing.
@@ -196,7 +214,7 @@ impl FileSystem for Native {
                             if file.metadata()?.len() < length {
                                 file.set_len(length)?;
                             }
-                            return Ok(NativeFile::boxed(file));
+                            return Ok(NativeFile::boxed(file, true));
                         }
                     }
                 }

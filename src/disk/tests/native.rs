@@ -172,6 +172,20 @@ fn a_sync_of_files_that_are_closed_or_gone_makes_no_folder_again() {
 }
 
 #[test]
+fn a_file_is_new_only_to_the_call_that_made_it_and_its_folder_can_be_synced() {
+    let folder = Folder::new();
+    let below = SafePath::from_parts(["a", "b"]).unwrap();
+    assert!(Native.create(&folder.0, &below, 1).unwrap().is_new());
+    assert!(!Native.create(&folder.0, &below, 1).unwrap().is_new());
+    assert!(!Native.open(&folder.0.join("a/b")).unwrap().is_new());
+    Native.sync_folder(&folder.0.join("a")).unwrap();
+    // A root without a name is the folder that the process is in.
+    Native.sync_folder(Path::new("")).unwrap();
+    #[cfg(unix)]
+    assert_eq!(Native.sync_folder(&folder.0.join("c")).unwrap_err().kind(), std::io::ErrorKind::NotFound);
+}
+
+#[test]
 fn job_threads_that_race_for_the_same_files_lose_nothing() {
     let lengths: Vec<u64> = (0..60).map(|i| (i * 7919) % 40_000).collect();
     let sample = Sample::new(&lengths, 16 * 1024);

@@ -271,13 +271,17 @@ fn a_sync_brings_the_written_files_to_the_medium_and_no_others() {
         None
     });
     assert_eq!(disk.ask(Command::Sync { torrent: T }), [Event::Synced { torrent: T, error: None }]);
-    assert_eq!(*synced.lock().unwrap(), [sample.path(1)]);
+    // With the names of the file and of its folder, for both are new.
+    let folders = [root().join("t"), root()];
+    let mut expected = [&[sample.path(1)], &folders[..]].concat();
+    assert_eq!(*synced.lock().unwrap(), expected);
     // Written while a sync is under way: synced by the next one at the latest.
     disk.send(sample.write(sample.span(0, 0, 64)));
     disk.collect();
     disk.ask(Command::Sync { torrent: T });
     assert_eq!(disk.ask(Command::Remove { torrent: T }), [Event::Removed { torrent: T, error: None }]);
-    assert_eq!(*synced.lock().unwrap(), [sample.path(1), sample.path(0)]);
+    expected.extend([&[sample.path(0)], &folders[..]].concat());
+    assert_eq!(*synced.lock().unwrap(), expected);
 }
 
 #[test]
@@ -332,4 +336,28 @@ fn each_file_is_synced_by_a_job_of_its_own_one_after_the_other() {
     assert_eq!(disk.jobs.len(), 1);
     assert_eq!(disk.run(), [Event::Synced { torrent: T, error: None }]);
     assert_eq!(disk.jobs_done - before, 20);
+}
+
+#[test]
+fn the_name_of_a_file_is_synced_once_after_it_was_made_and_again_after_a_failure() {
+    let sample = Sample::new(&[128], 64);
+    let (mut disk, memory) = added(&sample);
+    let folder = root().join("t");
+    let tries = Arc::new(std::sync::Mutex::new(0));
+    let count = Arc::clone(&tries);
+    memory.set_faults(move |call| {
+        let here = call.operation == Operation::Syncing && call.path == folder;
+        *count.lock().unwrap() += u32::from(here);
+        (here && *count.lock().unwrap() == 1).then_some(crate::disk::Fault::Error(std::io::ErrorKind::Other))
+    });
+    disk.ask(sample.write(sample.span(0, 0, 64)));
+    let failed = disk.ask(Command::Sync { torrent: T });
+    assert!(matches!(failed.last(), Some(Event::Synced { error: Some(Error::Io { file, .. }), .. }) if file == "t/0"));
+    disk.ask(Command::Retry { torrent: T });
+    for _ in 0..2 {
+        assert_eq!(disk.ask(Command::Sync { torrent: T }), [Event::Synced { torrent: T, error: None }]);
+        disk.ask(sample.write(sample.span(1, 0, 64)));
+    }
+    assert_eq!(disk.ask(Command::Sync { torrent: T }), [Event::Synced { torrent: T, error: None }]);
+    assert_eq!(*tries.lock().unwrap(), 2);
 }
