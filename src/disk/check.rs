@@ -1,8 +1,8 @@
 //! Verifies a torrent where it lies, as `bip verify` does: nothing is created or changed.
 //!
 //! [`Check`] is a machine; its jobs are done by an [`Executor`](super::Executor) of its own. It checks one torrent at a time, with
-//! as many jobs at once as [`Config::check_jobs`] says: all job threads of the host hash. Pieces are read in order, so that a
-//! disk that has to seek hardly does.
+//! as many jobs at once as [`Config::check_jobs`] says: all job threads of the host hash. Pieces are read in order, one at
+//! a time where the disk has to seek ([`FileSystem::seeks`](super::FileSystem::seeks)).
 
 use super::checker::{CheckTask, Checker};
 use super::config::Config;

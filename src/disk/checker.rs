@@ -41,6 +41,8 @@ pub(crate) struct Checker {
     /// Pieces longer than one job, between two jobs.
     continuing: VecDeque<(PieceIndex, HashState)>,
     in_flight: usize,
+    /// Whether reads far apart cost a seek, as far as it is known: then one job at a time.
+    seeks: bool,
     have: Bitfield,
     checked: u32,
     reported: u32,
@@ -61,6 +63,7 @@ impl Checker {
             next_piece: 0,
             continuing: VecDeque::new(),
             in_flight: 0,
+            seeks: false,
             have: Bitfield::new(pieces),
             checked: 0,
             reported: 0,
@@ -114,7 +117,7 @@ impl Checker {
     }
 
     pub(crate) fn next(&mut self) -> Option<(Work, CheckTask)> {
-        if self.stopped {
+        if self.stopped || (self.seeks && self.in_flight > 0) {
             return None;
         }
         let files = self.store.file_count();
@@ -157,7 +160,8 @@ impl Checker {
     pub(crate) fn on_done(&mut self, task: CheckTask, outcome: Result<Outcome, JobError>) {
         self.in_flight -= 1;
         match (task, outcome) {
-            (CheckTask::Stat(files), Ok(Outcome::Stat(lengths))) => {
+            (CheckTask::Stat(files), Ok(Outcome::Stat { lengths, seeks })) => {
+                self.seeks |= seeks;
                 for (file, length) in files.zip(lengths) {
                     self.on_stat(FileIndex(file), length);
                 }

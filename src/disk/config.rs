@@ -10,9 +10,10 @@ pub struct Config {
     /// Jobs given to the host and not yet done, over all torrents. Several per job thread keep the threads busy; each
     /// holds at most 1 MiB. 0 counts as 1. Default 64.
     pub jobs: usize,
-    /// Of these, jobs that check what is on disk or hash a tree. As many as the host has job threads keep all of
-    /// them hashing; more only add to how far apart the places are that are read at the same time, which a disk that has
-    /// to seek feels. Pieces are taken in order. 0 counts as 1. Default 8.
+    /// Of these, jobs that check what is on disk or hash a tree. To be set to the host's number of job threads: fewer leave
+    /// threads idle; more only add to how far apart the places are that are read at the same time. Pieces are taken in
+    /// order, and a torrent on a disk that has to seek ([`FileSystem::seeks`](super::FileSystem::seeks)) has at most one of these
+    /// jobs under way. 0 counts as 1. Default 8.
     pub check_jobs: usize,
     /// Commands taken and not yet answered; beyond that they are answered with [`Error::Busy`](super::Error::Busy).
     /// Default 65,536.

@@ -1,8 +1,8 @@
 //! Makes a torrent of a file or of a tree of files, as `bip create` does: lists, hashes, and gives the metainfo's bytes.
 //!
 //! [`Create`] is a machine; its jobs are done by an [`Executor`](super::Executor) of its own. It makes one torrent at a time, with
-//! as many jobs at once as [`Config::check_jobs`] says: all job threads of the host hash. Pieces are read in order, so that a
-//! disk that has to seek hardly does; on such a disk a host with one job thread is the fastest.
+//! as many jobs at once as [`Config::check_jobs`] says: all job threads of the host hash. Pieces are read in order, one at
+//! a time where the disk has to seek ([`FileSystem::seeks`](super::FileSystem::seeks)).
 //!
 //! - The files are in the order of the bytes of their paths, so the same tree always gives the same torrent.
 //! - Names are kept byte for byte.
@@ -136,6 +136,8 @@ struct Run {
     failure: Option<Error>,
     cancels: usize,
     told: u64,
+    /// Whether reads far apart cost a seek: then one job at a time.
+    seeks: bool,
 }
 
 #[derive(Debug)]
@@ -228,7 +230,8 @@ impl Create {
                 _ => None,
             };
         }
-        if self.jobs.len() >= self.config.check_jobs.min(self.config.jobs).max(1) {
+        let limit = if run.seeks { 1 } else { self.config.check_jobs.min(self.config.jobs).max(1) };
+        if self.jobs.len() >= limit {
             return None;
         }
         match &mut run.phase {
@@ -284,6 +287,7 @@ impl Run {
         match (&mut self.phase, task, outcome) {
             (Phase::Walking(walk), Task::Walk(task), outcome) => {
                 walk.on_done(config, task, outcome)?;
+                self.seeks = walk.seeks();
                 if self.failure.is_none() && walk.is_over() {
                     let walk = std::mem::replace(walk, Walk::new(PathBuf::new()));
                     let (leaves, skipped, is_file) = walk.finish()?;
@@ -312,7 +316,9 @@ impl Run {
                 hashing.on_hash(piece, state?);
                 Ok(())
             }
-            (Phase::Hashing(hashing), Task::Stat(files), Outcome::Stat(lengths)) => hashing.on_stat(files, lengths),
+            (Phase::Hashing(hashing), Task::Stat(files), Outcome::Stat { lengths, .. }) => {
+                hashing.on_stat(files, lengths)
+            }
             (_, Task::Close, _) => Ok(()),
             // The executor answers every job in kind.
             _ => Err(Error::Job(JobError::Refused)),
@@ -368,7 +374,7 @@ impl Machine for Create {
             }
             Command::Start { path, options } => {
                 let phase = Phase::Walking(Walk::new(path.clone()));
-                self.run = Some(Run { path, options, phase, failure: None, cancels: 0, told: 0 });
+                self.run = Some(Run { path, options, phase, failure: None, cancels: 0, told: 0, seeks: false });
             }
             Command::Cancel => match &mut self.run {
                 None => self.events.push_back(Event::Cancelled),

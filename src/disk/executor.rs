@@ -7,7 +7,7 @@ use super::job::{Done, HashState, Job, Outcome, Part, Work};
 use super::store::{Source, Store, StoreId};
 use crate::machine::{self, Block, BlockPool};
 use crate::proto::id::FileIndex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -40,6 +40,8 @@ struct OpenFiles {
     /// The same files by when they were last used.
     by_use: BTreeMap<u64, (StoreId, FileIndex)>,
     uses: u64,
+    /// Files that were made and whose names are not on the medium yet.
+    made: BTreeSet<(StoreId, FileIndex)>,
 }
 
 struct OpenFile {
@@ -68,6 +70,9 @@ impl OpenFiles {
     ) -> Vec<Arc<dyn File>> {
         self.uses += 1;
         let used = self.uses;
+        if file.is_new() {
+            self.made.insert(key);
+        }
         let mut closed = Vec::new();
         if let Some(old) = self.files.insert(key, OpenFile { file, writable, used }) {
             self.by_use.remove(&old.used);
@@ -84,6 +89,7 @@ impl OpenFiles {
     fn close(&mut self, store: StoreId) -> Vec<Arc<dyn File>> {
         let keys: Vec<_> =
             self.files.range((store, FileIndex(0))..=(store, FileIndex(u32::MAX))).map(|(k, _)| *k).collect();
+        self.made.retain(|(of, _)| *of != store);
         let mut closed = Vec::with_capacity(keys.len());
         for entry in keys.iter().filter_map(|key| self.files.remove(key)) {
             self.by_use.remove(&entry.used);
@@ -193,7 +199,8 @@ impl Executor {
             let file = self.file(store, span.file, true)?;
             let mut at = span.offset;
             for batch in gathered.chunks(SLICES) {
-                file.write_at(at, batch).map_err(|e| Error::io(Operation::Writing, store.name(span.file), &e))?;
+                retried(|| file.write_at(at, batch))
+                    .map_err(|e| Error::io(Operation::Writing, store.name(span.file), &e))?;
                 at += batch.iter().map(|s| s.len() as u64).sum::<u64>();
             }
         }
@@ -288,28 +295,52 @@ impl Executor {
         retried(|| self.files.stat(path)).map_err(|e| Error::io(Operation::Examining, name(), &e))
     }
 
-    fn sync(&self, store: &Store, files: &[FileIndex]) -> Result<(), Error> {
-        let mut result = Ok(());
-        for &index in files.iter().filter(|&&index| !store.is_padding(index)) {
-            // A file that was closed meanwhile is opened again: the system syncs the file, not the handle.
-            let synced = self.file(store, index, true).and_then(|file| {
-                retried(|| file.sync()).map_err(|e| Error::io(Operation::Syncing, store.name(index), &e))
-            });
-            // The first failure is told; the other files are brought to the medium all the same.
-            result = result.and(synced);
+    fn sync(&self, store: &Store, index: FileIndex) -> Result<(), Error> {
+        if store.is_padding(index) {
+            return Ok(());
         }
-        result
+        let open = lock(&self.open).find((store.id, index), true);
+        // A file that was closed meanwhile is opened again: the system syncs the file, not the handle. It is never made again: zeros
+        // in the place of a file that was moved away would be no sync.
+        let synced = match open {
+            Some(file) => retried(|| file.sync()),
+            None => retried(|| self.files.open_for_sync(&store.path(index))).and_then(|file| retried(|| file.sync())),
+        };
+        synced
+            .and_then(|()| self.sync_name(store, index))
+            .map_err(|e| Error::io(Operation::Syncing, store.name(index), &e))
     }
 
-    fn stat_all(&self, store: &Store, files: Range<u32>) -> Vec<Result<Option<u64>, Error>> {
-        files.map(|index| self.stat(store, FileIndex(index))).collect()
+    /// Brings the name of a file that was made to the medium, with those of the folders above it up to the root.
+    fn sync_name(&self, store: &Store, index: FileIndex) -> io::Result<()> {
+        let key = (store.id, index);
+        if !lock(&self.open).made.contains(&key) {
+            return Ok(());
+        }
+        let path = store.path(index);
+        let folders = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&store.root));
+        for folder in folders {
+            retried(|| self.files.sync_folder(folder))?;
+        }
+        lock(&self.open).made.remove(&key);
+        Ok(())
+    }
+
+    fn stat_all(&self, store: &Store, files: Range<u32>) -> Outcome {
+        let lengths: Vec<_> = files.clone().map(|index| self.stat(store, FileIndex(index))).collect();
+        // Asked of one file for all: those of a torrent lie together, and one that is missing or empty is not read.
+        let there = files.map(FileIndex).zip(&lengths).find(|(index, length)| {
+            !store.is_padding(*index) && length.as_ref().is_ok_and(|length| length.is_some_and(|length| length > 0))
+        });
+        let seeks = there.is_some_and(|(index, _)| self.files.seeks(&store.path(index)));
+        Outcome::Stat { lengths, seeks }
     }
 }
 
 impl machine::Executor<Job, Done> for Executor {
     fn run(&self, job: Job) -> Done {
         let result = match job.work {
-            Work::Stat { store, files } => Outcome::Stat(self.stat_all(&store, files)),
+            Work::Stat { store, files } => self.stat_all(&store, files),
             Work::Write { store, offset, mut parts, hash, until } => {
                 parts.sort_unstable_by_key(|p| p.begin);
                 let written = self.write(&store, offset, &parts);
@@ -317,14 +348,15 @@ impl machine::Executor<Job, Done> for Executor {
             }
             Work::Hash { store, offset, hash, until } => Outcome::Hash(self.hash(&store, offset, &[], hash, until)),
             Work::Read { store, offset, length } => Outcome::Read(self.read(&store, offset, length)),
-            Work::Sync { store, files } => Outcome::Nothing(self.sync(&store, &files)),
+            Work::Sync { store, file } => Outcome::Nothing(self.sync(&store, file)),
             Work::Close { store } => {
                 let closed = lock(&self.open).close(store.id);
                 drop(closed);
                 Outcome::Nothing(Ok(()))
             }
             Work::Examine { path } => {
-                Outcome::Examined(self.examine(&path, || shown(path.as_os_str().as_encoded_bytes())))
+                let found = self.examine(&path, || shown(path.as_os_str().as_encoded_bytes()));
+                Outcome::Examined(found.map(|stat| (stat, self.files.seeks(&path))))
             }
             Work::List { path } => Outcome::Listed(
                 retried(|| self.files.list(&path))

@@ -50,12 +50,34 @@ pub trait FileSystem: Send + Sync + 'static {
     /// Opens an existing file for reading.
     fn open(&self, path: &Path) -> io::Result<Box<dyn File>>;
 
+    /// Opens an existing file so that it can be brought to the medium ([`File::sync`]), and makes nothing, neither file nor folder:
+    /// what is not there is [`io::ErrorKind::NotFound`]. A system that syncs only what is open for writing needs another way
+    /// here than [`open`](Self::open).
+    fn open_for_sync(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        self.open(path)
+    }
+
+    /// Brings a folder's list of names to the medium, where the system has a way to. Called for the folders above a file that was
+    /// made ([`File::is_new`]), after the file itself.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        let _ = folder;
+        Ok(())
+    }
+
     /// Opens a file for reading and writing. Where it is missing, it is made, with the folders above it and the root, and set to
     /// `length` bytes of zeros (which need take no space). A file that exists is left as it is.
     fn create(&self, root: &Path, below: &SafePath, length: u64) -> io::Result<Box<dyn File>>;
 
     /// Removes a file.
     fn remove(&self, root: &Path, below: &SafePath) -> io::Result<()>;
+
+    /// Says whether reads far apart cost a seek at what is at a path: a rotating disk. Of the files there, one after the other is
+    /// then checked or hashed, and not several at a time. Asked where a check and the making of a torrent begin; false where it
+    /// is not known.
+    fn seeks(&self, path: &Path) -> bool {
+        let _ = path;
+        false
+    }
 
     /// Lists a folder, in any order, without `.` and `..`.
     fn list(&self, folder: &Path) -> io::Result<Vec<Entry>>;
@@ -81,6 +103,12 @@ pub trait File: Send + Sync {
         Ok(self.len()? == 0)
     }
 
-    /// Brings what was written to the medium.
+    /// Says whether the file was made when it was opened.
+    fn is_new(&self) -> bool {
+        false
+    }
+
+    /// Brings what was written to the medium. This may block for as long as the medium needs for all that was written since the
+    /// last time.
     fn sync(&self) -> io::Result<()>;
 }

@@ -27,7 +27,11 @@ pub(crate) struct Part {
     pub(crate) range: Range<usize>,
 }
 
-/// A piece of work for [`Executor`](super::Executor): reads, writes or hashes at most 1 MiB, or handles at most 256 files.
+/// A piece of work for [`Executor`](super::Executor): reads, writes or hashes at most 1 MiB, looks at no more than 256 files, lists one
+/// folder, or syncs one file.
+///
+/// The sync is the one job that no number of bytes bounds: the system may have kept all that was written to the file so far, and
+/// takes as long as the medium needs for it. A host that does jobs on its own loop stands still meanwhile.
 #[derive(Debug)]
 pub struct Job {
     pub(crate) work: Work,
@@ -49,8 +53,8 @@ pub(crate) enum Work {
     Hash { store: Arc<Store>, offset: u64, hash: HashState, until: u32 },
     /// Reads.
     Read { store: Arc<Store>, offset: u64, length: u32 },
-    /// Brings files to the medium.
-    Sync { store: Arc<Store>, files: Vec<FileIndex> },
+    /// Brings a file to the medium, and if the executor made it also its name.
+    Sync { store: Arc<Store>, file: FileIndex },
     /// Closes a store's files.
     Close { store: Arc<Store> },
     /// Looks at a path.
@@ -62,11 +66,15 @@ pub(crate) enum Work {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The lengths of files that are there, in order.
-    Stat(Vec<Result<Option<u64>, Error>>),
+    Stat {
+        lengths: Vec<Result<Option<u64>, Error>>,
+        seeks: bool,
+    },
     Hash(Result<HashState, Error>),
     Read(Result<Block, Error>),
     /// A sync or close ended.
     Nothing(Result<(), Error>),
-    Examined(Result<Stat, Error>),
+    /// Also whether reads far apart cost a seek there.
+    Examined(Result<(Stat, bool), Error>),
     Listed(Result<Vec<Entry>, Error>),
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many bytes are kept together; what was never written takes no memory.
@@ -59,6 +60,7 @@ struct Shared {
     tree: Mutex<Tree>,
     plan: Mutex<Option<Plan>>,
     calls: Mutex<u64>,
+    seeks: AtomicBool,
 }
 
 #[derive(Default)]
@@ -134,6 +136,11 @@ impl Memory {
         *lock(&self.shared.plan) = None;
     }
 
+    /// Says of itself from now on whether reads far apart cost a seek, as a rotating disk would ([`FileSystem::seeks`]).
+    pub fn set_seeks(&self, seeks: bool) {
+        self.shared.seeks.store(seeks, Ordering::Relaxed);
+    }
+
     /// Gives how many calls were made so far.
     pub fn calls(&self) -> u64 {
         *lock(&self.shared.calls)
@@ -173,8 +180,8 @@ impl Memory {
         }
     }
 
-    fn file(&self, path: &Path, bytes: &Arc<Mutex<Bytes>>) -> Box<dyn File> {
-        Box::new(MemoryFile { store: self.clone(), path: path.to_path_buf(), bytes: Arc::clone(bytes) })
+    fn file(&self, path: &Path, bytes: &Arc<Mutex<Bytes>>, is_new: bool) -> Box<dyn File> {
+        Box::new(MemoryFile { store: self.clone(), path: path.to_path_buf(), bytes: Arc::clone(bytes), is_new })
     }
 }
 
@@ -188,6 +195,7 @@ struct MemoryFile {
     store: Memory,
     path: PathBuf,
     bytes: Arc<Mutex<Bytes>>,
+    is_new: bool,
 }
 
 impl File for MemoryFile {
@@ -221,6 +229,10 @@ impl File for MemoryFile {
         Ok(lock(&self.bytes).length)
     }
 
+    fn is_new(&self) -> bool {
+        self.is_new
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.store.call(Operation::Syncing, &self.path)?;
         Ok(())
@@ -241,7 +253,12 @@ impl FileSystem for Memory {
     fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
         self.call(Operation::Opening, path)?;
         let tree = lock(&self.shared.tree);
-        tree.files.get(path).map(|bytes| self.file(path, bytes)).ok_or_else(|| io::ErrorKind::NotFound.into())
+        tree.files.get(path).map(|bytes| self.file(path, bytes, false)).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.call(Operation::Syncing, folder)?;
+        Ok(())
     }
 
     fn create(&self, root: &Path, below: &SafePath, length: u64) -> io::Result<Box<dyn File>> {
@@ -255,17 +272,22 @@ impl FileSystem for Memory {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         tree.folders.extend(path.ancestors().skip(1).map(Path::to_path_buf));
+        let is_new = !tree.files.contains_key(&path);
         let bytes = tree
             .files
             .entry(path.clone())
             .or_insert_with(|| Arc::new(Mutex::new(Bytes { length, chunks: BTreeMap::new() })));
-        Ok(self.file(&path, bytes))
+        Ok(self.file(&path, bytes, is_new))
     }
 
     fn remove(&self, root: &Path, below: &SafePath) -> io::Result<()> {
         let path = root.join(below.to_path_buf());
         self.call(Operation::Writing, &path)?;
         lock(&self.shared.tree).files.remove(&path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn seeks(&self, _: &Path) -> bool {
+        self.shared.seeks.load(Ordering::Relaxed)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {

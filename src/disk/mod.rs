@@ -36,18 +36,22 @@
 //! # Adding
 //!
 //! All files are looked at, then the pieces that can be complete are hashed: a piece with a byte in a missing file, or past a file's
-//! end, costs nothing. A fresh torrent is added at once. Torrents that are checked at the same time take turns, and so do
+//! end, costs nothing. A fresh torrent is added at once. Several pieces are hashed at a time, but one where the disk has to seek for it
+//! ([`FileSystem::seeks`]). Torrents that are checked at the same time take turns, and so do
 //! reads, writes and checks.
 //!
 //! # Errors
 //!
 //! An error of the system stops the torrent that it happened to and no other: [`Event::Stopped`], once, names the file; blocks are
-//! refused with the same error until [`Command::Retry`]. Reads are still tried, so that a torrent on a full disk goes on
-//! seeding. Nothing that was written before is lost; a block that was answered with an error is to be sent again.
+//! refused with the same error until [`Command::Retry`]. Reads are still served, also from a full disk; what a
+//! session does with a torrent that stopped is the session's. Nothing that was written before is lost; a block that was answered with an error is to be sent again.
 //!
 //! # Limits
 //!
 //! [`Config`] has them. Beyond them, commands are answered with [`Error::Busy`].
+//!
+//! The jobs of all torrents share the host's job threads. A device that hangs (a network share that is gone, a disk that fails)
+//! holds each thread that waits for it until it answers, and when it holds them all, the jobs of all other torrents wait too.
 //!
 //! # Example
 //!

@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// that gap. Reading follows links.
 ///
 /// What is not a regular file (a pipe, a device) is never opened.
+///
+/// Linux says which disks rotate. Where it does not (a file system over several devices, one from the network), and on other
+/// systems, no disk does.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Native;
 
@@ -23,11 +26,12 @@ struct NativeFile {
     /// Held while writing, and elsewhere than on Unix while reading. A system lets one writer at a time into a file in any
     /// case, and Linux has the others spin meanwhile: waiting here costs no processor time.
     turn: std::sync::Mutex<()>,
+    is_new: bool,
 }
 
 impl NativeFile {
-    fn boxed(file: fs::File) -> Box<dyn File> {
-        Box::new(NativeFile { file, turn: std::sync::Mutex::new(()) })
+    fn boxed(file: fs::File, is_new: bool) -> Box<dyn File> {
+        Box::new(NativeFile { file, turn: std::sync::Mutex::new(()), is_new })
     }
 }
 
@@ -70,6 +74,10 @@ impl File for NativeFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    fn is_new(&self) -> bool {
+        self.is_new
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -135,6 +143,18 @@ fn walk(root: &Path, below: &SafePath, make: bool) -> io::Result<PathBuf> {
     Ok(path)
 }
 
+/// Says whether the system calls a device a rotating one. `devices` has an entry for each, by its two numbers.
+#[cfg(target_os = "linux")]
+fn rotates(devices: &Path, device: u64) -> bool {
+    // How Linux puts the two numbers into one: makedev(3).
+    let major = (device >> 8 & 0xfff) | (device >> 32 & 0xffff_f000);
+    let minor = (device & 0xff) | (device >> 12 & 0xffff_ff00);
+    let device = devices.join(format!("{major}:{minor}"));
+    // A partition has no queue of its own; the folder that it leads to is in that of its disk.
+    let found = ["queue/rotational", "../queue/rotational"].into_iter().find_map(|at| fs::read(device.join(at)).ok());
+    found.is_some_and(|text| text.starts_with(b"1"))
+}
+
 impl FileSystem for Native {
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         Ok(describe(&fs::metadata(path)?))
@@ -145,7 +165,29 @@ impl FileSystem for Native {
         if !fs::metadata(path)?.is_file() {
             return Err(irregular());
         }
-        Ok(NativeFile::boxed(fs::File::open(path)?))
+        Ok(NativeFile::boxed(fs::File::open(path)?, false))
+    }
+
+    // Windows flushes only what is open for writing.
+    #[cfg(not(unix))]
+    fn open_for_sync(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        if !fs::metadata(path)?.is_file() {
+            return Err(irregular());
+        }
+        Ok(NativeFile::boxed(fs::OpenOptions::new().read(true).write(true).open(path)?, false))
+    }
+
+    #[cfg(unix)]
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+        // The folder above a plain name is the one that the process is in.
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        match fs::File::open(folder).and_then(|folder| folder.sync_all()) {
+            // Not every file system syncs folders, and one that may be written need not be readable: there the name is as safe
+            // as it can be.
+            Err(e) if matches!(e.kind(), InvalidInput | PermissionDenied | Unsupported) => Ok(()),
+            result => result,
+        }
     }
 
     fn create(&self, root: &Path, below: &SafePath, length: u64) -> io::Result<Box<dyn File>> {
@@ -160,7 +202,7 @@ impl FileSystem for Native {
                     if identity(&file.metadata()?) != identity(&meta) {
                         return Err(is_link());
                     }
-                    return Ok(NativeFile::boxed(file));
+                    return Ok(NativeFile::boxed(file, false));
                 }
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     // `create_new` follows no link and truncates nothing.
@@ -172,7 +214,7 @@ impl FileSystem for Native {
                             if file.metadata()?.len() < length {
                                 file.set_len(length)?;
                             }
-                            return Ok(NativeFile::boxed(file));
+                            return Ok(NativeFile::boxed(file, true));
                         }
                     }
                 }
@@ -185,6 +227,12 @@ impl FileSystem for Native {
     fn remove(&self, root: &Path, below: &SafePath) -> io::Result<()> {
         // Removing a link removes the link, not what it leads to.
         fs::remove_file(walk(root, below, false)?)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn seeks(&self, path: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        fs::metadata(path).is_ok_and(|meta| rotates(Path::new("/sys/dev/block"), meta.dev()))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {
@@ -204,5 +252,29 @@ impl FileSystem for Native {
             entries.push(Entry { name: entry.file_name(), stat });
         }
         Ok(entries)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_rotates_where_its_disk_does_and_what_is_unknown_does_not() {
+        let folder = std::env::temp_dir().join(format!("bip-devices-{}", std::process::id()));
+        for (disk, partition, rotational) in [("sda", "8:1", "1\n"), ("sdb", "259:70000", "0\n")] {
+            fs::create_dir_all(folder.join(disk).join("queue")).unwrap();
+            fs::create_dir_all(folder.join(disk).join("part")).unwrap();
+            fs::write(folder.join(disk).join("queue/rotational"), rotational).unwrap();
+            std::os::unix::fs::symlink(folder.join(disk).join("part"), folder.join(partition)).unwrap();
+        }
+        std::os::unix::fs::symlink(folder.join("sda"), folder.join("4096:300")).unwrap();
+        let device = |major: u64, minor: u64| {
+            (major & 0xfff) << 8 | (major & !0xfff) << 32 | (minor & 0xff) | (minor & !0xff) << 12
+        };
+        assert_eq!(device(8, 1), 0x801);
+        let found = [(8, 1), (259, 70_000), (4096, 300), (8, 2), (0, 40)].map(|(a, b)| rotates(&folder, device(a, b)));
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(found, [true, false, true, false, false]);
     }
 }

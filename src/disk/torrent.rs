@@ -15,9 +15,6 @@ use crate::proto::metainfo::Layout;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-/// How many files one job syncs.
-const SYNCS: usize = 16;
-
 /// What a job of a torrent is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Task {
@@ -25,7 +22,7 @@ pub(crate) enum Task {
     /// Also the files that it writes.
     Write(PieceIndex, Vec<FileIndex>),
     Read(Span, u64),
-    Sync(Vec<FileIndex>),
+    Sync(FileIndex),
     Close,
 }
 
@@ -57,7 +54,7 @@ impl Answers {
     }
 }
 
-/// A sync under way: file by file, a few per job.
+/// A sync under way: file by file, one per job, for each may block for long.
 #[derive(Debug)]
 struct Syncing {
     left: Vec<FileIndex>,
@@ -260,10 +257,9 @@ impl Torrent {
                 self.syncing = Some(Syncing { left, asked, error: None, in_flight: false });
             }
             if let Some(syncing) = self.syncing.as_mut().filter(|s| !s.in_flight) {
-                let files = syncing.left.split_off(syncing.left.len().saturating_sub(SYNCS));
-                if !files.is_empty() {
+                if let Some(file) = syncing.left.pop() {
                     syncing.in_flight = true;
-                    return Some((Work::Sync { store, files: files.clone() }, Task::Sync(files)));
+                    return Some((Work::Sync { store, file }, Task::Sync(file)));
                 }
                 self.end_sync(out);
             }
@@ -350,7 +346,7 @@ impl Torrent {
                 out.answer(Event::Read { torrent: self.id, span, ticket, block: Err(error.clone()) });
                 self.stop(error, out);
             }
-            (Task::Sync(files), outcome) => {
+            (Task::Sync(file), outcome) => {
                 let error = match outcome {
                     Ok(Outcome::Nothing(Ok(()))) => None,
                     outcome => Some(failure(outcome)),
@@ -362,7 +358,7 @@ impl Torrent {
                     }
                 }
                 if let Some(error) = error {
-                    self.dirty.extend(files);
+                    self.dirty.insert(file);
                     self.stop(error, out);
                 }
             }

@@ -58,6 +58,8 @@ pub(crate) struct Walk {
     leaves: Vec<Leaf>,
     skipped: Vec<Skipped>,
     is_file: bool,
+    /// Whether reads far apart cost a seek in this tree.
+    seeks: bool,
 }
 
 impl Walk {
@@ -71,6 +73,7 @@ impl Walk {
             leaves: Vec::new(),
             skipped: Vec::new(),
             is_file: false,
+            seeks: false,
         }
     }
 
@@ -86,6 +89,11 @@ impl Walk {
         Some(next)
     }
 
+    /// Says whether reads far apart cost a seek in this tree.
+    pub(crate) fn seeks(&self) -> bool {
+        self.seeks
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.begun && self.in_flight == 0 && self.folders.is_empty()
     }
@@ -93,7 +101,11 @@ impl Walk {
     pub(crate) fn on_done(&mut self, config: &Config, task: WalkTask, outcome: Outcome) -> Result<(), Error> {
         self.in_flight -= 1;
         match (task, outcome) {
-            (WalkTask::Examine, Outcome::Examined(stat)) => self.on_root(stat?),
+            (WalkTask::Examine, Outcome::Examined(found)) => {
+                let (stat, seeks) = found?;
+                self.seeks = seeks;
+                self.on_root(stat)
+            }
             (WalkTask::List(folder), Outcome::Listed(entries)) => {
                 entries?.into_iter().try_for_each(|entry| self.on_entry(config, &folder, entry))
             }

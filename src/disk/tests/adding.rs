@@ -252,3 +252,18 @@ fn limits_of_zero_still_let_one_job_through() {
     let mut disk = Driver::new(Disk::new(config, &mut Rng::new(1)), Executor::with_open_files(Box::new(memory), 0), 1);
     assert!(have(&disk.ask(sample.add())).is_full());
 }
+
+#[test]
+fn a_disk_that_seeks_is_checked_piece_by_piece_and_another_with_as_many_jobs_as_allowed() {
+    let sample = Sample::new(&[0, 10_000, 3 << 20], 2 << 20);
+    for (seeks, most) in [(true, 1), (false, 2), (true, 1)] {
+        let memory = Memory::new();
+        sample.put_files(&memory);
+        memory.set_seeks(seeks);
+        let config = Config { check_jobs: 2, ..Config::default() };
+        let mut disk = Driver::new(Disk::new(config, &mut Rng::new(1)), Executor::new(memory), 1);
+        disk.send(sample.add());
+        assert_eq!(disk.most_hashed_at_a_time(), most);
+        assert!(have(&disk.events).is_full());
+    }
+}

@@ -77,7 +77,8 @@ fn a_fault_at_any_call_stops_the_torrent_by_name_and_a_retry_completes_it() {
                 break;
             }
         }
-        assert!(repeated > 0 || fault == Fault::Error(ErrorKind::Interrupted));
+        // What a signal interrupted is tried again before anybody hears of it.
+        assert_eq!(repeated == 0, fault == Fault::Error(ErrorKind::Interrupted));
     }
 }
 
@@ -165,7 +166,8 @@ fn what_could_not_be_synced_is_synced_the_next_time() {
     let log = Arc::clone(&synced);
     memory.set_faults(move |call| {
         let mut log = log.lock().unwrap();
-        if call.operation == Operation::Syncing {
+        // The folders' names are synced too.
+        if call.operation == Operation::Syncing && call.path.parent() == Some(&root().join("t")) {
             log.push(call.path.to_path_buf());
         }
         (call.operation == Operation::Syncing && log.len() == 1).then_some(Fault::Error(ErrorKind::Other))
@@ -179,5 +181,6 @@ fn what_could_not_be_synced_is_synced_the_next_time() {
     let mut synced = std::mem::take(&mut *synced.lock().unwrap());
     synced.sort();
     let (a, b) = (sample.path(0), sample.path(1));
-    assert_eq!(synced, [a.clone(), a, b.clone(), b]);
+    // The other file was brought to the medium all the same, and not again.
+    assert_eq!(synced, [a.clone(), a, b]);
 }

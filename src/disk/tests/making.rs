@@ -275,3 +275,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_disk_that_seeks_is_hashed_piece_by_piece_and_another_with_as_many_jobs_as_allowed() {
+    let memory = tree(&[("a", &[1; 300_000]), ("b/c", &[2; 300_000]), ("b/d", b"")]);
+    let mut torrents = Vec::new();
+    for (seeks, most) in [(true, 1), (false, Config::default().check_jobs)] {
+        memory.set_seeks(seeks);
+        let mut create = create_on(memory.clone(), 1);
+        create.send(start(Path::new("/x/album")));
+        assert_eq!(create.most_hashed_at_a_time(), most);
+        torrents.push(made(&create.run()).layout());
+    }
+    assert_eq!(torrents[0].geometry().piece_count(), 37);
+}

@@ -8,6 +8,7 @@ mod random;
 mod verifying;
 mod writing;
 
+use super::job::Work;
 use super::{Command, Config, Disk, Done, Event, Executor, Job, Memory, Written};
 use crate::machine::{Block, Executor as _, Input, Instant, JobId, Machine, Output, Rng, TorrentId};
 use crate::proto::bitfield::Bitfield;
@@ -49,6 +50,19 @@ impl<M: Machine<Job = Job, Done = Done>> Driver<M> {
         }
         while let Some(event) = self.machine.poll_event() {
             self.events.push(event);
+        }
+    }
+
+    /// Does all jobs; gives the most pieces that were being hashed at a time.
+    pub(super) fn most_hashed_at_a_time(&mut self) -> usize {
+        let mut most = 0;
+        loop {
+            self.collect();
+            let hashing = self.jobs.iter().filter(|(_, job)| matches!(job.work, Work::Hash { .. })).count();
+            most = most.max(hashing);
+            if !self.step() {
+                return most;
+            }
         }
     }
 

@@ -147,6 +147,45 @@ fn a_file_that_went_away_or_was_cut_is_an_error_with_its_name() {
 }
 
 #[test]
+fn a_sync_of_files_that_are_closed_or_gone_makes_no_folder_again() {
+    let sample = Sample::new(&[10, 10, 10, 10, 10], 10);
+    let folder = Folder::new();
+    let mut disk = native(1);
+    disk.ask(add(&sample, &folder));
+    let spans = sample.all_spans();
+    // Three files are kept open; the others are opened again to be synced.
+    spans.iter().for_each(|s| disk.send(sample.write(*s)));
+    disk.send(Command::Sync { torrent: T });
+    assert!(disk.run().contains(&Event::Synced { torrent: T, error: None }));
+
+    let mut disk = native(2);
+    let folder = Folder::new();
+    disk.ask(add(&sample, &folder));
+    spans.iter().for_each(|s| disk.send(sample.write(*s)));
+    assert_eq!(good(&disk.run()), 5);
+    let root = folder.0.join("new/root");
+    fs::rename(&root, folder.0.join("elsewhere")).unwrap();
+    let events = disk.ask(Command::Sync { torrent: T });
+    let Some(Event::Synced { error: Some(error), .. }) = events.last() else { panic!("{events:?}") };
+    assert!(error.to_string().starts_with("syncing t/"), "{error}");
+    assert!(!root.exists());
+}
+
+#[test]
+fn a_file_is_new_only_to_the_call_that_made_it_and_its_folder_can_be_synced() {
+    let folder = Folder::new();
+    let below = SafePath::from_parts(["a", "b"]).unwrap();
+    assert!(Native.create(&folder.0, &below, 1).unwrap().is_new());
+    assert!(!Native.create(&folder.0, &below, 1).unwrap().is_new());
+    assert!(!Native.open(&folder.0.join("a/b")).unwrap().is_new());
+    Native.sync_folder(&folder.0.join("a")).unwrap();
+    // A root without a name is the folder that the process is in.
+    Native.sync_folder(Path::new("")).unwrap();
+    #[cfg(unix)]
+    assert_eq!(Native.sync_folder(&folder.0.join("c")).unwrap_err().kind(), std::io::ErrorKind::NotFound);
+}
+
+#[test]
 fn job_threads_that_race_for_the_same_files_lose_nothing() {
     let lengths: Vec<u64> = (0..60).map(|i| (i * 7919) % 40_000).collect();
     let sample = Sample::new(&lengths, 16 * 1024);

@@ -121,3 +121,17 @@ fn pieces_of_several_mebibytes_are_checked_job_by_job() {
     // Files, four and two mebibytes (the last partly), close.
     assert_eq!(check.jobs_done, 1 + 4 + 2 + 1);
 }
+
+#[test]
+fn a_disk_that_seeks_is_verified_piece_by_piece_and_another_with_as_many_jobs_as_allowed() {
+    let sample = Sample::new(&[0, 10_000], 100);
+    for (seeks, most) in [(true, 1), (false, Config::default().check_jobs)] {
+        let memory = Memory::new();
+        sample.put_files(&memory);
+        memory.set_seeks(seeks);
+        let mut check = check_on(&memory);
+        check.send(start(&sample));
+        assert_eq!(check.most_hashed_at_a_time(), most);
+        assert!(report(check.run()).is_complete());
+    }
+}

@@ -1,5 +1,5 @@
 use super::*;
-use crate::disk::Error;
+use crate::disk::{Error, Operation};
 use crate::machine::Instant;
 
 const KIB: u64 = 1024;
@@ -169,7 +169,7 @@ fn blocks_that_come_in_order_are_never_read_back() {
     let sample = Sample::new(&[300_000, 300_000], 1 << 20);
     let (mut disk, memory) = added(&sample);
     memory.set_faults(|call| {
-        assert_ne!(call.operation, crate::disk::Operation::Reading);
+        assert_ne!(call.operation, Operation::Reading);
         None
     });
     for span in sample.all_spans() {
@@ -265,17 +265,99 @@ fn a_sync_brings_the_written_files_to_the_medium_and_no_others() {
     let synced = Arc::new(std::sync::Mutex::new(Vec::new()));
     let log = Arc::clone(&synced);
     memory.set_faults(move |call| {
-        if call.operation == crate::disk::Operation::Syncing {
+        if call.operation == Operation::Syncing {
             log.lock().unwrap().push(call.path.to_path_buf());
         }
         None
     });
     assert_eq!(disk.ask(Command::Sync { torrent: T }), [Event::Synced { torrent: T, error: None }]);
-    assert_eq!(*synced.lock().unwrap(), [sample.path(1)]);
+    // With the names of the file and of its folder, for both are new.
+    let folders = [root().join("t"), root()];
+    let mut expected = [&[sample.path(1)], &folders[..]].concat();
+    assert_eq!(*synced.lock().unwrap(), expected);
     // Written while a sync is under way: synced by the next one at the latest.
     disk.send(sample.write(sample.span(0, 0, 64)));
     disk.collect();
     disk.ask(Command::Sync { torrent: T });
     assert_eq!(disk.ask(Command::Remove { torrent: T }), [Event::Removed { torrent: T, error: None }]);
-    assert_eq!(*synced.lock().unwrap(), [sample.path(1), sample.path(0)]);
+    expected.extend([&[sample.path(0)], &folders[..]].concat());
+    assert_eq!(*synced.lock().unwrap(), expected);
+}
+
+#[test]
+fn a_sync_never_makes_a_file_that_was_moved_away_again() {
+    use crate::disk::FileSystem as _;
+    let sample = Sample::new(&[64, 64, 64, 64], 64);
+    let (mut disk, memory) = added(&sample);
+    sample.all_spans().iter().for_each(|s| disk.send(sample.write(*s)));
+    assert_eq!(good(&disk.run()), 4);
+    // Two files are kept open, so of the others two have to be opened again.
+    for file in sample.layout.files() {
+        memory.remove(&root(), &file.path).unwrap();
+    }
+    let events = disk.ask(Command::Sync { torrent: T });
+    let [Event::Stopped { error, .. }, Event::Synced { error: Some(told), .. }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(error, told);
+    let Error::Io { operation: Operation::Syncing, file, kind: std::io::ErrorKind::NotFound, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert!(file.starts_with("t/"), "{file}");
+    assert!((0..4).all(|file| !exists(&memory, &sample.path(file))));
+}
+
+#[test]
+fn a_write_that_a_signal_interrupted_is_tried_again() {
+    let sample = Sample::new(&[64], 64);
+    let (mut disk, memory) = added(&sample);
+    let left = std::sync::atomic::AtomicU32::new(3);
+    memory.set_faults(move |call| {
+        let order = std::sync::atomic::Ordering::SeqCst;
+        let again =
+            call.operation == Operation::Writing && left.fetch_update(order, order, |n| n.checked_sub(1)).is_ok();
+        again.then_some(crate::disk::Fault::Error(std::io::ErrorKind::Interrupted))
+    });
+    let span = sample.span(0, 0, 64);
+    let answered = Event::Written { torrent: T, span, outcome: Ok(Written::PieceGood) };
+    assert_eq!(disk.ask(sample.write(span)), [answered]);
+    sample.check_files(&memory);
+}
+
+#[test]
+fn each_file_is_synced_by_a_job_of_its_own_one_after_the_other() {
+    let sample = Sample::new(&[64; 20], 64);
+    let (mut disk, _) = added(&sample);
+    sample.all_spans().iter().for_each(|s| disk.send(sample.write(*s)));
+    assert_eq!(good(&disk.run()), 20);
+    let before = disk.jobs_done;
+    disk.send(Command::Sync { torrent: T });
+    disk.collect();
+    assert_eq!(disk.jobs.len(), 1);
+    assert_eq!(disk.run(), [Event::Synced { torrent: T, error: None }]);
+    assert_eq!(disk.jobs_done - before, 20);
+}
+
+#[test]
+fn the_name_of_a_file_is_synced_once_after_it_was_made_and_again_after_a_failure() {
+    let sample = Sample::new(&[128], 64);
+    let (mut disk, memory) = added(&sample);
+    let folder = root().join("t");
+    let tries = Arc::new(std::sync::Mutex::new(0));
+    let count = Arc::clone(&tries);
+    memory.set_faults(move |call| {
+        let here = call.operation == Operation::Syncing && call.path == folder;
+        *count.lock().unwrap() += u32::from(here);
+        (here && *count.lock().unwrap() == 1).then_some(crate::disk::Fault::Error(std::io::ErrorKind::Other))
+    });
+    disk.ask(sample.write(sample.span(0, 0, 64)));
+    let failed = disk.ask(Command::Sync { torrent: T });
+    assert!(matches!(failed.last(), Some(Event::Synced { error: Some(Error::Io { file, .. }), .. }) if file == "t/0"));
+    disk.ask(Command::Retry { torrent: T });
+    for _ in 0..2 {
+        assert_eq!(disk.ask(Command::Sync { torrent: T }), [Event::Synced { torrent: T, error: None }]);
+        disk.ask(sample.write(sample.span(1, 0, 64)));
+    }
+    assert_eq!(disk.ask(Command::Sync { torrent: T }), [Event::Synced { torrent: T, error: None }]);
+    assert_eq!(*tries.lock().unwrap(), 2);
 }
