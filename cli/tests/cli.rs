@@ -363,9 +363,20 @@ fn the_same_input_gives_the_same_bytes_and_nothing_is_overwritten_unasked() {
     assert_eq!(folder.files().len(), 2);
     // A folder is named after itself, also as `.`.
     folder.write("sub/x", "x");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bip"));
-    succeeds(command.args(["create", ".", "-q"]).current_dir(folder.path("sub")).output().unwrap());
-    assert!(folder.path("sub/sub.torrent").exists());
+    let create = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bip"));
+        command.args(["create", ".", "-q"]).args(args).current_dir(folder.path("sub")).output().unwrap()
+    };
+    succeeds(create(&["-o", "../sub.torrent"]));
+    assert_eq!(lines(folder.bip(&["show", "sub.torrent", "--json"]))[0]["name"], "sub");
+    // A torrent that lay in the folder would be part of itself the next time, and never verify.
+    for args in [&[][..], &["--force"], &["-o", "../sub/y"]] {
+        assert!(fails(create(args)).contains("inside"), "{args:?}");
+    }
+    // The data is not overwritten with its own torrent.
+    assert!(fails(folder.bip(&["create", "data", "-o", "data", "--force"])).contains("inside"));
+    assert!(fails(folder.bip(&["create", "data", "-o", "new/"])).contains("folder"));
+    assert_eq!(folder.files().len(), 4);
 }
 
 #[test]
