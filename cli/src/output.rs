@@ -34,6 +34,14 @@ impl Failure {
         Failure::Told { what: what.to_string(), why: why.to_string() }
     }
 
+    /// Adds something to the reason.
+    pub(crate) fn and(self, more: impl fmt::Display) -> Self {
+        match self {
+            Failure::Told { what, why } => Failure::Told { what, why: format!("{why}; {more}") },
+            other => other,
+        }
+    }
+
     /// Tells it, and gives the code to exit with.
     pub(crate) fn tell(&self) -> ExitCode {
         match self {
@@ -51,6 +59,25 @@ impl Failure {
 /// Writes a line to stderr. Where nobody reads that either, there is nothing left to do.
 fn complain(what: &str, why: &str) {
     let _ = writeln!(io::stderr(), "bip: {}: {}", printable(what), printable(why));
+}
+
+/// Tells what clap has to say, which is help on stdout or wrong usage on stderr, and gives the code to exit with.
+pub(crate) fn tell_usage(error: &clap::Error) -> Result<u8, Failure> {
+    if error.use_stderr() {
+        let text = error.to_string();
+        // As all that is told; where it is the help, it has no such start.
+        let text = text.strip_prefix("error: ").map_or(text.clone(), |text| format!("bip: {text}"));
+        let _ = io::stderr().write_all(text.as_bytes());
+        return Ok(u8::try_from(error.exit_code()).unwrap_or(2));
+    }
+    written(error.print().and_then(|()| io::stdout().flush())).map(|()| 0)
+}
+
+fn written(result: io::Result<()>) -> Result<(), Failure> {
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
+        _ => Failure::new("stdout", reason(&error)),
+    })
 }
 
 /// Gives the text of a system's error without its number.
@@ -219,14 +246,10 @@ impl Output {
 
     /// Writes bytes to stdout, at once.
     pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let written = self.around_bars(|| {
+        written(self.around_bars(|| {
             let mut stdout = io::stdout().lock();
             stdout.write_all(bytes).and_then(|()| stdout.flush())
-        });
-        written.map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
-            _ => Failure::new("stdout", reason(&error)),
-        })
+        }))
     }
 
     /// Writes a remark to stderr, unless told to be quiet.
