@@ -32,7 +32,7 @@ pub(crate) struct Cli {
     #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 900)]
     pub(crate) quiet: bool,
 
-    /// Log more to stderr: -v what happens, -vv details, -vvv everything
+    /// Log more to stderr: -v what happens, -vv why peers cannot be reached and other details, -vvv everything of bip's
     #[arg(short, long, global = true, action = ArgAction::Count, display_order = 901)]
     pub(crate) verbose: u8,
 }

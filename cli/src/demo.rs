@@ -21,6 +21,8 @@ const TICK: Duration = Duration::from_millis(20);
 const STALLED: Duration = Duration::from_secs(60);
 /// How long the last figures may take.
 const SETTLE: Duration = Duration::from_millis(1_500);
+/// How long the members may take to end after a signal: what they have is thrown away, which takes time too.
+const INTERRUPTED: Duration = Duration::from_millis(500);
 const CHUNK: usize = 1 << 20;
 
 pub(crate) fn run(args: &Demo, output: &Output) -> Result<(), Failure> {
@@ -98,7 +100,7 @@ impl Swarm<'_> {
                 log::debug!(target: "bip::demo", "{}: {error}", member.name);
             }
         }
-        let until = Instant::now() + SHUT_DOWN;
+        let until = Instant::now() + if self.signals.is_asked() { INTERRUPTED } else { SHUT_DOWN };
         for member in members {
             // The files are compared and about to be removed: how the end went is of no interest to the user.
             if let Err(error) = member.session.shut_down(until.saturating_duration_since(Instant::now())) {
