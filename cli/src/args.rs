@@ -51,7 +51,8 @@ pub(crate) enum Command {
 /// Show a whole swarm at work: a seeder and leechers on loopback, in one process.
 ///
 /// Makes a file of random bytes and its torrent in a temporary folder, seeds it, and downloads it several times over at once.
-/// The leechers feed each other. Every byte is compared at the end, and the folder is removed.
+/// The leechers feed each other. Every byte is compared at the end, and the folder is removed. Ctrl-C or SIGTERM ends it with
+/// code 130; removing the folder, then too, takes as long as the file system needs for many bytes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
