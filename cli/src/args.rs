@@ -14,7 +14,8 @@ use std::time::Duration;
     max_term_width = 100,
     after_help = "\
 Results go to stdout; progress, logs and errors to stderr.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (seed: 0), 141 nobody reads stdout.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 141 nobody reads stdout. Ctrl-C or SIGTERM: 0 while
+seeding what is complete, else 130; a second one ends it on the spot with 130, or 143 for SIGTERM.
 
 Examples:
   bip demo
@@ -28,11 +29,11 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 
     /// Say nothing but results and errors
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 900)]
     pub(crate) quiet: bool,
 
-    /// Log more to stderr: -v what happens, -vv details, -vvv everything
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    /// Log more to stderr: -v what happens, -vv why peers cannot be reached and other details, -vvv everything of bip's
+    #[arg(short, long, global = true, action = ArgAction::Count, display_order = 901)]
     pub(crate) verbose: u8,
 }
 
@@ -50,15 +51,16 @@ pub(crate) enum Command {
 /// Show a whole swarm at work: a seeder and leechers on loopback, in one process.
 ///
 /// Makes a file of random bytes and its torrent in a temporary folder, seeds it, and downloads it several times over at once.
-/// The leechers feed each other. Every byte is compared at the end, and the folder is removed.
+/// The leechers feed each other. Every byte is compared at the end, and the folder is removed. Ctrl-C or SIGTERM ends it with
+/// code 130; removing the folder, then too, takes as long as the file system needs for many bytes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   bip demo
   bip demo --size 1G --leechers 8")]
 pub(crate) struct Demo {
-    /// How large the file is: bytes, or with K, M, G in powers of 1024
-    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size::parse_some)]
+    /// How large the file is: bytes, or with K, M, G in powers of 1024, up to 64G; every member has a copy in the temporary folder
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = size::parse_demo)]
     pub(crate) size: u64,
 
     /// How many leechers there are
@@ -68,7 +70,8 @@ pub(crate) struct Demo {
 
 /// Make a torrent file of a file or folder.
 ///
-/// Prints the info hash and where the torrent was written. Without its date, the same input gives the same bytes.
+/// Prints the info hash and where the torrent was written. Without its date, the same input gives the same bytes. Symbolic links
+/// are followed. OUT must lie outside PATH.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -89,7 +92,7 @@ pub(crate) struct Create {
     #[arg(long, value_name = "SIZE", value_parser = size::parse_piece_length)]
     pub(crate) piece_length: Option<u32>,
 
-    /// A tracker's URL; may be given several times, and each is tried after those before it
+    /// A tracker's URL; may be given several times, and each is tried after those before it; the same one counts once
     #[arg(long = "tracker", value_name = "URL", value_parser = tracker)]
     pub(crate) trackers: Vec<String>,
 
@@ -158,6 +161,9 @@ pub(crate) struct Verify {
 /// What is in DIR already is checked first and kept. Peers are those named with --peer, and those that come to an address named
 /// with --listen; without either it fails at once. Trackers, DHT and other sources are not asked in this version.
 ///
+/// Without --seed it leaves as soon as it is complete, also where others still download from it: two that feed each other both
+/// need --seed, or a seeder that stays.
+///
 /// Prints `listening on ADDR:PORT` as soon as peers are welcome. Ctrl-C or SIGTERM ends it with code 130, and with 0 once it is
 /// complete and seeding; what was verified stays.
 #[derive(Debug, Args)]
@@ -217,13 +223,13 @@ pub(crate) struct Seed {
 /// Who to talk to, and where.
 #[derive(Debug, Args)]
 pub(crate) struct Network {
-    /// A peer; may be given several times
+    /// A peer; may be given several times; one whose name cannot be looked up is told and passed over
     #[arg(long = "peer", value_name = "HOST:PORT", value_parser = peer)]
     pub(crate) peers: Vec<String>,
 
     /// Where to accept peers; may be given several times; port 0 takes any [default: [::]:6881, IPv4 included, or the next
     /// free port]
-    #[arg(long = "listen", value_name = "ADDR:PORT")]
+    #[arg(long = "listen", value_name = "ADDR:PORT", value_parser = listen)]
     pub(crate) listen: Vec<SocketAddr>,
 }
 
@@ -232,7 +238,10 @@ fn tracker(text: &str) -> Result<String, String> {
     if !["http", "https", "udp", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
         return Err(format!("'{scheme}' is no scheme of a tracker: use http, https, udp, ws or wss"));
     }
-    if rest.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+    // The host comes after a name and password, and before a port: an IPv6 address is in brackets.
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let place = authority.rsplit('@').next().unwrap_or_default();
+    if place.is_empty() || place.starts_with(':') || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err("no URL: it has no host, or has spaces in it".to_owned());
     }
     Ok(text.to_owned())
@@ -251,6 +260,10 @@ fn peer(text: &str) -> Result<String, String> {
         Ok(port) if port > 0 => Ok(text.to_owned()),
         _ => Err(format!("'{port}' is no port: it must be from 1 to 65535")),
     }
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write ADDR:PORT, such as 0.0.0.0:6881 or [::]:6881".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -283,10 +296,12 @@ mod tests {
 
     #[test]
     fn trackers_are_urls() {
-        for good in ["http://t.example/announce", "UDP://t.example:80", "wss://t.example"] {
+        for good in ["http://t.example/announce", "UDP://t.example:80", "wss://t.example", "http://[::1]:80/a?b=:80"] {
             assert!(tracker(good).is_ok(), "{good}");
         }
-        for bad in ["", "t.example", "http://", "ftp://x", "http://a b", "http://a\n"] {
+        for bad in
+            ["", "t.example", "http://", "http://:80", "http:///x", "udp://u@:1", "ftp://x", "http://a b", "http://a\n"]
+        {
             assert!(tracker(bad).is_err(), "{bad}");
         }
     }

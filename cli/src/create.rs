@@ -1,7 +1,7 @@
 //! `bip create`.
 
 use crate::args::Create;
-use crate::output::{Failure, Output, bytes, printable, reason, task_failure};
+use crate::output::{Failure, Output, bytes, counted, printable, reason, task_failure};
 use crate::signal::Signals;
 use bip::disk::create::Reason;
 use bip::proto::metainfo::{Limits, Metainfo};
@@ -23,7 +23,12 @@ pub(crate) fn run(args: &Create, output: &Output) -> Result<(), Failure> {
     let mut options = CreateOptions::default();
     options.name = Some(name.as_encoded_bytes().to_vec());
     options.piece_length = args.piece_length;
-    options.trackers = args.trackers.iter().map(|url| vec![url.clone()]).collect();
+    for url in &args.trackers {
+        let tier = vec![url.clone()];
+        if !options.trackers.contains(&tier) {
+            options.trackers.push(tier);
+        }
+    }
     options.private = args.private;
     options.source = args.source.clone();
     options.comment = args.comment.clone();
@@ -42,7 +47,7 @@ pub(crate) fn run(args: &Create, output: &Output) -> Result<(), Failure> {
 
     for skipped in created.skipped.iter().take(SKIPPED_SHOWN) {
         let why = match skipped.reason {
-            Reason::NotAFile => "left out: neither a file nor a folder",
+            Reason::NotAFile => "left out: neither a file nor a folder, nor a link that leads to one",
             Reason::Loop => "left out: a link to a folder that it is in",
             _ => "left out",
         };
@@ -66,16 +71,13 @@ pub(crate) fn run(args: &Create, output: &Output) -> Result<(), Failure> {
             output.line(format_args!("info hash   {hash}"))?;
             output.line(format_args!("written to  {}", printable(&path.to_string_lossy())))?;
             let geometry = torrent.geometry();
-            let files = match torrent.files().len() {
-                1 => "1 file".to_owned(),
-                count => format!("{count} files"),
-            };
             output.note(
                 torrent.name(),
                 format_args!(
-                    "{files}, {}, {} pieces of {}",
+                    "{}, {}, {} of {}",
+                    counted(torrent.files().len() as u64, "file"),
                     bytes(torrent.total_length()),
-                    geometry.piece_count(),
+                    counted(geometry.piece_count().into(), "piece"),
                     bytes(geometry.piece_length().into())
                 ),
             );
@@ -126,6 +128,9 @@ impl Out {
                 if path.file_name().is_none() {
                     return Err(fail(&"is no name of a file"));
                 }
+                if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+                    return Err(fail(&"is no file but a folder, which is not there"));
+                }
                 let folder = folder(&path);
                 match fs::metadata(folder) {
                     Ok(found) if found.is_dir() => {}
@@ -135,7 +140,26 @@ impl Out {
             }
             Err(error) => return Err(fail(&reason(&error))),
         }
+        if lies_inside(&path, &args.path) {
+            return Err(fail(&format_args!(
+                "lies inside {}: it would be part of its own torrent; choose another place with -o",
+                args.path.display()
+            )));
+        }
         Ok(Out::File { path, force: args.force })
+    }
+}
+
+/// Says whether a file, there or yet to be written, is the other path itself or below it.
+fn lies_inside(out: &Path, path: &Path) -> bool {
+    let place = fs::canonicalize(out).or_else(|_| {
+        let folder = fs::canonicalize(folder(out))?;
+        Ok::<_, io::Error>(folder.join(out.file_name().unwrap_or_default()))
+    });
+    match (place, fs::canonicalize(path)) {
+        (Ok(place), Ok(path)) => place.starts_with(path),
+        // That one of them is not there is told elsewhere.
+        _ => false,
     }
 }
 

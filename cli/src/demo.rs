@@ -1,7 +1,7 @@
 //! `bip demo`: a whole swarm on loopback, in one process.
 
 use crate::args::Demo;
-use crate::output::{Failure, Output, Progress, bytes, disk_failure, rate, reason, task_failure};
+use crate::output::{Failure, Output, Progress, bytes, counted, disk_failure, rate, reason, task_failure};
 use crate::signal::Signals;
 use crate::transfer::{SHUT_DOWN, session_failure};
 use bip::machine::{Rng, TorrentId};
@@ -21,6 +21,8 @@ const TICK: Duration = Duration::from_millis(20);
 const STALLED: Duration = Duration::from_secs(60);
 /// How long the last figures may take.
 const SETTLE: Duration = Duration::from_millis(1_500);
+/// How long the members may take to end after a signal: what they have is thrown away, which takes time too.
+const INTERRUPTED: Duration = Duration::from_millis(500);
 const CHUNK: usize = 1 << 20;
 
 pub(crate) fn run(args: &Demo, output: &Output) -> Result<(), Failure> {
@@ -95,14 +97,14 @@ impl Swarm<'_> {
         // All at once, so that many members end as fast as one.
         for member in &members {
             if let Err(error) = member.session.try_shut_down() {
-                log::debug!(target: "demo", "{}: {error}", member.name);
+                log::debug!(target: "bip::demo", "{}: {error}", member.name);
             }
         }
-        let until = Instant::now() + SHUT_DOWN;
+        let until = Instant::now() + if self.signals.is_asked() { INTERRUPTED } else { SHUT_DOWN };
         for member in members {
             // The files are compared and about to be removed: how the end went is of no interest to the user.
             if let Err(error) = member.session.shut_down(until.saturating_duration_since(Instant::now())) {
-                log::debug!(target: "demo", "{}: {error}", member.name);
+                log::debug!(target: "bip::demo", "{}: {error}", member.name);
             }
         }
         result
@@ -112,9 +114,9 @@ impl Swarm<'_> {
     fn play(&self, members: &mut Vec<Member>) -> Result<(), Failure> {
         let size = self.args.size;
         let count = usize::from(self.args.leechers);
-        let plural = if count == 1 { "" } else { "s" };
         self.output.line(format_args!(
-            "A swarm on loopback: 1 seeder, {count} leecher{plural}, a file of {}, all in this process.",
+            "A swarm on loopback: 1 seeder, {}, a file of {}, all in this process.",
+            counted(count as u64, "leecher"),
             bytes(size)
         ))?;
 
@@ -123,7 +125,12 @@ impl Swarm<'_> {
         let torrent = self.make_torrent(&source)?;
         let pieces = torrent.geometry().piece_count();
         let length = u64::from(torrent.geometry().piece_length());
-        self.output.line(format_args!("Torrent {}: {pieces} pieces of {}.", torrent.info_hash(), bytes(length)))?;
+        self.output.line(format_args!(
+            "Torrent {}: {} of {}.",
+            torrent.info_hash(),
+            counted(pieces.into(), "piece"),
+            bytes(length)
+        ))?;
 
         members.push(self.join("seeder", &torrent, source, true)?);
         for number in 1..=count {

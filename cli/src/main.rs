@@ -20,9 +20,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help that nobody reads is no failure.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return output::tell_usage(&error).map_or_else(|failure| failure.tell(), ExitCode::from);
         }
     };
     let json = match &cli.command {

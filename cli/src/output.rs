@@ -5,6 +5,7 @@ use bip::session::TaskError;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,14 @@ impl Failure {
         Failure::Told { what: what.to_string(), why: why.to_string() }
     }
 
+    /// Adds something to the reason.
+    pub(crate) fn and(self, more: impl fmt::Display) -> Self {
+        match self {
+            Failure::Told { what, why } => Failure::Told { what, why: format!("{why}; {more}") },
+            other => other,
+        }
+    }
+
     /// Tells it, and gives the code to exit with.
     pub(crate) fn tell(&self) -> ExitCode {
         match self {
@@ -52,6 +61,25 @@ fn complain(what: &str, why: &str) {
     let _ = writeln!(io::stderr(), "bip: {}: {}", printable(what), printable(why));
 }
 
+/// Tells what clap has to say, which is help on stdout or wrong usage on stderr, and gives the code to exit with.
+pub(crate) fn tell_usage(error: &clap::Error) -> Result<u8, Failure> {
+    if error.use_stderr() {
+        let text = error.to_string();
+        // As all that is told; where it is the help, it has no such start.
+        let text = text.strip_prefix("error: ").map_or(text.clone(), |text| format!("bip: {text}"));
+        let _ = io::stderr().write_all(text.as_bytes());
+        return Ok(u8::try_from(error.exit_code()).unwrap_or(2));
+    }
+    written(error.print().and_then(|()| io::stdout().flush())).map(|()| 0)
+}
+
+fn written(result: io::Result<()>) -> Result<(), Failure> {
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
+        _ => Failure::new("stdout", reason(&error)),
+    })
+}
+
 /// Gives the text of a system's error without its number.
 pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
@@ -65,7 +93,18 @@ pub(crate) fn reason(error: &io::Error) -> String {
 pub(crate) fn disk_failure(what: &str, error: &disk::Error) -> Failure {
     match error {
         disk::Error::Io { operation, file, text, .. } => Failure::new(file, format_args!("{operation}: {text}")),
+        disk::Error::NothingToShare { path } => Failure::new(path, "holds no bytes to share"),
         other => Failure::new(what, other),
+    }
+}
+
+/// As [`disk_failure`], of a torrent's files, which the disk names from `dir` on.
+pub(crate) fn files_failure(what: &str, dir: &Path, error: &disk::Error) -> Failure {
+    match error {
+        disk::Error::Io { operation, file, text, .. } => {
+            Failure::new(dir.join(file).display(), format_args!("{operation}: {text}"))
+        }
+        other => disk_failure(what, other),
     }
 }
 
@@ -78,13 +117,31 @@ pub(crate) fn task_failure(what: &str, error: TaskError) -> Failure {
     }
 }
 
+/// Says whether a character could move a terminal's cursor or turn the writing around.
+fn is_unsafe(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns
+}
+
+/// Writes JSON fit for a terminal: what [`printable`] escapes is escaped here too, as JSON does it, so its meaning is the same.
+fn json_text(value: &serde_json::Value) -> String {
+    let mut out = String::new();
+    for c in value.to_string().chars() {
+        if is_unsafe(c) {
+            // They occur in strings only, and all have four digits. Writing to a string does not fail.
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Makes text from outside fit for a terminal: what could move the cursor or turn the writing around is escaped.
 pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let turns =
-            matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || turns {
+        if is_unsafe(c) {
             // Writing to a string does not fail.
             let _ = write!(out, "{}", c.escape_unicode());
         } else {
@@ -92,6 +149,11 @@ pub(crate) fn printable(text: &str) -> String {
         }
     }
     out
+}
+
+/// Gives a number of things, in the singular where there is one.
+pub(crate) fn counted(count: u64, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Gives a number of bytes for people.
@@ -146,7 +208,9 @@ impl Output {
             _ => log::LevelFilter::Trace,
         };
         let started = env_logger::Builder::new()
-            .filter_level(level)
+            // What others have to say in detail is of no interest.
+            .filter_level(level.min(log::LevelFilter::Warn))
+            .filter_module("bip", level)
             .target(env_logger::Target::Pipe(Box::new(LogPipe(self.clone()))))
             .format(|to, record| {
                 let area = record.target();
@@ -177,19 +241,15 @@ impl Output {
 
     /// Writes a JSON value to stdout, on a line of its own.
     pub(crate) fn json(&self, value: &serde_json::Value) -> Result<(), Failure> {
-        self.line(value)
+        self.line(json_text(value))
     }
 
     /// Writes bytes to stdout, at once.
     pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let written = self.around_bars(|| {
+        written(self.around_bars(|| {
             let mut stdout = io::stdout().lock();
             stdout.write_all(bytes).and_then(|()| stdout.flush())
-        });
-        written.map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
-            _ => Failure::new("stdout", reason(&error)),
-        })
+        }))
     }
 
     /// Writes a remark to stderr, unless told to be quiet.
@@ -277,6 +337,14 @@ mod tests {
         assert_eq!(printable("a\x1b[2J\nb\u{9b}c"), "a\\u{1b}[2J\\u{a}b\\u{9b}c");
         assert_eq!(printable("gpj\u{202e}exe.txt"), "gpj\\u{202e}exe.txt");
         assert_eq!(printable("größe 大.txt"), "größe 大.txt");
+    }
+
+    #[test]
+    fn json_cannot_either_and_says_the_same() {
+        let value = serde_json::json!({ "a\u{9b}\u{7f}": "gpj\u{202e}exe\n\"größe" });
+        let text = json_text(&value);
+        assert_eq!(text, "{\"a\\u009b\\u007f\":\"gpj\\u202eexe\\n\\\"größe\"}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).ok(), Some(value));
     }
 
     #[test]

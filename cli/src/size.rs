@@ -20,9 +20,13 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
     number.and_then(|n| n.checked_mul(1 << shift)).ok_or_else(|| "too large".to_owned())
 }
 
-/// Reads a size that is not 0.
-pub(crate) fn parse_some(text: &str) -> Result<u64, String> {
-    parse(text).and_then(|size| if size == 0 { Err("must not be 0".to_owned()) } else { Ok(size) })
+/// The most bytes that the demo's file may have.
+const DEMO: u64 = 64 << 30;
+
+/// Reads the size of the demo's file: not 0, and nothing that fills a disk by a slip of the finger.
+pub(crate) fn parse_demo(text: &str) -> Result<u64, String> {
+    let size = parse(text)?;
+    if (1..=DEMO).contains(&size) { Ok(size) } else { Err(format!("must be from 1 to {}G", DEMO >> 30)) }
 }
 
 /// Reads a piece length: a power of two from 16K up to what the library reads.
@@ -61,6 +65,12 @@ mod tests {
         {
             assert!(parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_demo_is_of_some_bytes_and_of_not_too_many() {
+        assert_eq!((parse_demo("1"), parse_demo("64G")), (Ok(1), Ok(64 << 30)));
+        assert!(parse_demo("0").is_err() && parse_demo("68719476737").is_err() && parse_demo("100000T").is_err());
     }
 
     #[test]

@@ -23,9 +23,28 @@ pub(crate) fn read(path: &Path) -> Result<Metainfo, Failure> {
         return Err(fail(&format_args!("longer than a torrent file may be ({} MiB)", limits.torrent_bytes >> 20)));
     }
     if bytes.is_empty() {
-        return Err(fail(&"empty: no torrent at byte 0"));
+        return Err(fail(&"no torrent at byte 0: the file is empty"));
     }
     Metainfo::parse(&bytes, &limits).map_err(|error| fail(&error))
+}
+
+/// Makes sure that a torrent's file or folder is there; if not, says where it was looked for.
+pub(crate) fn find(torrent: &Metainfo, dir: &Path) -> Result<(), Failure> {
+    let name = torrent.layout().name();
+    let place = dir.join(&name);
+    match std::fs::symlink_metadata(&place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        // What else is wrong is found when it is read.
+        _ => return Ok(()),
+    }
+    let failure = Failure::new(place.display(), "does not exist; DIR is the folder that holds the torrent's name");
+    let whole = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+    Err(match whole.parent() {
+        Some(parent) if whole.file_name().is_some_and(|last| last == std::ffi::OsStr::new(&name)) => {
+            failure.and(format_args!("try {}", parent.display()))
+        }
+        _ => failure,
+    })
 }
 
 /// Names a torrent file in messages.

@@ -1,7 +1,7 @@
 //! `bip get` and `bip seed`.
 
 use crate::args::{Get, Network, Seed};
-use crate::output::{Failure, Output, Progress, bytes, disk_failure, percent, printable, rate, reason, time};
+use crate::output::{Failure, Output, Progress, bytes, counted, files_failure, percent, printable, rate, reason, time};
 use crate::signal::Signals;
 use crate::torrent;
 use bip::disk::Oddity;
@@ -46,6 +46,7 @@ pub(crate) fn seed(args: &Seed, output: &Output) -> Result<(), Failure> {
     if let Err(error) = std::fs::read_dir(&args.dir) {
         return Err(Failure::new(args.dir.display(), reason(&error)));
     }
+    torrent::find(&torrent, &args.dir)?;
     run(&torrent, &args.torrent, &args.dir, &args.network, Goal::Seed, output)
 }
 
@@ -75,7 +76,9 @@ fn run(
     let signals = Signals::install(true)?;
     torrent::tell_warnings(output, path, torrent);
     let until = if let Goal::Get { until, .. } = goal { until } else { None };
-    let peers = resolve(&network.peers, &signals, until)?;
+    // Without any peer to go to, somebody must be able to come.
+    let may_wait = goal == Goal::Seed || !network.listen.is_empty();
+    let peers = resolve(&network.peers, may_wait, &signals, until, output)?;
     let session = open(&network.listen)?;
     let added = if goal == Goal::Seed { session.add_read_only(torrent, dir) } else { session.add(torrent, dir) };
     let id = added.map_err(session_failure)?;
@@ -96,6 +99,7 @@ fn run(
         came: 0,
         complete: false,
         alone: !network.peers.is_empty(),
+        met: Met::Nobody,
         told: None,
     };
     let result = transfer.drive(&signals, until);
@@ -108,14 +112,11 @@ fn run(
         Ending::Complete => ended.map_err(session_failure),
         Ending::Signal if goal == Goal::Seed || complete => Ok(()),
         Ending::Signal => {
-            output.note("interrupted", format_args!("{verified} are verified and stay"));
+            output.note("interrupted", &verified);
             Err(Failure::Interrupted)
         }
         Ending::OutOfTime if complete => Ok(()),
-        Ending::OutOfTime => Err(Failure::new(
-            torrent::name(path),
-            format_args!("not complete in time: {verified} are verified and stay"),
-        )),
+        Ending::OutOfTime => Err(Failure::new(torrent::name(path), format_args!("not complete in time: {verified}"))),
     }
 }
 
@@ -128,9 +129,23 @@ pub(crate) fn session_failure(error: session::Error) -> Failure {
     }
 }
 
-/// Looks up the peers that are given by name, without making a signal wait for it.
-fn resolve(peers: &[String], signals: &Signals, until: Option<Instant>) -> Result<Vec<SocketAddr>, Failure> {
+/// Looks up the peers that are given by name, without making a signal wait for it. Those that cannot be found are told; that it
+/// is all of them is a failure unless the tool `may_wait` for others.
+fn resolve(
+    peers: &[String],
+    may_wait: bool,
+    signals: &Signals,
+    until: Option<Instant>,
+    output: &Output,
+) -> Result<Vec<SocketAddr>, Failure> {
     let mut out = Vec::new();
+    // The last one that was not found: it is a remark or the failure, which is known at the end.
+    let mut lost: Option<(String, String)> = None;
+    let tell = |lost: Option<(String, String)>| {
+        if let Some((name, why)) = lost {
+            output.note(name, why);
+        }
+    };
     let (send, receive) = mpsc::channel();
     let names = peers.to_vec();
     // The thread is left behind when a signal or the time ends the wait: the tool ends then.
@@ -153,7 +168,9 @@ fn resolve(peers: &[String], signals: &Signals, until: Option<Instant>) -> Resul
             return Err(Failure::new("looking up the peers", "not done in time"));
         }
         match receive.recv_timeout(TICK) {
-            Ok((name, Ok(found))) if found.is_empty() => return Err(Failure::new(name, "the name has no address")),
+            Ok((name, Ok(found))) if found.is_empty() => {
+                tell(lost.replace((name, "the name has no address".to_owned())));
+            }
             Ok((_, Ok(found))) => {
                 for address in found {
                     if !out.contains(&address) {
@@ -161,9 +178,17 @@ fn resolve(peers: &[String], signals: &Signals, until: Option<Instant>) -> Resul
                     }
                 }
             }
-            Ok((name, Err(error))) => return Err(Failure::new(name, reason(&error))),
+            Ok((name, Err(error))) => tell(lost.replace((name, reason(&error)))),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
-            Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(out),
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                return match lost {
+                    Some((name, why)) if out.is_empty() && !may_wait => Err(Failure::new(name, why)),
+                    lost => {
+                        tell(lost);
+                        Ok(out)
+                    }
+                };
+            }
         }
     }
 }
@@ -185,6 +210,15 @@ fn open(listen: &[SocketAddr]) -> Result<Session, Failure> {
     opened.map_err(session_failure)
 }
 
+/// Whether there are peers, as far as the user needs to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Met {
+    Nobody,
+    Somebody,
+    /// That all are gone was told.
+    Told,
+}
+
 struct Transfer<'a> {
     output: &'a Output,
     torrent: &'a Metainfo,
@@ -202,6 +236,7 @@ struct Transfer<'a> {
     complete: bool,
     /// Whether peers were named and none has been met, which is still to be told.
     alone: bool,
+    met: Met,
     /// When JSON last told of progress, and what.
     told: Option<(Instant, serde_json::Value)>,
 }
@@ -239,16 +274,21 @@ impl Transfer<'_> {
                 oddities.iter().for_each(|oddity| self.tell_oddity(oddity));
                 return self.on_checked(pieces_done, pieces);
             }
-            Event::AddFailed { error: AddError::Disk(error), .. } => return Err(disk_failure(&self.name, &error)),
+            Event::AddFailed { error: AddError::Disk(error), .. } => {
+                return Err(files_failure(&self.name, self.dir, &error));
+            }
             Event::AddFailed { error, .. } => return Err(Failure::new(&self.name, error)),
             Event::Completed { .. } => return self.on_complete(),
-            Event::Failed { error, .. } => return Err(disk_failure(&self.name, &error)),
+            Event::Failed { error, .. } => {
+                let failure = files_failure(&self.name, self.dir, &error);
+                return Err(if self.checked.is_some() { failure.and(self.verified()) } else { failure });
+            }
             Event::Refused { refusal, .. } if self.checked.is_some() => self.output.note(&self.name, refusal),
             // A peer named to a torrent that could not be added, which is told next.
-            Event::Refused { refusal, .. } => log::debug!(target: "get", "{refusal}"),
+            Event::Refused { refusal, .. } => log::debug!(target: "bip::get", "{refusal}"),
             Event::PeerConnected { address, .. } => {
                 self.alone = false;
-                log::info!(target: "peer", "{address} is connected");
+                log::info!(target: "bip::peer", "{address} is connected");
             }
             Event::PieceDone { .. } => self.came += 1,
             _ => {}
@@ -275,8 +315,9 @@ impl Transfer<'_> {
         match self.goal {
             Goal::Seed if missing > 0 => {
                 let there = percent(pieces_done.into(), pieces.into());
+                let pieces = counted(pieces.into(), "piece");
                 let why = format!(
-                    "{missing} of {pieces} pieces are missing or bad, {there}% is there: \
+                    "{missing} of {pieces} missing or bad, {there}% is there: \
                      `bip verify` says which, `bip get` downloads them"
                 );
                 return Err(Failure::new(shown, why));
@@ -288,7 +329,8 @@ impl Transfer<'_> {
         if self.output.is_json() {
             self.output.json(&json!({ "event": "checked", "pieces_done": pieces_done, "pieces": pieces }))?;
         } else if pieces_done > 0 && missing > 0 {
-            self.output.note(&self.name, format_args!("{pieces_done} of {pieces} pieces are there already"));
+            self.output
+                .note(&self.name, format_args!("{pieces_done} of {} there already", counted(pieces.into(), "piece")));
         }
         let what = if missing > 0 { "downloading" } else { "seeding" };
         self.progress = self.output.progress(what, self.torrent.total_length());
@@ -350,7 +392,11 @@ impl Transfer<'_> {
     }
 
     fn verified(&self) -> String {
-        format!("{} of {} pieces", self.pieces_done(), self.torrent.geometry().piece_count())
+        let count = self.torrent.geometry().piece_count();
+        let pieces = counted(count.into(), "piece");
+        let done = self.pieces_done();
+        let verbs = if done == 1 || count == 1 { "is verified and stays" } else { "are verified and stay" };
+        format!("{done} of {pieces} {verbs}")
     }
 
     fn show(&mut self) -> Result<(), Failure> {
@@ -358,12 +404,19 @@ impl Transfer<'_> {
         let figures = &status.swarm;
         if self.alone && self.started.elapsed() >= PATIENCE {
             self.alone = false;
-            self.output.note(&self.name, "no peer has been reached yet; -vv tells why");
+            self.output.note(&self.name, "no peer has been reached yet; run it with -vv to see why");
         }
+        self.met = match (self.met, figures.peers) {
+            (Met::Nobody, 1..) => Met::Somebody,
+            (Met::Somebody, 0) if status.state == State::Downloading && !self.complete => {
+                self.output.note(&self.name, "all peers are gone; waiting for one to come back");
+                Met::Told
+            }
+            (met, _) => met,
+        };
         let peers = match figures.peers {
             0 => "no peers".to_owned(),
-            1 => "1 peer".to_owned(),
-            more => format!("{more} peers"),
+            more => counted(more.into(), "peer"),
         };
         let seeding = self.complete || status.state == State::Seeding;
         let remark = if seeding {

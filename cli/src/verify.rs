@@ -1,12 +1,12 @@
 //! `bip verify`.
 
 use crate::args::Verify;
-use crate::output::{Failure, Output, percent, printable, reason, task_failure};
+use crate::output::{Failure, Output, counted, percent, printable, reason, task_failure};
 use crate::signal::Signals;
 use crate::torrent;
 use bip::disk::check::{FileReport, FileState, Report};
 use bip::proto::id::PieceIndex;
-use bip::proto::metainfo::Metainfo;
+use bip::proto::metainfo::{File, Metainfo};
 use bip::session;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -38,15 +38,17 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<(), Failure> {
     if report.is_complete() {
         return Ok(());
     }
+    torrent::find(&torrent, &args.dir)?;
     let pieces = report.have.pieces();
     let wrong = pieces - report.have.count();
     let files = report.files.iter().filter(|file| !file.is_complete()).count();
     Err(Failure::new(
         shown,
         format_args!(
-            "{}: not complete: {wrong} of {pieces} pieces and {files} of {} files are bad or missing",
+            "{}: not complete: {wrong} of {} and {files} of {} bad or missing",
             torrent.name(),
-            report.files.len()
+            counted(pieces.into(), "piece"),
+            counted(report.files.len() as u64, "file")
         ),
     ))
 }
@@ -74,10 +76,19 @@ impl Faults {
         let numbers = |pieces: Vec<PieceIndex>| pieces.into_iter().map(|piece| piece.0).collect();
         Self { bad: numbers(bad), missing: numbers(missing) }
     }
+
+    /// Says whether a file is all there and none of its pieces can be blamed on it: those that are not right lack bytes of others.
+    fn is_unverified(&self, file: &File, report: &FileReport, piece_length: u64) -> bool {
+        let first = file.offset / piece_length;
+        let end = (file.offset + file.length).div_ceil(piece_length);
+        let at = self.bad.partition_point(|&piece| u64::from(piece) < first);
+        report.state() == FileState::Bad && self.bad.get(at).is_none_or(|&piece| u64::from(piece) >= end)
+    }
 }
 
-fn state(file: &FileReport) -> &'static str {
+fn state(file: &FileReport, is_unverified: bool) -> &'static str {
     match file.state() {
+        _ if is_unverified => "unverified",
         FileState::Complete => "complete",
         FileState::TooLong => "too long",
         FileState::Missing => "missing",
@@ -88,6 +99,7 @@ fn state(file: &FileReport) -> &'static str {
 }
 
 fn to_json(torrent: &Metainfo, report: &Report, faults: &Faults) -> Value {
+    let piece_length = u64::from(torrent.geometry().piece_length());
     let files = torrent.files().iter().zip(&report.files);
     let files: Vec<Value> = files
         .map(|(file, report)| {
@@ -95,7 +107,7 @@ fn to_json(torrent: &Metainfo, report: &Report, faults: &Faults) -> Value {
                 "path": file.path.to_string(),
                 "length": file.length,
                 "found": report.found,
-                "state": state(report),
+                "state": state(report, faults.is_unverified(file, report, piece_length)),
                 "pieces": report.pieces,
                 "pieces_bad": report.bad,
                 "error": report.error.as_ref().map(ToString::to_string),
@@ -123,7 +135,11 @@ fn to_text(torrent: &Metainfo, report: &Report, faults: &Faults) -> String {
     };
     let (good, pieces) = (report.have.count(), report.have.pieces());
     let percent = percent(good.into(), pieces.into());
-    line(format_args!("{}: {good} of {pieces} pieces are right ({percent}%)", printable(&torrent.name())));
+    line(format_args!(
+        "{}: {good} of {} right ({percent}%)",
+        printable(&torrent.name()),
+        counted(pieces.into(), "piece")
+    ));
     for (what, numbers) in [("bad", &faults.bad), ("missing", &faults.missing)] {
         if !numbers.is_empty() {
             line(format_args!("{what} pieces: {}", ranges(numbers)));
@@ -131,7 +147,8 @@ fn to_text(torrent: &Metainfo, report: &Report, faults: &Faults) -> String {
     }
     for (file, report) in torrent.files().iter().zip(&report.files) {
         let path = printable(&file.path.to_string());
-        let state = state(report);
+        let is_unverified = faults.is_unverified(file, report, torrent.geometry().piece_length().into());
+        let state = state(report, is_unverified);
         match report.state() {
             FileState::Complete => {}
             FileState::Missing => line(format_args!("{state:<10}  {path}")),
@@ -139,8 +156,15 @@ fn to_text(torrent: &Metainfo, report: &Report, faults: &Faults) -> String {
                 let found = report.found.unwrap_or_default();
                 line(format_args!("{state:<10}  {path}  ({found} bytes instead of {})", report.expected));
             }
+            FileState::Bad if is_unverified => {
+                line(format_args!("{state:<10}  {path}  (shares pieces with files that are missing or too short)"));
+            }
             FileState::Bad => {
-                line(format_args!("{state:<10}  {path}  ({} of its {} pieces)", report.bad, report.pieces));
+                line(format_args!(
+                    "{state:<10}  {path}  ({} of its {})",
+                    report.bad,
+                    counted(report.pieces.into(), "piece")
+                ));
             }
             FileState::Unreadable => {
                 let error = report.error.as_ref().map(ToString::to_string).unwrap_or_default();

@@ -266,15 +266,18 @@ fn wrong_usage_is_code_2_and_help_is_code_0() {
         &["get", "t", "--peer", "::1:6881"],
         &["get", "t", "--listen", "here"],
         &["get", "t", "--timeout", "0"],
+        &["create", "t", "--tracker", "http://:80"],
         &["demo", "--size", "0"],
+        &["demo", "--size", "100000T"],
         &["demo", "--size", "many"],
         &["demo", "--leechers", "0"],
         &["show", "t", "-q", "-v"],
     ] {
         let output = folder.bip(args);
         assert_eq!((code(&output), text(&output.stdout)), (2, String::new()), "{args:?}");
-        assert!(!output.stderr.is_empty());
+        assert!(args.is_empty() || text(&output.stderr).starts_with("bip: "), "{args:?}: {}", text(&output.stderr));
     }
+    assert!(text(&folder.bip(&["get", "t", "--listen", "6881"]).stderr).contains("[::]:6881"));
     for args in [&["--help"][..], &["--version"], &["get", "--help"], &["help", "create"]] {
         assert!(!succeeds(folder.bip(args)).is_empty());
     }
@@ -293,6 +296,11 @@ fn show_tells_everything_and_says_null_where_there_is_nothing() {
             "comment": null, "created_by": null, "creation_date": null, "source": null, "warnings": [],
         })]
     );
+    // A name that would turn the writing around is the same name in JSON, and turns nothing.
+    folder.write("turned", text(SMALL).replace("5:hello", "7:a\u{202e}b\u{9b}"));
+    let shown = folder.bip(&["show", "turned", "--json"]);
+    assert!(!text(&shown.stdout).contains(['\u{202e}', '\u{9b}']));
+    assert_eq!(lines(shown)[0]["name"], "a\u{202e}b\u{9b}");
     // A name that would clear the screen.
     folder.write("evil", text(SMALL).replace("hello", "\x1b[2Jx"));
     let shown = succeeds(folder.bip(&["show", "evil"]));
@@ -305,7 +313,8 @@ fn create_then_show_then_verify() {
     folder.write("tree/a", noise(40_000, 1));
     folder.write("tree/deep/größe", noise(5, 2));
     folder.write("tree/empty", []);
-    let trackers = ["--tracker", "http://a.example/announce", "--tracker", "udp://b.example:80"];
+    let [a, b] = ["http://a.example/announce", "udp://b.example:80"];
+    let trackers = ["--tracker", a, "--tracker", b, "--tracker", a];
     let options = ["create", "tree", "--piece-length", "16K", "--private", "--comment", "hi", "--source", "S"];
     let made = succeeds(folder.bip(&[&options[..], &trackers].concat()));
     let shown = &lines(folder.bip(&["show", "tree.torrent", "--json"]))[0];
@@ -338,6 +347,23 @@ fn create_then_show_then_verify() {
     let line = fails(folder.bip(&["seed", "tree.torrent", ".", "--listen", "127.0.0.1:0"]));
     assert!(line.contains("1 of 3 pieces"), "{line}");
     assert!(folder.files() == before);
+
+    // A file that shares its only piece with one that is gone is not what is bad.
+    folder.write("tree/a", &noise(40_000, 1)[..39_999]);
+    let told = text(&folder.bip(&["verify", "tree.torrent", "."]).stdout);
+    assert!(told.contains("too short   tree/a") && told.contains("unverified  tree/deep/größe"), "{told}");
+}
+
+#[test]
+fn a_wrong_folder_is_answered_with_the_right_one() {
+    let folder = Folder::new();
+    folder.write("t", SMALL);
+    folder.write("there/hello/x", "x");
+    for args in [&["verify", "t"][..], &["seed", "t"]] {
+        let line = fails(folder.bip(&[args, &["there/hello"]].concat()));
+        assert!(line.starts_with("bip: there/hello/hello: ") && line.contains("DIR is the folder"), "{line}");
+        assert!(line.trim_end().ends_with(folder.path("there").to_str().unwrap()), "{line}");
+    }
 }
 
 #[test]
@@ -363,9 +389,20 @@ fn the_same_input_gives_the_same_bytes_and_nothing_is_overwritten_unasked() {
     assert_eq!(folder.files().len(), 2);
     // A folder is named after itself, also as `.`.
     folder.write("sub/x", "x");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bip"));
-    succeeds(command.args(["create", ".", "-q"]).current_dir(folder.path("sub")).output().unwrap());
-    assert!(folder.path("sub/sub.torrent").exists());
+    let create = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bip"));
+        command.args(["create", ".", "-q"]).args(args).current_dir(folder.path("sub")).output().unwrap()
+    };
+    succeeds(create(&["-o", "../sub.torrent"]));
+    assert_eq!(lines(folder.bip(&["show", "sub.torrent", "--json"]))[0]["name"], "sub");
+    // A torrent that lay in the folder would be part of itself the next time, and never verify.
+    for args in [&[][..], &["--force"], &["-o", "../sub/y"]] {
+        assert!(fails(create(args)).contains("inside"), "{args:?}");
+    }
+    // The data is not overwritten with its own torrent.
+    assert!(fails(folder.bip(&["create", "data", "-o", "data", "--force"])).contains("inside"));
+    assert!(fails(folder.bip(&["create", "data", "-o", "new/"])).contains("folder"));
+    assert_eq!(folder.files().len(), 4);
 }
 
 #[test]
@@ -383,6 +420,12 @@ fn a_torrent_can_come_from_stdin_and_a_closed_pipe_ends_quietly() {
         let output = finish(child);
         assert_eq!((code(&output), text(&output.stderr)), (141, String::new()));
     }
+    // Help is a result as any other.
+    if let Ok(full) = fs::File::options().write(true).open("/dev/full") {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bip"));
+        let child = command.arg("--help").stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        assert!(fails(finish(child)).starts_with("bip: stdout: "));
+    }
     // Nobody reads stderr: that changes nothing.
     let mut child = folder.start(&["show", "none"]);
     drop(child.stderr.take());
@@ -398,6 +441,12 @@ fn get_without_peers_fails_at_once() {
     let line = fails(folder.bip(&["get", "t", "--peer", "no-such-host.invalid:1"]));
     assert!(line.starts_with("bip: no-such-host.invalid:1: "), "{line}");
     assert_eq!(folder.files().len(), 1);
+    // One that cannot be found is told, and the others are gone to.
+    let args = ["get", "t", "--peer", "no-such-host.invalid:1", "--peer", "127.0.0.1:1", "--timeout", "2"];
+    let stderr = text(&folder.bip(&args).stderr);
+    let told: Vec<_> = stderr.lines().collect();
+    assert!(told[0].starts_with("bip: no-such-host.invalid:1: "), "{stderr}");
+    assert!(told.last().unwrap().contains("not complete in time: 0 of 1 piece is"), "{stderr}");
     let line = fails(folder.bip(&["get", "t", "--listen", "127.0.0.1:0", "--timeout", "0.2"]));
     assert!(line.contains("not complete in time"), "{line}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -519,6 +568,18 @@ fn what_was_verified_survives_every_end() {
     let ended = interrupted(&here, torrent, &half.address, 32, "-KILL");
     assert_eq!((ended.status.code(), good()), (None, 32));
 
+    // Whoever feeds it leaves for good.
+    let args = ["get", torrent, "-d", "alone", "--peer", &half.address, "--listen", "127.0.0.1:0", "--json"];
+    let mut left = here.start(&args);
+    let mut out = BufReader::new(left.stdout.take().unwrap()).lines().map(|line| line.unwrap());
+    let met = |line: String| serde_json::from_str::<Value>(&line).unwrap()["peers"] == 1;
+    assert!(out.any(met), "ended early");
+    drop(half);
+    let mut remarks = BufReader::new(left.stderr.take().unwrap()).lines().map(|line| line.unwrap());
+    assert!(remarks.any(|line| line.contains("all peers are gone")));
+    signal(&left, "-INT");
+    assert_eq!(code(&finish(left)), 130);
+
     let seed = there.listen(&["seed", torrent, ".", "--listen", "127.0.0.1:0"]);
     let told = lines(here.bip(&["get", torrent, "--peer", &seed.address, "--timeout", "50", "--json"]));
     let checked = told.iter().find(|line| line["event"] == "checked").unwrap();
@@ -537,8 +598,10 @@ fn a_disk_that_refuses_is_named() {
     // A file stands where the torrent's folder must be.
     here.write("tree", "mine");
     let seed = there.listen(&["seed", torrent, ".", "--listen", "127.0.0.1:0"]);
-    let line = fails(here.bip(&["get", torrent, "--peer", &seed.address, "--timeout", "50", "-q"]));
-    assert!(line.starts_with("bip: tree/a: ") || line.starts_with("bip: tree/b: "), "{line}");
+    for dir in [".", here.0.to_str().unwrap()] {
+        let line = fails(here.bip(&["get", torrent, "-d", dir, "--peer", &seed.address, "--timeout", "50", "-q"]));
+        assert!(["a", "b"].iter().any(|n| line.starts_with(&format!("bip: {dir}/tree/{n}: "))), "{line}");
+    }
     assert_eq!(fs::read(here.path("tree")).unwrap(), b"mine");
 }
 
@@ -553,7 +616,7 @@ fn the_demo_moves_every_byte_and_leaves_nothing_behind() {
 #[test]
 fn an_interrupted_demo_leaves_nothing_behind() {
     let folder = Folder::new();
-    let mut child = folder.start(&["demo", "--size", "100G"]);
+    let mut child = folder.start(&["demo", "--size", "64G"]);
     let mut out = BufReader::new(child.stdout.take().unwrap());
     out.read_line(&mut String::new()).unwrap();
     signal(&child, "-INT");
