@@ -197,6 +197,23 @@ pub enum Input<'a, D> {
     },
 }
 
+impl<'a> Input<'a, NoJobs> {
+    /// Makes an input that is no job's result one for a machine with jobs: what a host does with all that the network tells.
+    pub fn widen<D>(self) -> Input<'a, D> {
+        match self {
+            Input::Datagram { socket, from, bytes } => Input::Datagram { socket, from, bytes },
+            Input::Accepted { conn, from, local } => Input::Accepted { conn, from, local },
+            Input::Connected { dial, conn, local } => Input::Connected { dial, conn, local },
+            Input::ConnectFailed { dial, error } => Input::ConnectFailed { dial, error },
+            Input::Stream { conn, bytes } => Input::Stream { conn, bytes },
+            Input::Writable { conn, queued } => Input::Writable { conn, queued },
+            Input::End { conn } => Input::End { conn },
+            Input::Closed { conn, reason } => Input::Closed { conn, reason },
+            Input::Done { job, done } => Input::Done { job, done: done.map(|never| match never {}) },
+        }
+    }
+}
+
 /// A part of what a machine writes to a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

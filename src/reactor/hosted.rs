@@ -83,24 +83,9 @@ impl<M: Machine> Guest<M> {
     }
 }
 
-/// Says to a machine with jobs what concerns no job.
-fn widen<D>(input: Input<'_, NoJobs>) -> Input<'_, D> {
-    match input {
-        Input::Datagram { socket, from, bytes } => Input::Datagram { socket, from, bytes },
-        Input::Accepted { conn, from, local } => Input::Accepted { conn, from, local },
-        Input::Connected { dial, conn, local } => Input::Connected { dial, conn, local },
-        Input::ConnectFailed { dial, error } => Input::ConnectFailed { dial, error },
-        Input::Stream { conn, bytes } => Input::Stream { conn, bytes },
-        Input::Writable { conn, queued } => Input::Writable { conn, queued },
-        Input::End { conn } => Input::End { conn },
-        Input::Closed { conn, reason } => Input::Closed { conn, reason },
-        Input::Done { job, done } => Input::Done { job, done: done.map(|never| match never {}) },
-    }
-}
-
 impl<M: Machine + Send> Tenant for Guest<M> {
     fn on_input(&mut self, net: &mut Net, input: Input<'_, NoJobs>) {
-        self.machine.handle_input(net.now, widen(input));
+        self.machine.handle_input(net.now, input.widen());
         self.drain(net);
     }
 

@@ -149,7 +149,7 @@ impl<M: Machine> Guest for Seat<M> {
     }
 
     fn input(&mut self, now: Instant, input: Input<'_, NoJobs>) {
-        self.machine.handle_input(now, lift(input));
+        self.machine.handle_input(now, input.widen());
     }
 
     fn drain(&mut self, now: Instant, rng: &mut Rng, slowest_job: Duration, asks: &mut Vec<Ask>) {
@@ -184,23 +184,5 @@ impl<M: Machine> Guest for Seat<M> {
     fn next_time(&self) -> Option<Instant> {
         let job = self.jobs.first_key_value().map(|((at, _), _)| *at);
         self.machine.poll_timeout().into_iter().chain(job).min()
-    }
-}
-
-/// Gives an input that is no result of a job to a machine with jobs.
-fn lift<D>(input: Input<'_, NoJobs>) -> Input<'_, D> {
-    match input {
-        Input::Datagram { socket, from, bytes } => Input::Datagram { socket, from, bytes },
-        Input::Accepted { conn, from, local } => Input::Accepted { conn, from, local },
-        Input::Connected { dial, conn, local } => Input::Connected { dial, conn, local },
-        Input::ConnectFailed { dial, error } => Input::ConnectFailed { dial, error },
-        Input::Stream { conn, bytes } => Input::Stream { conn, bytes },
-        Input::Writable { conn, queued } => Input::Writable { conn, queued },
-        Input::End { conn } => Input::End { conn },
-        Input::Closed { conn, reason } => Input::Closed { conn, reason },
-        Input::Done { job, done } => match done {
-            Ok(never) => match never {},
-            Err(error) => Input::Done { job, done: Err(error) },
-        },
     }
 }
