@@ -45,3 +45,25 @@ impl Default for Config {
         }
     }
 }
+
+impl Config {
+    /// Raises [`check_jobs`](Self::check_jobs) so that a host with that many job threads hashes on all of them: two jobs for each,
+    /// so that none waits for the next, and no more than [`jobs`](Self::jobs) allows.
+    pub fn for_job_threads(mut self, threads: usize) -> Self {
+        self.check_jobs = self.check_jobs.max(threads.saturating_mul(2)).min(self.jobs);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_job_thread_has_something_to_hash_within_the_limit_of_jobs() {
+        let default = Config::default();
+        assert_eq!(default.clone().for_job_threads(0), default);
+        assert_eq!(default.clone().for_job_threads(16).check_jobs, 32);
+        assert_eq!(default.clone().for_job_threads(usize::MAX).check_jobs, default.jobs);
+    }
+}

@@ -97,7 +97,7 @@ impl Builder {
         self
     }
 
-    /// Sets how many threads read, write and hash. With 0 the disk's reactor does it in between, a job a turn.
+    /// Sets how many threads read, write and hash; a check of what is on disk uses them all. With 0 the disk's reactor does it in between, a job a turn.
     ///
     /// Default: one per processor for [`spawn`](Self::spawn), none for [`in_caller`](Self::in_caller).
     pub fn job_threads(mut self, threads: usize) -> Self {
@@ -110,8 +110,9 @@ impl Builder {
         self.spawn_with(|_| {})
     }
 
-    fn spawn_with(self, prepare: impl FnOnce(&mut [Reactor])) -> Result<Session, Error> {
+    fn spawn_with(mut self, prepare: impl FnOnce(&mut [Reactor])) -> Result<Session, Error> {
         let jobs = self.job_threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()));
+        self.config.disk = self.config.disk.for_job_threads(jobs);
         let clock = Clock::new();
         let mut reactors = Vec::new();
         for (place, threads) in [0, 0, jobs].into_iter().enumerate() {
@@ -133,7 +134,8 @@ impl Builder {
 
     /// Makes the session and the reactor that drives all of it, for a loop of the caller's own: nothing happens but in
     /// [`Reactor::turn`], and there is no thread unless [`job_threads`](Self::job_threads) asks for some.
-    pub fn in_caller(self) -> Result<(Session, Reactor), Error> {
+    pub fn in_caller(mut self) -> Result<(Session, Reactor), Error> {
+        self.config.disk = self.config.disk.for_job_threads(self.job_threads.unwrap_or(0));
         let config = reactor::Config { job_threads: self.job_threads.unwrap_or(0), ..self.reactor.clone() };
         let reactor = Reactor::new(config).map_err(Error::System)?;
         let (mut session, mut reactors) = self.build(vec![reactor], Placement::TOGETHER, &())?;

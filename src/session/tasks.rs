@@ -94,7 +94,7 @@ pub fn create(
     threads: usize,
     progress: impl FnMut(TaskProgress) -> ControlFlow<()>,
 ) -> Result<Created, TaskError> {
-    let machine = disk::Create::new(config(threads), &mut rng()?);
+    let machine = disk::Create::new(disk::Config::default().for_job_threads(threads), &mut rng()?);
     let start = create::Command::Start { path: path.to_path_buf(), options: Box::new(options) };
     run(machine, [start, create::Command::Cancel], threads, progress, |event| match event {
         create::Event::Progress { done, total } => News::Progress(TaskProgress { done, total }),
@@ -119,7 +119,7 @@ pub fn verify(
     threads: usize,
     progress: impl FnMut(TaskProgress) -> ControlFlow<()>,
 ) -> Result<check::Report, TaskError> {
-    let machine = disk::Check::new(config(threads), &mut rng()?);
+    let machine = disk::Check::new(disk::Config::default().for_job_threads(threads), &mut rng()?);
     let start = check::Command::Start { layout: metainfo.layout(), root: root.to_path_buf() };
     let geometry = metainfo.geometry();
     run(machine, [start, check::Command::Cancel], threads, progress, |event| match event {
@@ -132,13 +132,6 @@ pub fn verify(
         check::Event::Failed { error } => News::End(Err(failure(error))),
         check::Event::Cancelled => News::End(Err(TaskError::Cancelled)),
     })
-}
-
-fn config(threads: usize) -> disk::Config {
-    let mut config = disk::Config::default();
-    // Two jobs for each thread, so that none waits for the next.
-    config.check_jobs = config.check_jobs.max(threads.saturating_mul(2)).min(config.jobs);
-    config
 }
 
 fn rng() -> Result<Rng, TaskError> {
