@@ -4,7 +4,7 @@ use super::Error;
 use crate::machine::{Block, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::Span;
-use crate::proto::id::FileIndex;
+use crate::proto::id::{FileIndex, PieceIndex};
 use crate::proto::metainfo::Layout;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +24,19 @@ pub enum Command {
         root: PathBuf,
         /// Whether files may be created and written; otherwise they are only read.
         writable: bool,
+        /// Files that are skipped: what of a wanted piece lies in one is kept beside the files. One entry for each file, or none
+        /// at all where all are wanted.
+        skipped: Vec<bool>,
+        /// Where its resume data is kept; `None` keeps none, and what is there is verified in full.
+        resume: Option<PathBuf>,
+    },
+    /// Changes which files are skipped. What is kept beside a file that is wanted from now on is moved into it. Ends in
+    /// [`Event::Selected`].
+    Select {
+        /// The torrent.
+        torrent: TorrentId,
+        /// As in [`Add`](Self::Add).
+        skipped: Vec<bool>,
     },
     /// Writes out and closes a torrent's files. Ends in [`Event::Removed`], after the last answer about it.
     Remove {
@@ -149,6 +162,25 @@ pub enum Event {
         torrent: TorrentId,
         /// Whether the torrent is there.
         found: bool,
+    },
+    /// Terminal: the selection is in force, or why not.
+    Selected {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Why not.
+        error: Option<Error>,
+    },
+    /// Notice: the hashes of a piece's blocks as they are in the files: of a piece that had the wrong hash, before
+    /// [`Written::PieceBad`] is told, and of the same piece once it is right, after [`Written::PieceGood`].
+    BlockHashes {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The piece.
+        piece: PieceIndex,
+        /// Whether the piece is right.
+        good: bool,
+        /// SHA-1 of each block of 16 KiB, in order; none where they could not be read.
+        hashes: Arc<[[u8; 20]]>,
     },
     /// Notice: how far the check of what is there has come.
     Checking {

@@ -108,7 +108,13 @@ impl Machine for Disk {
         let out = &mut self.out;
         match command {
             Command::Add { torrent, .. } if busy => out.answer(Event::AddFailed { torrent, error: Error::Busy }),
-            Command::Add { torrent, layout, root, writable } => self.on_add(torrent, layout, root, writable),
+            Command::Add { torrent, layout, root, writable, skipped: _, resume: _ } => {
+                self.on_add(torrent, layout, root, writable);
+            }
+            Command::Select { torrent, skipped: _ } => {
+                let error = (!self.torrents.contains_key(&torrent)).then_some(Error::UnknownTorrent);
+                out.answer(Event::Selected { torrent, error });
+            }
             Command::Remove { torrent } => match self.torrents.get_mut(&torrent) {
                 None => out.answer(Event::Removed { torrent, error: Some(Error::UnknownTorrent) }),
                 Some(entry) => {

@@ -84,7 +84,7 @@
 //! let mut disk = Disk::new(Config::default(), &mut Rng::new(1));
 //!
 //! let torrent = TorrentId(1);
-//! let added = run(&mut disk, &executor, Command::Add { torrent, layout, root: "/downloads".into(), writable: true });
+//! let added = run(&mut disk, &executor, Command::Add { torrent, layout, root: "/downloads".into(), writable: true, skipped: Vec::new(), resume: None });
 //! assert!(matches!(added.last(), Some(Event::Added { have, .. }) if have.is_empty()));
 //!
 //! let span = Span { piece: PieceIndex(0), begin: 0, length: 5 };

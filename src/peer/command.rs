@@ -1,10 +1,13 @@
 //! What is asked of the swarm, and what it tells.
 
+use super::{Limits, TorrentLimits};
 use crate::machine::{Block, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{Geometry, Span};
 use crate::proto::id::{InfoHash, PeerId, PieceIndex};
-use std::net::SocketAddr;
+use crate::select::Priority;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What others ask of the swarm, and what they answer it.
@@ -23,6 +26,10 @@ pub enum Command {
         have: Bitfield,
         /// Whether what is missing is wanted; otherwise the torrent is only uploaded.
         download: bool,
+        /// Which pieces are wanted, and in which order.
+        selection: Selection,
+        /// What it may use.
+        limits: TorrentLimits,
     },
     /// Closes a torrent's connections and forgets it. Ends in [`Event::TorrentRemoved`], after the last answer from the store,
     /// or in [`Event::Refused`].
@@ -48,6 +55,57 @@ pub enum Command {
         torrent: TorrentId,
         /// Where the peer listens.
         address: SocketAddr,
+        /// Who named it.
+        source: Source,
+    },
+    /// Changes the limits of all torrents together, at once: connections beyond a lower limit are closed, the least useful first. Ends
+    /// in [`Event::LimitsSet`].
+    SetLimits {
+        /// The new limits.
+        limits: Limits,
+    },
+    /// Changes a torrent's own limits. Ends in [`Event::TorrentLimitsSet`] or [`Event::Refused`].
+    SetTorrentLimits {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The new limits.
+        limits: TorrentLimits,
+    },
+    /// Changes which pieces are wanted, and in which order. Ends in [`Event::Selected`] or [`Event::Refused`].
+    Select {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The pieces.
+        selection: Selection,
+    },
+    /// Says whether what is missing is wanted, or the torrent is only uploaded: its connections stay. Ends in
+    /// [`Event::DownloadSet`] or [`Event::Refused`].
+    SetDownload {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Whether it is wanted.
+        download: bool,
+    },
+    /// Closes connections to an IP address and makes and takes no more, in any torrent; or lets it in again. Ends in
+    /// [`Event::BanSet`] or, where no more bans are kept, [`Event::BanRefused`].
+    Ban {
+        /// The address; one that is IPv4 in an IPv6 form counts as IPv4.
+        ip: IpAddr,
+        /// Whether it is banned from now on.
+        banned: bool,
+    },
+    /// Tells the hashes of a piece's blocks, as they are in the store: of a piece that had the wrong hash, before its
+    /// [`Stored::PieceBad`], and of the same piece once it is right, after its [`Stored::PieceGood`]. The peers that sent what differs
+    /// are found by them.
+    BlockHashes {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The piece.
+        piece: PieceIndex,
+        /// Whether the piece is right.
+        good: bool,
+        /// SHA-1 of each block in order; none where they could not be read.
+        hashes: Arc<[[u8; 20]]>,
     },
     /// Answers [`Event::Store`]: what became of the block.
     Stored {
@@ -67,6 +125,37 @@ pub enum Command {
         /// The bytes asked for.
         block: Option<Block>,
     },
+}
+
+/// Which pieces are wanted, and in which order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selection {
+    /// A priority for each piece; `None` where all are [`Priority::Normal`]. Another number of them than of pieces is
+    /// [`Refusal::WrongSelection`].
+    pub pieces: Option<Arc<[Priority]>>,
+    /// Whether pieces of the same priority are fetched in their order instead of the rarest first.
+    pub sequential: bool,
+}
+
+/// Who named a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[non_exhaustive]
+pub enum Source {
+    /// The program or its user.
+    #[default]
+    Program,
+    /// A tracker.
+    Tracker,
+    /// The DHT.
+    Dht,
+    /// Another peer (BEP 11).
+    PeerExchange,
+    /// Local discovery (BEP 14).
+    LocalDiscovery,
+    /// It was known in an earlier run.
+    Resume,
+    /// It came to us.
+    Incoming,
 }
 
 /// What became of a block that was given to the store.
@@ -96,6 +185,10 @@ pub enum Refusal {
     Full,
     /// The bitfield is of another torrent.
     WrongBitfield,
+    /// The selection is of another torrent: it has another number of pieces or files.
+    WrongSelection,
+    /// The peer is banned.
+    Banned,
     /// The torrent is not in its swarm: still being checked, or on its way out.
     NotReady,
     /// Another torrent has the same files.
@@ -110,6 +203,8 @@ impl std::fmt::Display for Refusal {
             Refusal::Full => "a configured limit is reached",
             Refusal::NotReady => "the torrent is being checked, or is on its way out",
             Refusal::SameFiles => "another torrent has the same files",
+            Refusal::WrongSelection => "the selection does not fit the torrent",
+            Refusal::Banned => "the peer is banned",
             Refusal::WrongBitfield => "the bitfield does not fit the torrent",
         })
     }
@@ -145,6 +240,33 @@ pub enum Event {
         torrent: TorrentId,
         /// The peer.
         address: SocketAddr,
+    },
+    /// Terminal: the limits are in force.
+    LimitsSet,
+    /// Terminal: the torrent's limits are in force.
+    TorrentLimitsSet {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Terminal: the selection is in force.
+    Selected {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Terminal: the torrent downloads, or no longer.
+    DownloadSet {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Terminal: the ban is in force, or lifted.
+    BanSet {
+        /// The address.
+        ip: IpAddr,
+    },
+    /// Terminal: the ban was not taken, because [`Config::max_bans`](super::Config::max_bans) are kept.
+    BanRefused {
+        /// The address.
+        ip: IpAddr,
     },
     /// Terminal: the command was not carried out.
     Refused {
@@ -191,6 +313,15 @@ pub enum Event {
         /// Why, in words.
         reason: Gone,
     },
+    /// Notice: a peer sent bytes that were not the torrent's; its address is banned, in all torrents.
+    PeerBanned {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The peer's IP address.
+        ip: IpAddr,
+        /// The piece that it spoiled.
+        piece: PieceIndex,
+    },
     /// Notice: a piece was verified and is being announced.
     PieceDone {
         /// The torrent.
@@ -198,7 +329,7 @@ pub enum Event {
         /// The piece.
         piece: PieceIndex,
     },
-    /// Notice: all pieces are verified.
+    /// Notice: all pieces that are wanted are verified. Told again when more are wanted and have come.
     Completed {
         /// The torrent.
         torrent: TorrentId,
@@ -234,6 +365,8 @@ pub enum Gone {
     Redundant,
     /// A limit on connections, or on what waits to be sent to one, was reached.
     Full,
+    /// Its address is banned.
+    Banned,
 }
 
 impl std::fmt::Display for Gone {
@@ -248,6 +381,7 @@ impl std::fmt::Display for Gone {
             Gone::Duplicate => "it is connected twice, or is ourselves",
             Gone::Redundant => "both sides have everything",
             Gone::Full => "a limit was reached",
+            Gone::Banned => "its address is banned",
         })
     }
 }
@@ -287,6 +421,14 @@ pub struct Status {
     pub pieces: u32,
     /// Bytes of verified pieces.
     pub bytes_done: u64,
+    /// Pieces that are wanted, those verified included.
+    pub pieces_wanted: u32,
+    /// Of these, pieces that are verified.
+    pub pieces_wanted_done: u32,
+    /// Bytes of the pieces that are wanted.
+    pub bytes_wanted: u64,
+    /// Of these, bytes of verified pieces.
+    pub bytes_wanted_done: u64,
     /// Bytes per second coming in.
     pub download_rate: u64,
     /// Bytes per second going out.
@@ -297,6 +439,10 @@ pub struct Status {
     pub uploaded: u64,
     /// Bytes that came in and were not needed, or belonged to pieces whose hash was wrong.
     pub wasted: u64,
+    /// Of these, bytes of blocks that we had already or that nobody had asked for.
+    pub redundant: u64,
+    /// How often a piece had the wrong hash.
+    pub pieces_failed: u32,
     /// Peers that shook hands.
     pub peers: u32,
     /// Of these, those that have everything.

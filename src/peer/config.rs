@@ -1,3 +1,4 @@
+use super::Limits;
 use crate::select::PipelineConfig;
 use std::time::Duration;
 
@@ -5,8 +6,8 @@ use std::time::Duration;
 ///
 /// ```
 /// use bip::peer::Config;
-/// let config = Config { upload_slots: 4, ..Config::default() };
-/// assert_eq!(config.max_connections, 200);
+/// let config = Config { upload_queue: 500, ..Config::default() };
+/// assert_eq!(config.limits.max_connections, 200);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -25,11 +26,9 @@ pub struct Config {
     pub max_torrents: usize,
     /// The most pieces that a torrent may have; 2^21 by default. Every connection keeps a bit for each.
     pub max_pieces: u32,
-    /// The most peers that have shaken hands, over all torrents; 200 by default.
-    pub max_connections: usize,
-    /// The most peers that have shaken hands in one torrent; 100 by default.
-    pub max_connections_per_torrent: usize,
-    /// How much of either of these limits connections that came in may fill, in percent, rounded up; 75 by default. The rest is for
+    /// How much of the host and its link may be used. Can be changed later.
+    pub limits: Limits,
+    /// How much of the limits on connections those that came in may fill, in percent, rounded up; 75 by default. The rest is for
     /// peers that were named to us.
     pub inbound_percent: u8,
     /// How long a peer that came in may be connected without interest on either side and without a byte of a block before a
@@ -41,10 +40,11 @@ pub struct Config {
     /// The most connections that came in and have not shaken hands; 256 by default. Another closes the oldest of them, so that
     /// silent ones keep nobody out.
     pub max_incoming_handshakes: usize,
-    /// The most dials and dialled connections that have not shaken hands, over all torrents; 50 by default. Others wait.
-    pub max_dials: usize,
     /// The most addresses known in one torrent; 1,000 by default. Another is [`Refusal::Full`](super::Refusal::Full).
     pub max_known_peers: usize,
+    /// The most IP addresses banned, over all torrents; 4,096 by default. The ban of a liar beyond it takes the place of the oldest
+    /// such ban; one that the program asks for is refused.
+    pub max_bans: usize,
 
     /// How long the first pause before an address is dialled again lasts; 1 s by default. Each further failure doubles it.
     /// Every pause is lengthened at random by up to a quarter.
@@ -52,8 +52,6 @@ pub struct Config {
     /// The longest pause before an address is dialled again; 5 min by default.
     pub redial_longest: Duration,
 
-    /// The most peers of one torrent that we upload to at a time; 8 by default.
-    pub upload_slots: usize,
     /// How long an upload slot is kept before the slots are given out anew; 10 s by default.
     pub choke_interval: Duration,
     /// The most requests of one peer that are queued; 2,000 by default. At the limit, the connection is not read until a quarter
@@ -102,17 +100,15 @@ impl Default for Config {
             silence: Duration::from_secs(120),
             max_torrents: 1000,
             max_pieces: 1 << 21,
-            max_connections: 200,
-            max_connections_per_torrent: 100,
+            limits: Limits::default(),
             inbound_percent: 75,
             idle_inbound: Duration::from_secs(60),
             pair_window: Duration::from_secs(10),
             max_incoming_handshakes: 256,
-            max_dials: 50,
             max_known_peers: 1000,
+            max_bans: 4096,
             redial_first: Duration::from_secs(1),
             redial_longest: Duration::from_secs(300),
-            upload_slots: 8,
             choke_interval: Duration::from_secs(10),
             upload_queue: 2000,
             held_input: 4 << 20,

@@ -450,13 +450,19 @@ impl Machine for Swarm {
 
     fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
-            Command::AddTorrent { torrent, info_hash, geometry, have, download } => {
-                self.on_add_torrent(now, torrent, info_hash, geometry, &have, download);
+            Command::AddTorrent { torrent, info_hash, geometry, have, download, selection, limits } => {
+                self.on_add_torrent(now, torrent, info_hash, geometry, &have, download, selection, limits);
             }
+            Command::SetLimits { limits } => self.on_set_limits(now, limits),
+            Command::SetTorrentLimits { torrent, limits } => self.on_set_torrent_limits(now, torrent, limits),
+            Command::Select { torrent, selection } => self.on_select(now, torrent, selection),
+            Command::SetDownload { torrent, download } => self.on_set_download(now, torrent, download),
+            Command::Ban { ip, banned } => self.on_ban(now, ip, banned),
+            Command::BlockHashes { .. } => {}
             Command::RemoveTorrent { torrent } => self.on_remove_torrent(now, torrent),
             Command::Pause { torrent } => self.on_pause(now, torrent),
             Command::Resume { torrent } => self.on_resume(now, torrent),
-            Command::AddPeer { torrent, address } => self.on_add_peer(now, torrent, address),
+            Command::AddPeer { torrent, address, source } => self.on_add_peer(now, torrent, address, source),
             Command::Stored { torrent, span, outcome } => self.on_stored(now, torrent, span, outcome),
             Command::Loaded { torrent, ticket, block } => self.on_loaded(now, torrent, ticket, block),
         }

@@ -61,16 +61,24 @@
 //!
 //! ```
 //! use bip::machine::{Instant, Machine, Output, Rng, Secret, TorrentId};
-//! use bip::peer::{Command, Config, Event, Swarm};
+//! use bip::peer::{Command, Config, Event, Selection, Source, Swarm, TorrentLimits};
 //! use bip::proto::{bitfield::Bitfield, geometry::Geometry, id::InfoHash};
 //!
 //! let mut swarm = Swarm::new(Config::default(), Rng::new(1), &Secret::new([2; 32]));
 //! let (now, torrent) = (Instant::ZERO, TorrentId(0));
 //! let geometry = Geometry::new(1_000_000, 65_536).unwrap();
 //! let have = Bitfield::new(geometry.piece_count());
-//! swarm.handle_command(now, Command::AddTorrent { torrent, info_hash: InfoHash([3; 20]), geometry, have, download: true });
+//! swarm.handle_command(now, Command::AddTorrent {
+//!     torrent,
+//!     info_hash: InfoHash([3; 20]),
+//!     geometry,
+//!     have,
+//!     download: true,
+//!     selection: Selection::default(),
+//!     limits: TorrentLimits::default(),
+//! });
 //! let address = "192.0.2.1:6881".parse().unwrap();
-//! swarm.handle_command(now, Command::AddPeer { torrent, address });
+//! swarm.handle_command(now, Command::AddPeer { torrent, address, source: Source::Program });
 //!
 //! assert!(matches!(swarm.poll_output(&mut Vec::new()), Some(Output::Connect { to, .. }) if to == address));
 //! assert_eq!(swarm.poll_event(), Some(Event::TorrentAdded { torrent }));
@@ -83,6 +91,7 @@ mod config;
 mod connection;
 mod download;
 mod hub;
+mod limits;
 mod machine;
 mod messages;
 mod outbox;
@@ -91,6 +100,7 @@ mod torrent;
 mod torrents;
 mod upload;
 
-pub use command::{Command, Event, Gone, Refusal, Status, Stored, Violation};
+pub use command::{Command, Event, Gone, Refusal, Selection, Source, Status, Stored, Violation};
 pub use config::Config;
+pub use limits::{Limits, TorrentLimits};
 pub use machine::Swarm;

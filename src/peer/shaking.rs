@@ -166,7 +166,7 @@ impl Swarm {
             self.close(now, other, Gone::Duplicate);
             return None;
         }
-        let (most, most_here) = (config.max_connections, config.max_connections_per_torrent);
+        let (most, most_here) = (config.limits.max_connections, torrent.max_connections(&config.limits));
         let (mut full, mut full_here) = (self.hub.open >= most, torrent.peers.len() >= most_here);
         if !dialled {
             let share = |most: usize| most.saturating_mul(usize::from(config.inbound_percent)).div_ceil(100);
@@ -238,8 +238,9 @@ impl Swarm {
     pub(super) fn dial(&mut self, now: Instant, key: usize) {
         let Some(torrent) = self.torrents.get_mut(key).filter(|t| t.is_running()) else { return };
         let config = &self.hub.config;
-        let full = self.hub.open >= config.max_connections || torrent.peers.len() >= config.max_connections_per_torrent;
-        while !full && self.hub.dialling < self.hub.config.max_dials {
+        let limits = &config.limits;
+        let full = self.hub.open >= limits.max_connections || torrent.peers.len() >= torrent.max_connections(limits);
+        while !full && self.hub.dialling < self.hub.config.limits.max_dials {
             let dial = DialId(self.next_dial);
             let Some(address) = torrent.book.dial(now, dial) else { break };
             self.next_dial += 1;
@@ -270,7 +271,7 @@ impl Swarm {
 
     /// Has torrents that wait dial until there is no room: the first may have been paused meanwhile, or have nothing due.
     fn use_dial_room(&mut self, now: Instant) {
-        while self.hub.dialling < self.hub.config.max_dials {
+        while self.hub.dialling < self.hub.config.limits.max_dials {
             let Some(id) = self.waiting_to_dial.pop_front() else { return };
             let Some(key) = self.by_id.get(&id).copied() else { continue };
             if let Some(torrent) = self.torrents.get_mut(key) {

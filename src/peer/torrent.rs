@@ -1,6 +1,6 @@
 use super::book::Book;
 use super::hub::{Hub, Timer};
-use super::{Event, Gone, Status};
+use super::{Event, Gone, Limits, Selection, Status, TorrentLimits};
 use crate::machine::{ConnId, Instant, Map, RateMeter, Rng, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{Geometry, Span};
@@ -24,6 +24,8 @@ pub(super) struct Torrent {
     pub(super) book: Book,
     /// Whether what is missing is wanted.
     pub(super) downloads: bool,
+    pub(super) selection: Selection,
+    pub(super) limits: TorrentLimits,
     pub(super) paused: bool,
     /// Whether it goes once the store has answered everything.
     pub(super) removing: bool,
@@ -95,6 +97,8 @@ impl Torrent {
             by_peer_id: Map::new(rng),
             book: Book::new(rng),
             downloads: true,
+            selection: Selection::default(),
+            limits: TorrentLimits::default(),
             paused: false,
             removing: false,
             waits_to_dial: false,
@@ -113,6 +117,16 @@ impl Torrent {
             published_at: None,
             publishing: false,
         }
+    }
+
+    /// Gives the most peers that may have shaken hands.
+    pub(super) fn max_connections(&self, all: &Limits) -> usize {
+        self.limits.max_connections.unwrap_or(all.max_connections_per_torrent)
+    }
+
+    /// Gives the most peers that are served because of what they give.
+    pub(super) fn upload_slots(&self, all: &Limits) -> usize {
+        self.limits.upload_slots.unwrap_or(all.upload_slots)
     }
 
     /// Says whether connections are made and taken.
@@ -172,11 +186,17 @@ impl Torrent {
             pieces_done: self.picker.have().count(),
             pieces: self.geometry.piece_count(),
             bytes_done: self.bytes_done,
+            pieces_wanted: self.geometry.piece_count(),
+            pieces_wanted_done: self.picker.have().count(),
+            bytes_wanted: self.geometry.total_length(),
+            bytes_wanted_done: self.bytes_done,
             download_rate,
             upload_rate: self.upload.per_second(now),
             downloaded: self.download.total(),
             uploaded: self.upload.total(),
             wasted: self.wasted,
+            redundant: 0,
+            pieces_failed: 0,
             peers: u32::try_from(self.peers.len()).unwrap_or(u32::MAX),
             seeds: self.seeds,
             connecting: u32::try_from(self.book.connecting()).unwrap_or(u32::MAX),

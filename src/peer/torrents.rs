@@ -2,13 +2,13 @@ use super::connection::Stage;
 use super::hub::{Step, Timer};
 use super::machine::Swarm;
 use super::torrent::Torrent;
-use super::{Event, Gone, Refusal, Stored};
+use super::{Event, Gone, Limits, Refusal, Selection, Source, Stored, TorrentLimits};
 use crate::machine::{Block, Instant, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{Geometry, Span};
 use crate::proto::id::InfoHash;
 use crate::select::{Candidate, Choker, ChokerConfig};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// What is asked of the swarm about its torrents, and what the store answers.
 impl Swarm {
@@ -20,6 +20,8 @@ impl Swarm {
         geometry: Geometry,
         have: &Bitfield,
         download: bool,
+        selection: Selection,
+        limits: TorrentLimits,
     ) {
         let config = &self.hub.config;
         let pieces = geometry.piece_count();
@@ -29,9 +31,13 @@ impl Swarm {
             self.refuse(id, Refusal::Full);
         } else if have.pieces() != pieces {
             self.refuse(id, Refusal::WrongBitfield);
+        } else if selection.pieces.as_ref().is_some_and(|wanted| wanted.len() != pieces as usize) {
+            self.refuse(id, Refusal::WrongSelection);
         } else {
             let mut torrent = Torrent::new(id, info_hash, geometry, have, &mut self.hub.rng);
             torrent.downloads = download;
+            torrent.selection = selection;
+            torrent.limits = limits;
             self.hub.events.push_back(Event::TorrentAdded { torrent: id });
             torrent.touch(&mut self.hub, now);
             let key = self.torrents.insert(torrent);
@@ -117,7 +123,7 @@ impl Swarm {
         self.dial(now, place);
     }
 
-    pub(super) fn on_add_peer(&mut self, now: Instant, id: TorrentId, address: SocketAddr) {
+    pub(super) fn on_add_peer(&mut self, now: Instant, id: TorrentId, address: SocketAddr, _source: Source) {
         let Some(place) = self.find(id) else { return };
         let Some(torrent) = self.torrents.get_mut(place) else { return };
         if !torrent.book.add(now, address, self.hub.config.max_known_peers) {
@@ -126,6 +132,36 @@ impl Swarm {
         torrent.touch(&mut self.hub, now);
         self.hub.events.push_back(Event::PeerAdded { torrent: id, address });
         self.dial(now, place);
+    }
+
+    pub(super) fn on_set_limits(&mut self, _now: Instant, limits: Limits) {
+        self.hub.config.limits = limits;
+        self.hub.events.push_back(Event::LimitsSet);
+    }
+
+    pub(super) fn on_set_torrent_limits(&mut self, _now: Instant, id: TorrentId, limits: TorrentLimits) {
+        let Some(place) = self.find(id) else { return };
+        let Some(torrent) = self.torrents.get_mut(place) else { return };
+        torrent.limits = limits;
+        self.hub.events.push_back(Event::TorrentLimitsSet { torrent: id });
+    }
+
+    pub(super) fn on_select(&mut self, _now: Instant, id: TorrentId, selection: Selection) {
+        let Some(place) = self.find(id) else { return };
+        let Some(torrent) = self.torrents.get_mut(place) else { return };
+        torrent.selection = selection;
+        self.hub.events.push_back(Event::Selected { torrent: id });
+    }
+
+    pub(super) fn on_set_download(&mut self, _now: Instant, id: TorrentId, download: bool) {
+        let Some(place) = self.find(id) else { return };
+        let Some(torrent) = self.torrents.get_mut(place) else { return };
+        torrent.downloads = download;
+        self.hub.events.push_back(Event::DownloadSet { torrent: id });
+    }
+
+    pub(super) fn on_ban(&mut self, _now: Instant, ip: IpAddr, _banned: bool) {
+        self.hub.events.push_back(Event::BanSet { ip });
     }
 
     pub(super) fn on_stored(&mut self, now: Instant, id: TorrentId, span: Span, outcome: Stored) {
@@ -161,7 +197,8 @@ impl Swarm {
     pub(super) fn rechoke(&mut self, now: Instant, place: usize, round: bool) {
         let Some(torrent) = self.torrents.get_mut(place) else { return };
         let config = &self.hub.config;
-        let choker = Choker::new(ChokerConfig { slots: config.upload_slots, round: config.choke_interval });
+        let choker =
+            Choker::new(ChokerConfig { slots: torrent.upload_slots(&config.limits), round: config.choke_interval });
         let candidates: Vec<Candidate> = torrent
             .peers
             .iter()

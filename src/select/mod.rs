@@ -65,6 +65,20 @@ pub use choker::{Candidate, Choker, ChokerConfig, Decision};
 pub use picker::{Arrival, END_GAME_OPEN, END_GAME_PEERS, Picker};
 pub use pipeline::{Pipeline, PipelineConfig};
 
+/// How much a piece or a file is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Priority {
+    /// Not at all.
+    Skip,
+    /// After all others.
+    Low,
+    /// As usual.
+    #[default]
+    Normal,
+    /// Before all others.
+    High,
+}
+
 /// A peer's key within one torrent, given by whoever asks for decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Peer(pub u32);

@@ -2,11 +2,12 @@
 
 use crate::disk::{self, Oddity};
 use crate::machine::TorrentId;
-use crate::peer::{self, Gone, Refusal};
+use crate::peer::{self, Gone, Limits, Refusal, Source, TorrentLimits};
 use crate::proto::id::{InfoHash, PeerId, PieceIndex};
-use crate::proto::metainfo::Layout;
+use crate::proto::metainfo::{Layout, Metainfo};
+use crate::select::Priority;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,6 +23,49 @@ pub struct Spec {
     /// Whether files may be created and written. A torrent that is only read can be seeded, and never downloads what is
     /// missing.
     pub writable: bool,
+    /// Which files are wanted, and in which order.
+    pub selection: Selection,
+    /// What it may use.
+    pub limits: TorrentLimits,
+    /// Where its resume data is kept: a file that is read when the torrent is added, and written now and then and when it is
+    /// removed. `None` keeps none: what is on disk is then verified in full each time.
+    pub resume: Option<PathBuf>,
+    /// Peers known from an earlier run, or from elsewhere.
+    pub peers: Vec<(SocketAddr, Source)>,
+}
+
+impl Spec {
+    /// Describes a torrent of which everything is wanted, without resume data, limits of its own, or known peers.
+    pub fn new(info_hash: InfoHash, layout: Arc<Layout>, root: impl Into<PathBuf>) -> Self {
+        Self {
+            info_hash,
+            layout,
+            root: root.into(),
+            writable: true,
+            selection: Selection::default(),
+            limits: TorrentLimits::default(),
+            resume: None,
+            peers: Vec::new(),
+        }
+    }
+
+    /// The same for what a torrent file says.
+    pub fn of(metainfo: &Metainfo, root: impl Into<PathBuf>) -> Self {
+        Self::new(metainfo.info_hash(), metainfo.layout(), root)
+    }
+}
+
+/// Which files are wanted, and in which order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selection {
+    /// A priority for each file, in the torrent's order; empty where all are [`Priority::Normal`]. Another number of them than of files
+    /// is [`Refusal::WrongSelection`].
+    ///
+    /// A piece has the highest priority of the files that have a byte in it. What of it lies in a file that is skipped is kept
+    /// beside the files, so that such a file is not made.
+    pub files: Vec<Priority>,
+    /// Whether pieces of the same priority are fetched in their order instead of the rarest first.
+    pub sequential: bool,
 }
 
 /// What a program asks of a session, and what the subsystems answer it.
@@ -57,6 +101,35 @@ pub enum Command {
         torrent: TorrentId,
         /// Where the peer listens.
         address: SocketAddr,
+        /// Who named it.
+        source: Source,
+    },
+    /// Changes the limits of all torrents together. Ends in [`Event::LimitsSet`].
+    SetLimits {
+        /// The new limits.
+        limits: Limits,
+    },
+    /// Changes a torrent's own limits. Ends in [`Event::TorrentLimitsSet`] or [`Event::Refused`].
+    SetTorrentLimits {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The new limits.
+        limits: TorrentLimits,
+    },
+    /// Changes which files are wanted, and in which order. Ends in [`Event::Selected`] or [`Event::Refused`].
+    Select {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The files.
+        selection: Selection,
+    },
+    /// Closes connections to an IP address and makes and takes no more, in any torrent; or lets it in again. Ends in
+    /// [`Event::BanSet`] or [`Event::BanRefused`].
+    Ban {
+        /// The address.
+        ip: IpAddr,
+        /// Whether it is banned from now on.
+        banned: bool,
     },
     /// Removes every torrent. Ends in [`Event::ShutDown`].
     ShutDown,
@@ -74,7 +147,7 @@ pub enum Directive {
     /// News for the program, which it may miss when it reads slowly.
     Notice(Event),
     /// News for the program that it never misses: [`Event::Completed`] and [`Event::Failed`], at most once each for every time
-    /// that a torrent is added or resumed.
+    /// that a torrent is added, resumed or selected from.
     Milestone(Event),
     /// A torrent's state, for whoever asks for its status.
     Publish(Status),
@@ -132,6 +205,28 @@ pub enum Event {
         /// The peer.
         address: SocketAddr,
     },
+    /// Answer: the limits are in force.
+    LimitsSet,
+    /// Answer: the torrent's limits are in force.
+    TorrentLimitsSet {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Answer: the selection is in force.
+    Selected {
+        /// The torrent.
+        torrent: TorrentId,
+    },
+    /// Answer: the ban is in force, or lifted.
+    BanSet {
+        /// The address.
+        ip: IpAddr,
+    },
+    /// Answer: the ban was not taken, because [`peer::Config::max_bans`] are kept.
+    BanRefused {
+        /// The address.
+        ip: IpAddr,
+    },
     /// Answer: the command was not carried out.
     Refused {
         /// The torrent that it named.
@@ -172,6 +267,15 @@ pub enum Event {
         /// Why.
         reason: Gone,
     },
+    /// Notice: a peer sent bytes that were not the torrent's; its address is banned, in all torrents.
+    PeerBanned {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The peer's IP address.
+        ip: IpAddr,
+        /// The piece that it spoiled.
+        piece: PieceIndex,
+    },
     /// Notice: a piece is downloaded and verified.
     PieceDone {
         /// The torrent.
@@ -179,8 +283,8 @@ pub enum Event {
         /// The piece.
         piece: PieceIndex,
     },
-    /// Notice, never dropped: the whole torrent is verified and has been brought to the medium. Also told once of a torrent that was complete
-    /// when it was added.
+    /// Notice, never dropped: all of the torrent that is wanted is verified and has been brought to the medium. Also told once of a
+    /// torrent of which that was so when it was added, and again after [`Command::Select`] has asked for more.
     Completed {
         /// The torrent.
         torrent: TorrentId,

@@ -1,12 +1,13 @@
 //! The life of a torrent: checked by the disk, handed to the swarm, and back.
 
-use super::command::{AddError, Command, Directive, Event, Spec, State, Status};
+use super::command::{AddError, Command, Directive, Event, Selection, Spec, State, Status};
 use super::config::Config;
 use crate::disk::{self, Oddity};
 use crate::machine::{Input, Instant, Machine, NoJobs, Output, TorrentId};
-use crate::peer::{self, Refusal};
+use crate::peer::{self, Refusal, Source, TorrentLimits};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::id::InfoHash;
+use crate::select::Priority;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
@@ -34,7 +35,7 @@ struct Torrent {
     /// Whether the program was told that the torrent is complete.
     completion: Completion,
     /// Peers named before the swarm knew the torrent; each still owes the program an answer.
-    early_peers: Vec<SocketAddr>,
+    early_peers: Vec<(SocketAddr, Source)>,
     /// Whether the program still waits for the answer to its add, and what it will be if the torrent never joins.
     add_unanswered: Option<AddError>,
     /// Whether the program asked for the removal, and so gets an answer.
@@ -131,6 +132,8 @@ impl Coordinator {
             layout: spec.layout.clone(),
             root: spec.root.clone(),
             writable: spec.writable,
+            skipped: spec.selection.files.iter().map(|p| *p == Priority::Skip).collect(),
+            resume: spec.resume.clone(),
         }));
         self.torrents.insert(
             id,
@@ -199,18 +202,39 @@ impl Coordinator {
         self.publish(id);
     }
 
-    fn on_add_peer(&mut self, id: TorrentId, address: SocketAddr) {
+    fn on_select(&mut self, id: TorrentId, selection: Selection) {
+        let Some(torrent) = self.torrents.get_mut(&id) else {
+            return self.refuse(id, Refusal::UnknownTorrent);
+        };
+        if torrent.phase != Phase::Joined {
+            return self.refuse(id, Refusal::NotReady);
+        }
+        let selection = peer::Selection { pieces: None, sequential: selection.sequential };
+        self.push(Directive::ToPeer(peer::Command::Select { torrent: id, selection }));
+    }
+
+    fn on_set_torrent_limits(&mut self, id: TorrentId, limits: TorrentLimits) {
+        let Some(torrent) = self.torrents.get_mut(&id) else {
+            return self.refuse(id, Refusal::UnknownTorrent);
+        };
+        if torrent.phase != Phase::Joined {
+            return self.refuse(id, Refusal::NotReady);
+        }
+        self.push(Directive::ToPeer(peer::Command::SetTorrentLimits { torrent: id, limits }));
+    }
+
+    fn on_add_peer(&mut self, id: TorrentId, address: SocketAddr, source: Source) {
         let limit = self.config.max_early_peers;
         let Some(torrent) = self.torrents.get_mut(&id) else {
             return self.refuse(id, Refusal::UnknownTorrent);
         };
         match torrent.phase {
-            Phase::Joined => self.push(Directive::ToPeer(peer::Command::AddPeer { torrent: id, address })),
+            Phase::Joined => self.push(Directive::ToPeer(peer::Command::AddPeer { torrent: id, address, source })),
             Phase::Checking { cancelled: false, .. } | Phase::Joining { .. } => {
                 if torrent.early_peers.len() >= limit {
                     return self.refuse(id, Refusal::Full);
                 }
-                torrent.early_peers.push(address);
+                torrent.early_peers.push((address, source));
             }
             _ => self.refuse(id, Refusal::UnknownTorrent),
         }
@@ -281,8 +305,9 @@ impl Coordinator {
                 self.publish(id);
             }
             disk::Event::Stopped { torrent, error } => self.on_failed(torrent, error),
-            // Written and Read go to the swarm without passing here.
-            disk::Event::Written { .. } | disk::Event::Read { .. } | disk::Event::Retried { .. } => {}
+            // Written, Read and BlockHashes go to the swarm without passing here.
+            disk::Event::Written { .. } | disk::Event::Read { .. } | disk::Event::BlockHashes { .. } => {}
+            disk::Event::Retried { .. } | disk::Event::Selected { .. } => {}
         }
     }
 
@@ -298,6 +323,8 @@ impl Coordinator {
                 geometry: torrent.spec.layout.geometry(),
                 have,
                 download: torrent.spec.writable,
+                selection: peer::Selection { pieces: None, sequential: torrent.spec.selection.sequential },
+                limits: torrent.spec.limits.clone(),
             };
             self.push(Directive::ToPeer(command));
             self.publish(id);
@@ -371,6 +398,17 @@ impl Coordinator {
             peer::Event::PeerAdded { torrent, address } => {
                 self.push(Directive::Answer(Event::PeerAdded { torrent, address }));
             }
+            peer::Event::LimitsSet => self.push(Directive::Answer(Event::LimitsSet)),
+            peer::Event::TorrentLimitsSet { torrent } => {
+                self.push(Directive::Answer(Event::TorrentLimitsSet { torrent }));
+            }
+            peer::Event::Selected { torrent } => self.push(Directive::Answer(Event::Selected { torrent })),
+            peer::Event::BanSet { ip } => self.push(Directive::Answer(Event::BanSet { ip })),
+            peer::Event::BanRefused { ip } => self.push(Directive::Answer(Event::BanRefused { ip })),
+            peer::Event::DownloadSet { .. } => {}
+            peer::Event::PeerBanned { torrent, ip, piece } => {
+                self.push(Directive::Notice(Event::PeerBanned { torrent, ip, piece }));
+            }
             peer::Event::Refused { torrent: id, refusal } => self.on_refused(id, refusal),
             peer::Event::PeerConnected { torrent, address, peer_id, outgoing } => {
                 self.push(Directive::Notice(Event::PeerConnected { torrent, address, peer_id, outgoing }));
@@ -416,8 +454,8 @@ impl Coordinator {
             self.push(Directive::ToPeer(peer::Command::Pause { torrent: id }));
         }
         self.push(Directive::Answer(event));
-        for address in peers {
-            self.push(Directive::ToPeer(peer::Command::AddPeer { torrent: id, address }));
+        for (address, source) in peers {
+            self.push(Directive::ToPeer(peer::Command::AddPeer { torrent: id, address, source }));
         }
         if complete {
             self.complete(id);
@@ -463,7 +501,11 @@ impl Machine for Coordinator {
             Command::Remove { torrent } => self.on_remove(torrent),
             Command::Pause { torrent } => self.on_pause(torrent, true),
             Command::Resume { torrent } => self.on_pause(torrent, false),
-            Command::AddPeer { torrent, address } => self.on_add_peer(torrent, address),
+            Command::AddPeer { torrent, address, source } => self.on_add_peer(torrent, address, source),
+            Command::SetLimits { limits } => self.push(Directive::ToPeer(peer::Command::SetLimits { limits })),
+            Command::SetTorrentLimits { torrent, limits } => self.on_set_torrent_limits(torrent, limits),
+            Command::Select { torrent, selection } => self.on_select(torrent, selection),
+            Command::Ban { ip, banned } => self.push(Directive::ToPeer(peer::Command::Ban { ip, banned })),
             Command::ShutDown => self.on_shut_down(),
             Command::FromPeer(event) => self.on_peer(event),
             Command::FromDisk(event) => self.on_disk(event),
@@ -499,7 +541,7 @@ mod tests {
     fn spec(name: &str, hash: u8) -> Spec {
         let path = SafePath::from_parts([name]).unwrap();
         let layout = Arc::new(Layout::new(vec![(path, 5)], 16 * 1024, &[Sha1::digest(b"hello")]).unwrap());
-        Spec { info_hash: InfoHash([hash; 20]), layout, root: "/folder".into(), writable: true }
+        Spec::new(InfoHash([hash; 20]), layout, "/folder")
     }
 
     fn told(coordinator: &mut Coordinator, commands: impl IntoIterator<Item = Command>) -> Vec<Event> {

@@ -1,15 +1,16 @@
 //! The program's handle on a session, and how to make one.
 
 use super::board::Board;
-use super::command::{Command, Event, Spec, Status};
+use super::command::{Command, Event, Selection, Spec, Status};
 use super::config::Config;
 use super::error::Error;
 use super::wiring::{Placement, Wired, wire};
 use crate::disk::{Executor, FileSystem, Native};
 use crate::machine::{Events, Outbox, RecvError, SendError, TorrentId};
+use crate::peer::{Limits, Source, TorrentLimits};
 use crate::proto::metainfo::Metainfo;
 use crate::reactor::{self, Clock, Reactor, Running, StopError, Stopper};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,6 +30,7 @@ pub struct Builder {
     file_system: Box<dyn FileSystem>,
     job_threads: Option<usize>,
     open_files: usize,
+    state: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -56,6 +58,7 @@ impl Builder {
             file_system: Box::new(Native),
             job_threads: None,
             open_files: 128,
+            state: None,
         }
     }
 
@@ -102,6 +105,13 @@ impl Builder {
     /// Default: one per processor for [`spawn`](Self::spawn), none for [`in_caller`](Self::in_caller).
     pub fn job_threads(mut self, threads: usize) -> Self {
         self.job_threads = Some(threads);
+        self
+    }
+
+    /// Keeps every torrent's resume data in this folder, in a file by its info hash, unless its [`Spec`] names another place. The
+    /// folder is made when it is needed.
+    pub fn state_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.state = Some(folder.into());
         self
     }
 
@@ -171,6 +181,7 @@ impl Builder {
             events,
             board,
             addresses,
+            state: self.state,
             next_torrent: AtomicU32::new(0),
             threads: Vec::new(),
             caller_driven: false,
@@ -216,6 +227,7 @@ pub struct Session {
     events: Events<Event>,
     board: Board,
     addresses: Vec<SocketAddr>,
+    state: Option<PathBuf>,
     next_torrent: AtomicU32,
     threads: Vec<Running>,
     caller_driven: bool,
@@ -231,25 +243,19 @@ impl Session {
     ///
     /// What is on disk is checked first, and kept. Answered by [`Event::Added`] or [`Event::AddFailed`].
     pub fn add(&self, metainfo: &Metainfo, root: impl Into<PathBuf>) -> Result<TorrentId, Error> {
-        self.add_spec(Spec {
-            info_hash: metainfo.info_hash(),
-            layout: metainfo.layout(),
-            root: root.into(),
-            writable: true,
-        })
+        self.add_with(Spec::of(metainfo, root))
     }
 
     /// Takes a torrent in whose files are only read: what is missing is not downloaded. Answered as [`add`](Self::add).
     pub fn add_read_only(&self, metainfo: &Metainfo, root: impl Into<PathBuf>) -> Result<TorrentId, Error> {
-        self.add_spec(Spec {
-            info_hash: metainfo.info_hash(),
-            layout: metainfo.layout(),
-            root: root.into(),
-            writable: false,
-        })
+        self.add_with(Spec { writable: false, ..Spec::of(metainfo, root) })
     }
 
-    fn add_spec(&self, spec: Spec) -> Result<TorrentId, Error> {
+    /// Takes a torrent in with all that can be said about it. Answered as [`add`](Self::add).
+    pub fn add_with(&self, mut spec: Spec) -> Result<TorrentId, Error> {
+        if let (None, Some(folder)) = (&spec.resume, &self.state) {
+            spec.resume = Some(folder.join(format!("{}.resume", spec.info_hash)));
+        }
         let torrent = TorrentId(self.next_torrent.fetch_add(1, Ordering::Relaxed));
         self.send(Command::Add { torrent, spec })?;
         Ok(torrent)
@@ -272,7 +278,32 @@ impl Session {
 
     /// Names a peer of a torrent. Answered by [`Event::PeerAdded`] or [`Event::Refused`].
     pub fn add_peer(&self, torrent: TorrentId, address: SocketAddr) -> Result<(), Error> {
-        self.send(Command::AddPeer { torrent, address })
+        self.add_peer_from(torrent, address, Source::Program)
+    }
+
+    /// Names a peer of a torrent that was learnt of elsewhere. Answered as [`add_peer`](Self::add_peer).
+    pub fn add_peer_from(&self, torrent: TorrentId, address: SocketAddr, source: Source) -> Result<(), Error> {
+        self.send(Command::AddPeer { torrent, address, source })
+    }
+
+    /// Changes the limits of all torrents together. Answered by [`Event::LimitsSet`].
+    pub fn set_limits(&self, limits: Limits) -> Result<(), Error> {
+        self.send(Command::SetLimits { limits })
+    }
+
+    /// Changes a torrent's own limits. Answered by [`Event::TorrentLimitsSet`] or [`Event::Refused`].
+    pub fn set_torrent_limits(&self, torrent: TorrentId, limits: TorrentLimits) -> Result<(), Error> {
+        self.send(Command::SetTorrentLimits { torrent, limits })
+    }
+
+    /// Changes which files are wanted, and in which order. Answered by [`Event::Selected`] or [`Event::Refused`].
+    pub fn select(&self, torrent: TorrentId, selection: Selection) -> Result<(), Error> {
+        self.send(Command::Select { torrent, selection })
+    }
+
+    /// Bans an IP address in all torrents, or lets it in again. Answered by [`Event::BanSet`] or [`Event::BanRefused`].
+    pub fn ban(&self, ip: IpAddr, banned: bool) -> Result<(), Error> {
+        self.send(Command::Ban { ip, banned })
     }
 
     fn send(&self, command: Command) -> Result<(), Error> {

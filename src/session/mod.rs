@@ -33,7 +33,7 @@ mod wiring;
 #[cfg(feature = "reactor")]
 pub use crate::disk::create::Options as CreateOptions;
 pub use board::Board;
-pub use command::{AddError, Command, Directive, Event, Spec, State, Status};
+pub use command::{AddError, Command, Directive, Event, Selection, Spec, State, Status};
 pub use config::Config;
 pub use coordinator::Coordinator;
 pub use error::Error;

@@ -162,6 +162,9 @@ fn disk_outlet<G: Send + 'static>(
                 }
                 drop(swarm.post(peer::Command::Loaded { torrent, ticket, block: block.ok() }));
             }
+            disk::Event::BlockHashes { torrent, piece, good, hashes } => {
+                drop(swarm.post(peer::Command::BlockHashes { torrent, piece, good, hashes }));
+            }
             other => drop(coordinator.post(Command::FromDisk(other))),
         }
     }

@@ -3,7 +3,7 @@
 use crate::sim::{Link, World};
 use bip::disk::{Call, Executor, Fault, Memory, Operation};
 use bip::machine::{Secret, TorrentId};
-use bip::peer::Gone;
+use bip::peer::{Gone, Source};
 use bip::proto::id::InfoHash;
 use bip::proto::metainfo::{Layout, SafePath};
 use bip::proto::sha1::Sha1;
@@ -53,7 +53,7 @@ impl Content {
     }
 
     fn spec(&self) -> Spec {
-        Spec { info_hash: self.info_hash, layout: Arc::clone(&self.layout), root: PathBuf::from(ROOT), writable: true }
+        Spec::new(self.info_hash, Arc::clone(&self.layout), ROOT)
     }
 }
 
@@ -93,7 +93,7 @@ impl Node {
     }
 
     fn peer(&self, torrent: u32, other: &Node) {
-        self.send(Command::AddPeer { torrent: TorrentId(torrent), address: other.address });
+        self.send(Command::AddPeer { torrent: TorrentId(torrent), address: other.address, source: Source::Program });
     }
 
     fn read(&mut self) {
@@ -250,7 +250,7 @@ fn every_command_gets_one_answer_whatever_happens_meanwhile() {
                 3 => Command::Remove { torrent },
                 4 => Command::Pause { torrent },
                 5 => Command::Resume { torrent },
-                _ => Command::AddPeer { torrent, address: seeder.address },
+                _ => Command::AddPeer { torrent, address: seeder.address, source: Source::Tracker },
             };
             node.send(command);
             sent += 1;

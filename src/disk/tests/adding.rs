@@ -16,7 +16,14 @@ fn adding_makes_empty_files_and_touches_nothing_else() {
 
     let memory = Memory::new();
     let mut disk = disk_on(&memory, 1);
-    let add = Command::Add { torrent: T, layout: Arc::clone(&sample.layout), root: root(), writable: false };
+    let add = Command::Add {
+        torrent: T,
+        layout: Arc::clone(&sample.layout),
+        root: root(),
+        writable: false,
+        skipped: Vec::new(),
+        resume: None,
+    };
     disk.ask(add);
     assert!(!exists(&memory, &sample.path(2)));
     assert_eq!(outcomes(&disk.ask(sample.write(sample.span(0, 0, 10)))), [Err(Error::ReadOnly)]);
@@ -104,7 +111,8 @@ fn a_fresh_torrent_of_a_hundred_thousand_pieces_costs_two_jobs_and_reads_nothing
     let layout = Arc::new(Layout::new(files, 16_384, &vec![[0; 20]; 100_000]).unwrap());
     let memory = Memory::new();
     let mut disk = disk_on(&memory, 1);
-    let events = disk.ask(Command::Add { torrent: T, layout, root: root(), writable: true });
+    let events =
+        disk.ask(Command::Add { torrent: T, layout, root: root(), writable: true, skipped: Vec::new(), resume: None });
     assert_eq!(have(&events).count(), 0);
     assert!(disk.jobs_done <= 2 && memory.calls() <= 2, "{} jobs, {} calls", disk.jobs_done, memory.calls());
 }
@@ -136,7 +144,14 @@ fn two_checks_take_turns() {
     let mut disk = disk_on(&memory, 3);
     for id in 0..2 {
         let layout = Arc::clone(&sample.layout);
-        disk.send(Command::Add { torrent: TorrentId(id), layout, root: root(), writable: true });
+        disk.send(Command::Add {
+            torrent: TorrentId(id),
+            layout,
+            root: root(),
+            writable: true,
+            skipped: Vec::new(),
+            resume: None,
+        });
     }
     (0..1000).for_each(|_| assert!(disk.step()));
     let checked = |id| {

@@ -90,7 +90,14 @@ fn a_full_disk_stops_its_torrent_only_and_it_goes_on_seeding() {
     disk.ask(sample.add());
     let other = TorrentId(8);
     let layout = Arc::clone(&sample.layout);
-    disk.ask(Command::Add { torrent: other, layout, root: "/elsewhere".into(), writable: true });
+    disk.ask(Command::Add {
+        torrent: other,
+        layout,
+        root: "/elsewhere".into(),
+        writable: true,
+        skipped: Vec::new(),
+        resume: None,
+    });
     disk.ask(sample.write(sample.span(0, 0, 64)));
     memory.set_faults(|call| {
         (call.operation == Operation::Writing && call.path.starts_with("/downloads"))

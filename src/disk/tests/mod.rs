@@ -157,7 +157,14 @@ impl Sample {
     }
 
     pub(super) fn add(&self) -> Command {
-        Command::Add { torrent: T, layout: Arc::clone(&self.layout), root: root(), writable: true }
+        Command::Add {
+            torrent: T,
+            layout: Arc::clone(&self.layout),
+            root: root(),
+            writable: true,
+            skipped: Vec::new(),
+            resume: None,
+        }
     }
 
     pub(super) fn check_files(&self, memory: &Memory) {

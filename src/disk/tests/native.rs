@@ -30,7 +30,14 @@ fn native(seed: u64) -> Driver<Disk> {
 }
 
 fn add(sample: &Sample, folder: &Folder) -> Command {
-    Command::Add { torrent: T, layout: Arc::clone(&sample.layout), root: folder.0.join("new/root"), writable: true }
+    Command::Add {
+        torrent: T,
+        layout: Arc::clone(&sample.layout),
+        root: folder.0.join("new/root"),
+        writable: true,
+        skipped: Vec::new(),
+        resume: None,
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ fn expected(command: &Command) -> Answer {
         Command::Read { torrent, span, ticket } => (3, *torrent, Some(*span), *ticket),
         Command::Sync { torrent } => (4, *torrent, None, 0),
         Command::Retry { torrent } => (5, *torrent, None, 0),
+        Command::Select { torrent, .. } => (6, *torrent, None, 0),
     }
 }
 
@@ -30,7 +31,8 @@ fn answer(event: &Event) -> Option<(Answer, Option<&Error>)> {
         Event::Read { torrent, span, ticket, block } => ((3, *torrent, Some(*span), *ticket), block.as_ref().err()),
         Event::Synced { torrent, error } => ((4, *torrent, None, 0), error.as_ref()),
         Event::Retried { torrent, .. } => ((5, *torrent, None, 0), None),
-        Event::Checking { .. } | Event::Stopped { .. } => return None,
+        Event::Selected { torrent, error } => ((6, *torrent, None, 0), error.as_ref()),
+        Event::Checking { .. } | Event::Stopped { .. } | Event::BlockHashes { .. } => return None,
     })
 }
 
@@ -43,7 +45,14 @@ fn command(rng: &mut Rng, sample: &Sample) -> Command {
     match rng.below(100) {
         0..10 => {
             let root = root().join(torrent.0.to_string());
-            Command::Add { torrent, layout: Arc::clone(&sample.layout), root, writable: rng.below(10) > 0 }
+            Command::Add {
+                torrent,
+                layout: Arc::clone(&sample.layout),
+                root,
+                writable: rng.below(10) > 0,
+                skipped: Vec::new(),
+                resume: None,
+            }
         }
         10..12 => Command::Remove { torrent },
         12..80 => {

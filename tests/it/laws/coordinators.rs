@@ -5,11 +5,10 @@ use super::subjects::{SESSION_TORRENTS, address, bitfield, geometry, info_hash, 
 use super::{Ask, Call, End, Subject, hold};
 use bip::disk::{self, Error};
 use bip::machine::{Rng, TorrentId};
-use bip::peer::{self, Refusal};
+use bip::peer::{self, Refusal, Source};
 use bip::proto::id::{InfoHash, PieceIndex};
 use bip::session::{Command, Config, Coordinator, Directive, Event, Spec};
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 
 /// Peers that may be named before a torrent has joined.
 const EARLY_PEERS: usize = 3;
@@ -66,7 +65,7 @@ impl Swarm {
             }
             (Command::Pause { torrent }, _) => Event::Paused { torrent },
             (Command::Resume { torrent }, _) => Event::Resumed { torrent },
-            (Command::AddPeer { torrent, address }, Some(joined)) => {
+            (Command::AddPeer { torrent, address, .. }, Some(joined)) => {
                 joined.peers += 1;
                 if joined.peers > KNOWN_PEERS {
                     Event::Refused { torrent, refusal: Refusal::Full }
@@ -207,18 +206,20 @@ impl Subject for Coordinators {
             0..=7 => Command::Add {
                 torrent,
                 spec: Spec {
-                    // Now and then another torrent's.
-                    info_hash: info_hash(if rng.below(8) == 0 { TorrentId(0) } else { torrent }),
-                    layout: layout(torrent.0),
-                    root: PathBuf::from("/nowhere"),
                     writable: rng.below(2) == 0,
+                    // Now and then another torrent's.
+                    ..Spec::new(
+                        info_hash(if rng.below(8) == 0 { TorrentId(0) } else { torrent }),
+                        layout(torrent.0),
+                        "/nowhere",
+                    )
                 },
             },
             8 | 9 => Command::Remove { torrent },
             10 | 11 => Command::Pause { torrent },
             12 | 13 => Command::Resume { torrent },
             14 if rng.below(8) == 0 => Command::ShutDown,
-            _ => Command::AddPeer { torrent, address: address(rng) },
+            _ => Command::AddPeer { torrent, address: address(rng), source: Source::Program },
         }
     }
 
@@ -230,7 +231,7 @@ impl Subject for Coordinators {
             Command::Remove { torrent } => (torrent, "remove".into()),
             Command::Pause { torrent } => (torrent, "pause".into()),
             Command::Resume { torrent } => (torrent, "resume".into()),
-            Command::AddPeer { torrent, address } => (torrent, format!("peer {address}")),
+            Command::AddPeer { torrent, address, .. } => (torrent, format!("peer {address}")),
             Command::FromPeer(_) | Command::FromDisk(_) => return None,
             other => panic!("what does {other:?} ask?"),
         };

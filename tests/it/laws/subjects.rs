@@ -3,7 +3,7 @@
 use super::{Ask, Call, End, Subject, hold};
 use bip::disk;
 use bip::machine::{Block, ConnId, Executor, Rng, Secret, TorrentId};
-use bip::peer::{self, Stored, Swarm};
+use bip::peer::{self, Selection, Source, Stored, Swarm, TorrentLimits};
 use bip::proto::bitfield::Bitfield;
 use bip::proto::geometry::{Geometry, Span};
 use bip::proto::handshake::{Extensions, Handshake};
@@ -187,7 +187,7 @@ impl Subject for Swarms {
         let config = peer::Config {
             upload_queue: UPLOAD_QUEUE,
             held_input: HELD_INPUT,
-            max_dials: DIALS,
+            limits: peer::Limits { max_dials: DIALS, ..peer::Limits::default() },
             ..peer::Config::default()
         };
         Swarm::new(config, Rng::new(seed), &Secret::new([seed as u8; 32]))
@@ -208,13 +208,15 @@ impl Subject for Swarms {
                     geometry: geometry(),
                     have,
                     download: rng.below(8) != 0,
+                    selection: Selection::default(),
+                    limits: TorrentLimits::default(),
                 }
             }
             4 if rng.below(4) == 0 => peer::Command::RemoveTorrent { torrent },
             5 if rng.below(4) == 0 => peer::Command::Pause { torrent },
             6 => peer::Command::Resume { torrent },
             7 => self.wrong_answer(rng),
-            _ => peer::Command::AddPeer { torrent, address: address(rng) },
+            _ => peer::Command::AddPeer { torrent, address: address(rng), source: Source::Program },
         }
     }
 
@@ -225,7 +227,7 @@ impl Subject for Swarms {
             Command::RemoveTorrent { torrent } => (torrent, "remove".into()),
             Command::Pause { torrent } => (torrent, "pause".into()),
             Command::Resume { torrent } => (torrent, "resume".into()),
-            Command::AddPeer { torrent, address } => (torrent, format!("peer {address}")),
+            Command::AddPeer { torrent, address, .. } => (torrent, format!("peer {address}")),
             _ => return None,
         };
         Some(Ask { about: torrent.to_string(), kind })
@@ -368,6 +370,8 @@ impl Subject for Disks {
                 layout: layout(torrent.0),
                 root: PathBuf::from("/store"),
                 writable: rng.below(8) != 0,
+                skipped: Vec::new(),
+                resume: None,
             },
             3 if rng.below(4) == 0 => disk::Command::Remove { torrent },
             4 => disk::Command::Sync { torrent },

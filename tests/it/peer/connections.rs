@@ -1,7 +1,7 @@
 use super::store::geometry;
 use super::world::{HASH, Listener, TORRENT, World, handshake, seconds};
 use bip::machine::{Machine, TorrentId};
-use bip::peer::{Command, Config, Event, Gone, Refusal};
+use bip::peer::{Command, Config, Event, Gone, Limits, Refusal, Selection, Source, TorrentLimits};
 use bip::proto::bitfield::Bitfield;
 use bip::proto::id::InfoHash;
 use bip::proto::message::Message;
@@ -19,7 +19,18 @@ fn torrents_on_one_port_are_told_apart_by_their_info_hash() {
     let a = world.seed(Config::default(), shape);
     let (other, info_hash) = (TorrentId(8), InfoHash([9; 20]));
     let have = Bitfield::new(3);
-    world.command(a, Command::AddTorrent { torrent: other, info_hash, geometry: shape, have, download: true });
+    world.command(
+        a,
+        Command::AddTorrent {
+            torrent: other,
+            info_hash,
+            geometry: shape,
+            have,
+            download: true,
+            selection: Selection::default(),
+            limits: TorrentLimits::default(),
+        },
+    );
     let (first, second) = (world.connect(a), world.connect(a));
     world.write(first, &handshake(1));
     let mut hello = handshake(2);
@@ -164,8 +175,8 @@ fn strangers_leave_room_for_a_peer_that_was_named() {
 #[test]
 fn a_newcomer_takes_the_place_of_the_peer_that_has_been_idle_for_longest() {
     let limits = [
-        Config { max_connections: 4, ..Config::default() },
-        Config { max_connections_per_torrent: 4, ..Config::default() },
+        Config { limits: Limits { max_connections: 4, ..Limits::default() }, ..Config::default() },
+        Config { limits: Limits { max_connections_per_torrent: 4, ..Limits::default() }, ..Config::default() },
     ];
     for config in limits {
         let mut world = World::new(1);
@@ -192,15 +203,26 @@ fn a_newcomer_takes_the_place_of_the_peer_that_has_been_idle_for_longest() {
 fn a_torrent_that_waits_to_dial_is_dialled_behind_others_that_were_paused_meanwhile() {
     let mut world = World::new(1);
     let shape = geometry(3);
-    let a = world.leech(Config { max_dials: 1, ..Config::default() }, shape);
+    let a = world.leech(Config { limits: Limits { max_dials: 1, ..Limits::default() }, ..Config::default() }, shape);
     let ids = [TORRENT, TorrentId(8), TorrentId(9)];
     for (torrent, byte) in [(ids[1], 8), (ids[2], 9)] {
         let (info_hash, have) = (InfoHash([byte; 20]), Bitfield::new(3));
-        world.command(a, Command::AddTorrent { torrent, info_hash, geometry: shape, have, download: true });
+        world.command(
+            a,
+            Command::AddTorrent {
+                torrent,
+                info_hash,
+                geometry: shape,
+                have,
+                download: true,
+                selection: Selection::default(),
+                limits: TorrentLimits::default(),
+            },
+        );
     }
     for (torrent, port) in ids.into_iter().zip(1..) {
         world.listeners.insert(address(port), Listener::Silent);
-        world.command(a, Command::AddPeer { torrent, address: address(port) });
+        world.command(a, Command::AddPeer { torrent, address: address(port), source: Source::Program });
     }
     world.run(seconds(1));
     world.command(a, Command::Pause { torrent: ids[1] });
@@ -251,7 +273,8 @@ fn a_thousand_silent_connections_delay_nobody_and_time_out() {
 #[test]
 fn connections_over_the_limit_are_closed_and_dials_wait_for_their_turn() {
     let mut world = World::new(1);
-    let config = Config { max_connections: 3, max_dials: 2, ..Config::default() };
+    let config =
+        Config { limits: Limits { max_connections: 3, max_dials: 2, ..Limits::default() }, ..Config::default() };
     let a = world.leech(config, geometry(3));
     for id in 1..=4 {
         world.shaken(a, id);
@@ -259,7 +282,7 @@ fn connections_over_the_limit_are_closed_and_dials_wait_for_their_turn() {
     world.run(seconds(1));
     assert_eq!(world.nodes[a].connections(), 3);
 
-    let config = Config { max_connections_per_torrent: 2, ..Config::default() };
+    let config = Config { limits: Limits { max_connections_per_torrent: 2, ..Limits::default() }, ..Config::default() };
     let b = world.leech(config, geometry(3));
     for id in 1..=4 {
         world.shaken(b, id);
@@ -267,7 +290,7 @@ fn connections_over_the_limit_are_closed_and_dials_wait_for_their_turn() {
     world.run(seconds(1));
     assert_eq!(world.nodes[b].connections(), 2);
 
-    let config = Config { max_dials: 2, ..Config::default() };
+    let config = Config { limits: Limits { max_dials: 2, ..Limits::default() }, ..Config::default() };
     let b = world.leech(config, geometry(3));
     for port in 1..=5 {
         world.listeners.insert(address(port), Listener::Silent);
@@ -366,6 +389,8 @@ fn commands_that_cannot_be_carried_out_are_refused() {
         geometry: shape,
         have: Bitfield::new(pieces),
         download: true,
+        selection: Selection::default(),
+        limits: TorrentLimits::default(),
     };
     let gone = TorrentId(99);
     let commands = [
@@ -375,7 +400,7 @@ fn commands_that_cannot_be_carried_out_are_refused() {
         (Command::Pause { torrent: gone }, Refusal::UnknownTorrent),
         (Command::Resume { torrent: gone }, Refusal::UnknownTorrent),
         (Command::RemoveTorrent { torrent: gone }, Refusal::UnknownTorrent),
-        (Command::AddPeer { torrent: gone, address: address(1) }, Refusal::UnknownTorrent),
+        (Command::AddPeer { torrent: gone, address: address(1), source: Source::Program }, Refusal::UnknownTorrent),
     ];
     for (command, expected) in commands {
         world.nodes[a].events.clear();

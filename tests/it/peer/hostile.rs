@@ -1,7 +1,7 @@
 use super::store::geometry;
 use super::world::{World, seconds, span};
 use bip::machine::{CloseReason, ConnId, DialId, Input, Instant, Machine, Rng, TorrentId};
-use bip::peer::{Command, Config, Gone, Stored, Violation};
+use bip::peer::{Command, Config, Gone, Limits, Source, Stored, Violation};
 use bip::proto::bitfield::Bitfield;
 use bip::proto::id::PieceIndex;
 use bip::proto::message::Message;
@@ -145,8 +145,16 @@ fn the_end_game_cancels_what_another_peer_has_sent() {
 fn a_liar_alone_is_asked_ever_more_rarely() {
     let mut world = World::new(1);
     let shape = geometry(1);
-    let (a, b) =
-        (world.seed(Config { upload_slots: 1, ..Config::default() }, shape), world.leech(Config::default(), shape));
+    let (a, b) = (
+        world.seed(
+            Config {
+                limits: Limits { upload_slots: 1, optimistic_slots: 0, ..Limits::default() },
+                ..Config::default()
+            },
+            shape,
+        ),
+        world.leech(Config::default(), shape),
+    );
     // The seed's own disk lies.
     world.nodes[a].store.bytes.fill(0);
     world.introduce(b, a);
@@ -169,8 +177,7 @@ fn no_input_in_any_order_makes_it_panic_or_spin() {
         let config = Config {
             upload_queue: 5,
             store_credit: 40_000,
-            max_dials: 2,
-            max_connections: 4,
+            limits: Limits { max_dials: 2, max_connections: 4, ..Limits::default() },
             max_incoming_handshakes: 3,
             ..Config::default()
         };
@@ -209,7 +216,7 @@ fn no_input_in_any_order_makes_it_panic_or_spin() {
                 3 => world.input(n, Input::Closed { conn, reason: CloseReason::Failed(ErrorKind::ConnectionReset) }),
                 4 if rng.below(4) == 0 => world.input(n, Input::End { conn }),
                 5 => world.input(n, Input::Writable { conn, queued: rng.below(1_000_000) as usize }),
-                6 => world.command(n, Command::AddPeer { torrent, address: from }),
+                6 => world.command(n, Command::AddPeer { torrent, address: from, source: Source::Program }),
                 7 if rng.below(9) == 0 => world.command(n, Command::Pause { torrent }),
                 7 => world.command(n, Command::Resume { torrent }),
                 8 => {

@@ -1,7 +1,7 @@
 use super::store::geometry;
 use super::world::{TORRENT, World, handshake, seconds};
 use bip::machine::{Machine, Output, Part, TorrentId};
-use bip::peer::{Command, Config, Event, Gone};
+use bip::peer::{Command, Config, Event, Gone, Selection, TorrentLimits};
 use bip::proto::bitfield::Bitfield;
 use bip::proto::id::{InfoHash, PieceIndex};
 use bip::proto::message::Message;
@@ -22,7 +22,18 @@ fn a_store_that_stops_answering_stops_requests_then_reading_and_nothing_is_lost(
         // A peer of another torrent, which the store's trouble is not to touch.
         let (torrent, info_hash) = (TorrentId(8), InfoHash([8; 20]));
         let have = Bitfield::new(shape.piece_count());
-        world.command(b, Command::AddTorrent { torrent, info_hash, geometry: shape, have, download: true });
+        world.command(
+            b,
+            Command::AddTorrent {
+                torrent,
+                info_hash,
+                geometry: shape,
+                have,
+                download: true,
+                selection: Selection::default(),
+                limits: TorrentLimits::default(),
+            },
+        );
         let other = world.connect(b);
         let mut hello = handshake(1);
         hello[28..48].fill(8);

@@ -1,6 +1,6 @@
 use super::store::geometry;
 use super::world::{World, seconds, span};
-use bip::peer::{Config, Gone};
+use bip::peer::{Config, Gone, Limits};
 use bip::proto::geometry::Span;
 use bip::proto::message::Message;
 use std::time::Duration;
@@ -153,7 +153,8 @@ fn cancelled_requests_are_not_answered() {
 #[test]
 fn a_choked_peers_requests_are_not_answered_and_a_free_slot_is_given_at_once() {
     let mut world = World::new(1);
-    let config = Config { upload_slots: 1, ..Config::default() };
+    let config =
+        Config { limits: Limits { upload_slots: 1, optimistic_slots: 0, ..Limits::default() }, ..Config::default() };
     let (a, first) = served(&mut world, config);
     let second = world.shaken(a, 2);
     world.send(second, &[Message::Interested, Message::Request(span(0, 0, 16384))]);
@@ -170,7 +171,8 @@ fn a_choked_peers_requests_are_not_answered_and_a_free_slot_is_given_at_once() {
 #[test]
 fn slots_go_round_and_a_peer_that_is_choked_has_its_queue_dropped() {
     let mut world = World::new(1);
-    let config = Config { upload_slots: 1, ..Config::default() };
+    let config =
+        Config { limits: Limits { upload_slots: 1, optimistic_slots: 0, ..Limits::default() }, ..Config::default() };
     let (a, first) = served(&mut world, config);
     world.nodes[a].store.frozen = true;
     for span in requests(100) {

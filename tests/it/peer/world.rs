@@ -2,7 +2,7 @@
 
 use super::store::Store;
 use bip::machine::{CloseReason, ConnId, DialId, Input, Instant, Machine, Output, Part, Rng, Secret, TorrentId};
-use bip::peer::{Command, Config, Event, Gone, Status, Swarm};
+use bip::peer::{Command, Config, Event, Gone, Selection, Source, Status, Swarm, TorrentLimits};
 use bip::proto::bitfield::Bitfield;
 use bip::proto::geometry::{Geometry, Span};
 use bip::proto::handshake::{Extensions, Handshake};
@@ -182,7 +182,18 @@ impl World {
     /// Adds a node with the torrent.
     pub(super) fn member(&mut self, config: Config, geometry: Geometry, have: Bitfield) -> usize {
         let n = self.node(config, geometry, &have);
-        self.command(n, Command::AddTorrent { torrent: TORRENT, info_hash: HASH, geometry, have, download: true });
+        self.command(
+            n,
+            Command::AddTorrent {
+                torrent: TORRENT,
+                info_hash: HASH,
+                geometry,
+                have,
+                download: true,
+                selection: Selection::default(),
+                limits: TorrentLimits::default(),
+            },
+        );
         n
     }
 
@@ -200,7 +211,7 @@ impl World {
     }
 
     pub(super) fn add_peer(&mut self, n: usize, address: SocketAddr) {
-        self.command(n, Command::AddPeer { torrent: TORRENT, address });
+        self.command(n, Command::AddPeer { torrent: TORRENT, address, source: Source::Program });
     }
 
     pub(super) fn introduce(&mut self, n: usize, other: usize) {

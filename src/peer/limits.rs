@@ -1,0 +1,74 @@
+use std::num::NonZeroU64;
+
+/// How much of the host and of its link the swarm may use. Can be changed at any time, by
+/// [`Command::SetLimits`](super::Command::SetLimits).
+///
+/// Rates are bytes of blocks per second; what messages and headers add (well under one per cent) is not counted.
+///
+/// | limit | of | default |
+/// |---|---|---|
+/// | [`upload_rate`](Self::upload_rate) | the session | none |
+/// | [`download_rate`](Self::download_rate) | the session | none |
+/// | [`max_connections`](Self::max_connections) | the session | 200 |
+/// | [`max_connections_per_torrent`](Self::max_connections_per_torrent) | each torrent | 100 |
+/// | [`max_dials`](Self::max_dials) | the session | 100 |
+/// | [`dials_per_second`](Self::dials_per_second) | the session | 30 |
+/// | [`upload_slots`](Self::upload_slots) | each torrent | 4 |
+/// | [`optimistic_slots`](Self::optimistic_slots) | each torrent | 1 |
+///
+/// A torrent can have its own: [`TorrentLimits`].
+///
+/// ```
+/// use bip::peer::Limits;
+/// use std::num::NonZeroU64;
+///
+/// let limits = Limits { upload_rate: NonZeroU64::new(500_000), ..Limits::default() };
+/// assert_eq!((limits.download_rate, limits.max_connections), (None, 200));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The most bytes per second sent, over all torrents; `None` sets no limit.
+    pub upload_rate: Option<NonZeroU64>,
+    /// The most bytes per second received, over all torrents; `None` sets no limit.
+    pub download_rate: Option<NonZeroU64>,
+    /// The most peers that have shaken hands, over all torrents.
+    pub max_connections: usize,
+    /// The most peers that have shaken hands in one torrent.
+    pub max_connections_per_torrent: usize,
+    /// The most dials and dialled connections that have not shaken hands (half-open), over all torrents. Others wait.
+    pub max_dials: usize,
+    /// How many dials may begin in a second, over all torrents. Others wait. 0 counts as 1.
+    pub dials_per_second: u32,
+    /// The most peers of one torrent that are uploaded to because of what they give (or, of a seeding torrent, take).
+    pub upload_slots: usize,
+    /// How many further peers of one torrent are uploaded to in turn, whatever they give.
+    pub optimistic_slots: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            upload_rate: None,
+            download_rate: None,
+            max_connections: 200,
+            max_connections_per_torrent: 100,
+            max_dials: 100,
+            dials_per_second: 30,
+            upload_slots: 4,
+            optimistic_slots: 1,
+        }
+    }
+}
+
+/// What one torrent may use, within what [`Limits`] gives to all. `None` adds nothing to those.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TorrentLimits {
+    /// The most bytes per second sent.
+    pub upload_rate: Option<NonZeroU64>,
+    /// The most bytes per second received.
+    pub download_rate: Option<NonZeroU64>,
+    /// The most peers that have shaken hands, in place of [`Limits::max_connections_per_torrent`].
+    pub max_connections: Option<usize>,
+    /// The upload slots, in place of [`Limits::upload_slots`].
+    pub upload_slots: Option<usize>,
+}
