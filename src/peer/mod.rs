@@ -95,6 +95,7 @@ mod limits;
 mod machine;
 mod messages;
 mod outbox;
+mod selecting;
 mod shaking;
 mod torrent;
 mod torrents;

@@ -57,6 +57,7 @@
 
 mod availability;
 mod choker;
+mod order;
 mod picker;
 mod pipeline;
 mod progress;
