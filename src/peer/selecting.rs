@@ -111,7 +111,7 @@ impl Swarm {
             }
         }
         torrent.tell_if_complete(&mut self.hub, now);
-        torrent.touch(&mut self.hub, now);
+        torrent.publish(&mut self.hub, now);
         self.settle(now, place);
     }
 }
