@@ -116,16 +116,6 @@ impl Model {
             }
             match self.block(*span).clone() {
                 Block::Free => *self.block(*span) = Block::Asked(BTreeSet::from([peer])),
-                Block::Asked(mut askers) => {
-                    let left = self.spans(|b| *b == Block::Free);
-                    assert!(
-                        left.iter().all(|s| self.holders(s.piece) == 0),
-                        "{span} was asked for twice before the end game"
-                    );
-                    assert!(askers.insert(peer), "{span} was asked for twice from the same peer");
-                    assert!(askers.len() <= END_GAME_PEERS);
-                    *self.block(*span) = Block::Asked(askers);
-                }
                 other => panic!("{span} was asked for although it is {other:?}"),
             }
         }
