@@ -27,10 +27,7 @@ impl Torrent {
         }
         let before = link.asked.len();
         let mut spans = std::mem::take(&mut hub.spans);
-        let was_end_game = self.picker.is_end_game();
         self.picker.pick(link.peer, &link.has, room, &mut spans);
-        // As the end game begins, those who had nothing to do may be asked for what others are asked for.
-        self.todo.refill |= !was_end_game && self.picker.is_end_game();
         link.asked.extend(&spans);
         let sent = link.asked.len() - before;
         let idle = link.pipeline.open() == 0;
