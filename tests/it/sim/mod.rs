@@ -25,6 +25,7 @@ mod tap;
 
 pub(crate) use access::Link;
 pub(crate) use host::SimHost;
+pub(crate) use network::Seat;
 pub(crate) use tap::{EndId, Tap};
 
 use agenda::Task;
