@@ -45,9 +45,9 @@ impl Default for Link {
 }
 
 impl Link {
-    /// The most bytes sent before it is another stream's turn: 20 ms of the uplink, within bounds.
+    /// The most bytes sent before it is another stream's turn: 40 ms of the uplink, within bounds.
     pub(super) fn packet(&self) -> usize {
-        usize::try_from(self.rate / 50).unwrap_or(usize::MAX).clamp(4096, 64 * 1024)
+        usize::try_from(self.rate / 25).unwrap_or(usize::MAX).clamp(8 * 1024, 64 * 1024)
     }
 }
 

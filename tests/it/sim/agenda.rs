@@ -3,8 +3,9 @@
 use super::stream::Packet;
 use super::network::Seat;
 use bip::machine::{DialId, Instant, SocketId};
+use slab::Slab;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 
 /// A thing to be done at its time.
@@ -28,29 +29,28 @@ pub(super) enum Task {
 /// Tasks by time; of those for the same time the first that was put in comes first.
 #[derive(Default)]
 pub(super) struct Agenda {
-    order: BinaryHeap<Reverse<(Instant, u64)>>,
-    tasks: BTreeMap<u64, Task>,
-    next: u64,
+    /// When, a number that grows with each task, and the task's place.
+    order: BinaryHeap<Reverse<(Instant, u64, usize)>>,
+    tasks: Slab<Task>,
+    added: u64,
 }
 
 impl Agenda {
     pub(super) fn add(&mut self, at: Instant, task: Task) {
-        self.order.push(Reverse((at, self.next)));
-        self.tasks.insert(self.next, task);
-        self.next += 1;
+        self.added += 1;
+        self.order.push(Reverse((at, self.added, self.tasks.insert(task))));
     }
 
     pub(super) fn next_time(&self) -> Option<Instant> {
-        self.order.peek().map(|Reverse((at, _))| *at)
+        self.order.peek().map(|Reverse((at, ..))| *at)
     }
 
     /// Takes the next task that is due.
     pub(super) fn pop(&mut self, now: Instant) -> Option<Task> {
-        let Reverse((at, n)) = *self.order.peek()?;
-        if at > now {
+        if self.next_time()? > now {
             return None;
         }
-        self.order.pop();
-        Some(self.tasks.remove(&n).expect("every place in the order has its task"))
+        let Reverse((.., place)) = self.order.pop()?;
+        Some(self.tasks.remove(place))
     }
 }

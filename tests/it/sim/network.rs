@@ -31,7 +31,8 @@ pub(super) struct Network {
     listeners: BTreeMap<SocketAddr, Seat>,
     pub(super) sockets: Sockets,
     ends: Vec<End>,
-    slots: BTreeMap<Seat, Slots>,
+    /// By host and machine.
+    slots: Vec<Vec<Slots>>,
     dials: BTreeSet<(Seat, DialId)>,
     next_port: u16,
     /// Inputs to be given now, in order.
@@ -68,7 +69,7 @@ impl Network {
             listeners: BTreeMap::new(),
             sockets: Sockets::default(),
             ends: Vec::new(),
-            slots: BTreeMap::new(),
+            slots: Vec::new(),
             dials: BTreeSet::new(),
             next_port: 40_000,
             news: VecDeque::new(),
@@ -148,7 +149,7 @@ impl Network {
     }
 
     fn find(&self, seat: Seat, conn: ConnId) -> Option<usize> {
-        let index = *self.slots.get(&seat)?.ends.get(conn.slot as usize)?;
+        let index = *self.slots.get(seat.0)?.get(seat.1)?.ends.get(conn.slot as usize)?;
         let end = &self.ends[index];
         (end.conn == conn && !end.closed).then_some(index)
     }
@@ -233,7 +234,7 @@ impl Network {
         let (other, unread) = (end.other, end.drop_unread());
         let (seat, slot) = (end.seat, end.conn.slot);
         self.ends[other].lost += unread as u64;
-        self.slots.entry(seat).or_default().free.push(slot);
+        self.slots_of(seat).free.push(slot);
         if let Some(tap) = &mut self.tap {
             tap.closed(EndId(index));
         }
@@ -249,9 +250,20 @@ impl Network {
         }
     }
 
+    fn slots_of(&mut self, seat: Seat) -> &mut Slots {
+        while self.slots.len() <= seat.0 {
+            self.slots.push(Vec::new());
+        }
+        let machines = &mut self.slots[seat.0];
+        while machines.len() <= seat.1 {
+            machines.push(Slots::default());
+        }
+        &mut machines[seat.1]
+    }
+
     fn open(&mut self, seat: Seat, node: usize) -> usize {
         let index = self.ends.len();
-        let slots = self.slots.entry(seat).or_default();
+        let slots = self.slots_of(seat);
         // Slots are used again, with a new generation, as in a real host.
         let conn = match slots.free.pop() {
             Some(slot) => {

@@ -165,10 +165,10 @@ fn streams_of_a_node_share_its_uplink_evenly_and_a_short_message_need_not_wait_f
     world.run_until(ms(520), |_| false);
     let got: Vec<usize> = others.iter().map(|other| other.read(other.conns()[0])).collect();
     // 100 kB a second for a second, less the delay.
-    assert!(got[0].abs_diff(got[1]) <= 4096 && (95_000..=101_000).contains(&(got[0] + got[1])), "{got:?}");
+    assert!(got[0].abs_diff(got[1]) <= 8192 && (90_000..=101_000).contains(&(got[0] + got[1])), "{got:?}");
     let (at, _) = others[2].saw().into_iter().find(|(_, s)| matches!(s, Saw::Read(..))).expect("it came");
     // The packet that was being sent, its own, and the delay.
-    assert!(at.since(start) <= ms(41 + 1 + 11), "{:?}", at.since(start));
+    assert!(at.since(start) <= ms(82 + 1 + 11), "{:?}", at.since(start));
     world.check_bytes();
 }
 

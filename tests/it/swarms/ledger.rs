@@ -89,7 +89,8 @@ pub(super) struct Ledger {
     pub(super) content: Arc<Content>,
     pub(super) members: Vec<Member>,
     by_seat: BTreeMap<Seat, usize>,
-    sides: BTreeMap<EndId, Side>,
+    /// By the ends' names.
+    sides: Vec<Option<Box<Side>>>,
     /// Who completed since it was looked at last.
     pub(super) completed: Vec<usize>,
 }
@@ -104,7 +105,7 @@ impl Shared {
             content: Arc::clone(content),
             members: Vec::new(),
             by_seat: BTreeMap::new(),
-            sides: BTreeMap::new(),
+            sides: Vec::new(),
             completed: Vec::new(),
         })))
     }
@@ -177,7 +178,7 @@ impl Ledger {
     }
 
     fn side(&mut self, end: EndId) -> (&mut Side, &mut Member, &Content) {
-        let side = self.sides.get_mut(&end).expect("every end has its side");
+        let side = self.sides[end.0].as_mut().expect("every end has its side");
         let member = &mut self.members[side.member];
         (side, member, &self.content)
     }
@@ -210,7 +211,9 @@ impl Tap for Shared {
         for ((seat, end), (other, _)) in [(dialler, listener), (listener, dialler)] {
             let (member, to) = (ledger.by_seat[&seat], ledger.by_seat[&other]);
             let side = Side::new(&ledger.content, member, to);
-            ledger.sides.insert(end, side);
+            let most = ledger.sides.len().max(end.0 + 1);
+            ledger.sides.resize_with(most, || None);
+            ledger.sides[end.0] = Some(Box::new(side));
         }
     }
 
