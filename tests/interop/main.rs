@@ -25,6 +25,8 @@ mod process;
 #[cfg(target_os = "linux")]
 mod resume;
 #[cfg(target_os = "linux")]
+mod swarm;
+#[cfg(target_os = "linux")]
 mod tool;
 #[cfg(target_os = "linux")]
 mod torrents;
@@ -40,7 +42,7 @@ mod tree;
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
     // Those that wait for timers first, so that the others run beside them.
-    harness::run([hostile::TESTS, others::TESTS, resume::TESTS, transfer::TESTS, torrents::TESTS].concat())
+    harness::run([hostile::TESTS, swarm::TESTS, others::TESTS, resume::TESTS, transfer::TESTS, torrents::TESTS].concat())
 }
 
 #[cfg(not(target_os = "linux"))]

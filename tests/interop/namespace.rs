@@ -24,6 +24,9 @@ pub(crate) const ARIA2: &str = "10.77.0.6";
 /// See [`BIP`].
 pub(crate) const TRACKER: &str = "10.77.0.7";
 
+/// See [`BIP`].
+pub(crate) const SECOND_BIP: &str = "10.77.0.8";
+
 /// What every test has of its own. Its first process ends the others with itself.
 const SHARE: [&str; 5] = ["--net", "--mount", "--pid", "--fork", "--kill-child"];
 
@@ -62,7 +65,7 @@ impl Namespaces {
 /// Brings up `lo` with its private addresses: the first thing to do inside.
 pub(crate) fn furnish() -> Result<(), Failure> {
     process::run("ip", &["link", "set", "lo", "up"])?.expect_code(0)?;
-    for address in [BIP, LIBTORRENT, THIRD, HOSTILE, TRANSMISSION, ARIA2, TRACKER] {
+    for address in [BIP, LIBTORRENT, THIRD, HOSTILE, TRANSMISSION, ARIA2, TRACKER, SECOND_BIP] {
         process::run("ip", &["address", "add", &format!("{address}/32"), "dev", "lo"])?.expect_code(0)?;
     }
     Ok(())

@@ -17,7 +17,7 @@ pub(crate) const URL: &str = "http://10.77.0.7:6969/announce";
 /// A tracker that runs beside the test.
 pub(crate) struct Tracker {
     running: Running,
-    /// What was announced and nobody has waited for.
+    /// All that was announced, as far as it was read.
     announced: Vec<Announce>,
 }
 
@@ -42,27 +42,28 @@ impl Tracker {
         Ok(Tracker { running, announced: Vec::new() })
     }
 
-    /// Waits until the client at `host` has announced itself.
-    pub(crate) fn wait_announce(&mut self, host: &str) -> Result<(), Failure> {
+    /// Waits until the client at `host` has announced itself, and gives the number of bytes that it lacked then.
+    pub(crate) fn wait_first(&mut self, host: &str) -> Result<u64, Failure> {
         self.wait("an announce", host, |_| true)
     }
 
     /// Waits until the client at `host` has announced that it has everything.
     pub(crate) fn wait_complete(&mut self, host: &str) -> Result<(), Failure> {
-        self.wait("that everything is there", host, |announce| announce.left == 0)
+        self.wait("that everything is there", host, |announce| announce.left == 0).map(drop)
     }
 
-    fn wait(&mut self, what: &str, host: &str, wanted: impl Fn(&Announce) -> bool) -> Result<(), Failure> {
+    /// The number of bytes that the first announce from `host` that is `wanted` says are missing.
+    fn wait(&mut self, what: &str, host: &str, wanted: impl Fn(&Announce) -> bool) -> Result<u64, Failure> {
         let is_it = |announce: &Announce| announce.host == host && wanted(announce);
-        if self.announced.iter().any(is_it) {
-            return Ok(());
+        if let Some(found) = self.announced.iter().find(|announce| is_it(announce)) {
+            return Ok(found.left);
         }
         let announced = &mut self.announced;
         self.running.wait_line(&format!("{what} from {host}"), |line| {
             let event: Value = serde_json::from_str(line).ok()?;
             let (host, _) = event["address"].as_str()?.rsplit_once(':')?;
             announced.push(Announce { host: host.to_owned(), left: event["left"].as_u64()? });
-            announced.last().is_some_and(is_it).then_some(())
+            announced.last().filter(|announce| is_it(announce)).map(|announce| announce.left)
         })
     }
 }

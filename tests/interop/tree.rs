@@ -60,6 +60,16 @@ impl Tree {
         self.files.iter().map(|(_, length)| length).sum()
     }
 
+    /// How many pieces there are.
+    pub(crate) fn pieces(&self) -> u64 {
+        self.length().div_ceil(self.piece_length)
+    }
+
+    /// How many bytes a piece has.
+    pub(crate) fn length_of(&self, piece: u64) -> u64 {
+        self.piece_length.min(self.length() - piece * self.piece_length)
+    }
+
     /// Where the tree is in the folder that holds it.
     pub(crate) fn root(&self, folder: &Path) -> PathBuf {
         folder.join(self.name)
@@ -70,6 +80,13 @@ impl Tree {
         self.files
             .iter()
             .map(move |(path, length)| (if path.is_empty() { root.clone() } else { root.join(path) }, *length))
+    }
+
+    /// The files in the order in which a torrent of bip's has them.
+    fn in_order(&self, folder: &Path) -> Vec<(PathBuf, u64)> {
+        let mut files: Vec<_> = self.paths(folder).collect();
+        files.sort();
+        files
     }
 
     /// Writes the tree into `folder`, which is made if it is not there.
@@ -83,9 +100,36 @@ impl Tree {
         Ok(())
     }
 
+    /// Writes the tree into `folder` with zeros instead of the pieces that `has` does not want.
+    pub(crate) fn write_some(&self, folder: &Path, has: impl Fn(u64) -> bool) -> Result<(), Failure> {
+        self.write(folder)?;
+        let mut start = 0;
+        for (path, length) in self.in_order(folder) {
+            let problem = |error| format!("{}: {error}", path.display());
+            let mut bytes = fs::read(&path).map_err(problem)?;
+            for (offset, byte) in (start..).zip(&mut bytes) {
+                if !has(offset / self.piece_length) {
+                    *byte = 0;
+                }
+            }
+            fs::write(&path, bytes).map_err(problem)?;
+            start += length;
+        }
+        Ok(())
+    }
+
     /// Fails unless the tree in `copy` has the files of the one in `original`, byte for byte, and no others.
     pub(crate) fn expect_equal(&self, original: &Path, copy: &Path) -> Result<(), Failure> {
-        for (path, length) in self.paths(original) {
+        self.compare(original, copy, true)
+    }
+
+    /// As [`expect_equal`](Tree::expect_equal), for clients that leave out files without a byte.
+    pub(crate) fn expect_equal_but_for_empty_files(&self, original: &Path, copy: &Path) -> Result<(), Failure> {
+        self.compare(original, copy, false)
+    }
+
+    fn compare(&self, original: &Path, copy: &Path, empty_files: bool) -> Result<(), Failure> {
+        for (path, length) in self.paths(original).filter(|(_, length)| empty_files || *length > 0) {
             let relative = path.strip_prefix(original).unwrap_or(&path);
             expect_equal_files(&path, &copy.join(relative), length)?;
         }
