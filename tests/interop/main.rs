@@ -15,7 +15,11 @@ mod harness;
 #[cfg(target_os = "linux")]
 mod hostile;
 #[cfg(target_os = "linux")]
+mod kill;
+#[cfg(target_os = "linux")]
 mod libtorrent;
+#[cfg(target_os = "linux")]
+mod link;
 #[cfg(target_os = "linux")]
 mod namespace;
 #[cfg(target_os = "linux")]
@@ -42,7 +46,7 @@ mod tree;
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
     // Those that wait for timers first, so that the others run beside them.
-    harness::run([hostile::TESTS, swarm::TESTS, others::TESTS, resume::TESTS, transfer::TESTS, torrents::TESTS].concat())
+    harness::run([kill::TESTS, hostile::TESTS, swarm::TESTS, others::TESTS, resume::TESTS, transfer::TESTS, torrents::TESTS].concat())
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -54,6 +54,24 @@ pub(crate) const LARGE: Tree = Tree { name: "large.bin", files: &[("", 256 << 20
 /// A file that takes a rate-limited seeder some seconds, so that something can happen in the middle.
 pub(crate) const MEDIUM: Tree = Tree { name: "medium.bin", files: &[("", (24 << 20) + 1)], piece_length: 128 << 10 };
 
+/// Enough pieces for many a random point, many of them in several files.
+pub(crate) const BRANCHES: Tree = Tree {
+    name: "branches",
+    files: &[
+        ("a/1", 700_001),
+        ("a/2", 0),
+        ("a/3", 30_000),
+        ("b/c/1", 9),
+        ("b/c/2", 3_000_000),
+        ("b/c/3", 65_536),
+        ("d", 1_000_000),
+        ("e", 500_000),
+        ("f/empty", 0),
+        ("f/g", 3_200_000),
+    ],
+    piece_length: 64 << 10,
+};
+
 impl Tree {
     /// How many bytes there are.
     pub(crate) fn length(&self) -> u64 {
@@ -139,6 +157,51 @@ impl Tree {
             None => Ok(()),
         }
     }
+}
+
+/// The right contents of a tree's pieces.
+pub(crate) struct Pieces {
+    bytes: Vec<u8>,
+}
+
+impl Pieces {
+    /// Reads a tree that is complete in `folder`.
+    pub(crate) fn of(tree: &Tree, folder: &Path) -> Result<Pieces, Failure> {
+        let mut bytes = Vec::new();
+        for (path, _) in tree.in_order(folder) {
+            bytes.extend(fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?);
+        }
+        Ok(Pieces { bytes })
+    }
+
+    /// Which pieces of the tree in `folder` have the right bytes. What is not there has none.
+    pub(crate) fn right_in(&self, tree: &Tree, folder: &Path) -> Result<BTreeSet<u64>, Failure> {
+        let mut right: BTreeSet<u64> = (0..tree.pieces()).collect();
+        let mut start = 0;
+        for (path, length) in tree.in_order(folder) {
+            let found = match fs::read(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+                read => read.map_err(|error| format!("{}: {error}", path.display()))?,
+            };
+            let mut offset = 0;
+            while offset < length {
+                let piece = (start + offset) / tree.piece_length;
+                let end = length.min((piece + 1) * tree.piece_length - start);
+                let expected = slice(&self.bytes, start + offset, start + end);
+                if expected.is_none() || slice(&found, offset, end) != expected {
+                    right.remove(&piece);
+                }
+                offset = end;
+            }
+            start += length;
+        }
+        Ok(right)
+    }
+}
+
+/// The bytes from `start` to `end`, if there are so many.
+fn slice(bytes: &[u8], start: u64, end: u64) -> Option<&[u8]> {
+    bytes.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
 }
 
 /// The bytes that contents are cut from (xorshift64*).
