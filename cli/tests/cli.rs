@@ -63,6 +63,12 @@ impl Folder {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    /// Makes a torrent of a file or folder here, in pieces of 16 KiB. Gives its path.
+    fn torrent(&self, name: &str) -> String {
+        succeeds(self.bip(&["create", name, "--piece-length", "16K", "-q"]));
+        self.path(&format!("{name}.torrent")).to_str().unwrap().to_owned()
+    }
+
     /// Starts a tool that listens until it is killed or signalled.
     fn listen(&self, args: &[&str]) -> Listening {
         let mut child = self.start(args);
@@ -70,7 +76,7 @@ impl Folder {
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
         match line.trim().strip_prefix("listening on ") {
-            Some(address) => Listening { address: address.to_owned(), child: Some(child), _stdout: stdout },
+            Some(address) => Listening { address: address.to_owned(), child: Some(child), stdout },
             None => panic!("{args:?}: {line:?} {:?}", finish(child)),
         }
     }
@@ -85,7 +91,7 @@ impl Drop for Folder {
 struct Listening {
     address: String,
     child: Option<Child>,
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
 }
 
 impl Listening {
@@ -485,7 +491,7 @@ fn a_tree_goes_from_seed_to_get_and_both_end_as_they_should() {
     let args = ["get", torrent, "-d", "third", "--peer", &peer, "--listen", "127.0.0.1:0", "--seed"];
     let mut third = here.listen(&args);
     let mut line = String::new();
-    third._stdout.read_line(&mut line).unwrap();
+    third.stdout.read_line(&mut line).unwrap();
     assert!(line.starts_with("complete: "), "{line}");
     assert_eq!(code(&third.end("-INT")), 0);
 
@@ -524,9 +530,9 @@ fn names_that_lead_out_are_written_inside_only() {
     assert!(written == offered.map(|file| relative(&there, "data", file)).collect::<Vec<_>>());
 }
 
-/// Downloads from a peer that has only half, and ends when that half is there.
-fn interrupted(here: &Folder, torrent: &str, peer: &str, half: u64, name: &str) -> Output {
-    let mut child = here.start(&["get", torrent, "--peer", peer, "--listen", "127.0.0.1:0", "--json"]);
+/// Runs a `get --json`, and sends a signal when so many pieces are there.
+fn interrupted(here: &Folder, args: &[&str], pieces: u64, name: &str) -> Output {
+    let mut child = here.start(args);
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     let reached = loop {
@@ -535,7 +541,7 @@ fn interrupted(here: &Folder, torrent: &str, peer: &str, half: u64, name: &str) 
             break false;
         }
         let value: Value = serde_json::from_str(&line).unwrap();
-        if value["event"] == "progress" && value["pieces_done"] == half {
+        if value["event"] == "progress" && value["pieces_done"].as_u64() >= Some(pieces) {
             signal(&child, name);
             break true;
         }
@@ -560,12 +566,13 @@ fn what_was_verified_survives_every_end() {
         serde_json::from_slice::<Value>(&report.stdout).unwrap()["pieces_good"].as_u64().unwrap()
     };
 
-    let ended = interrupted(&here, torrent, &half.address, 32, "-INT");
+    let args = ["get", torrent, "--peer", &half.address, "--listen", "127.0.0.1:0", "--json"];
+    let ended = interrupted(&here, &args, 32, "-INT");
     assert_eq!((code(&ended), good()), (130, 32), "{}", text(&ended.stderr));
-    let ended = interrupted(&here, torrent, &half.address, 32, "-TERM");
+    let ended = interrupted(&here, &args, 32, "-TERM");
     assert_eq!((code(&ended), good()), (130, 32), "{}", text(&ended.stderr));
     fs::remove_file(here.path("data")).unwrap();
-    let ended = interrupted(&here, torrent, &half.address, 32, "-KILL");
+    let ended = interrupted(&here, &args, 32, "-KILL");
     assert_eq!((ended.status.code(), good()), (None, 32));
 
     // Whoever feeds it leaves for good.
@@ -603,6 +610,299 @@ fn a_disk_that_refuses_is_named() {
         assert!(["a", "b"].iter().any(|n| line.starts_with(&format!("bip: {dir}/tree/{n}: "))), "{line}");
     }
     assert_eq!(fs::read(here.path("tree")).unwrap(), b"mine");
+}
+
+#[test]
+fn several_torrents_go_both_ways_in_one_session() {
+    let (there, here, last) = (Folder::new(), Folder::new(), Folder::new());
+    there.write("one", noise(200_000, 21));
+    there.write("two/a", noise(90_000, 22));
+    there.write("two/b", noise(1, 23));
+    let torrents = ["one", "two"].map(|name| there.torrent(name));
+    let [one, two] = torrents.each_ref().map(String::as_str);
+    let seed = there.listen(&["seed", one, "--listen", "127.0.0.1:0", two, "."]);
+
+    // One that goes on seeding, and one that has it from there.
+    let args = ["get", one, two, "--peer", &seed.address, "--listen", "127.0.0.1:0", "--seed"];
+    let mut middle = here.listen(&args);
+    let mut told = [String::new(), String::new()];
+    for line in &mut told {
+        middle.stdout.read_line(line).unwrap();
+    }
+    told.sort();
+    assert!(told[0].starts_with("complete: ./one (") && told[1].starts_with("complete: ./two ("), "{told:?}");
+    drop(seed);
+    let told = lines(last.bip(&["get", one, "--peer", &middle.address, two, "--json", "--timeout", "50"]));
+    for (name, pieces) in [("one", 13), ("two", 6)] {
+        let of = |event: &str| {
+            told.iter().filter(|line| line["event"] == event && line["torrent"]["name"] == name).collect::<Vec<_>>()
+        };
+        assert_eq!((of("checked").len(), of("completed").len()), (1, 1), "{told:?}");
+        assert_eq!(of("completed")[0]["pieces"], pieces);
+        assert_eq!(of("checked")[0]["torrent"]["info_hash"].as_str().unwrap().len(), 40);
+    }
+    assert_eq!(code(&middle.end("-INT")), 0);
+    for name in ["one", "two/a", "two/b"] {
+        let original = fs::read(there.path(name)).unwrap();
+        assert!(fs::read(here.path(name)).unwrap() == original && fs::read(last.path(name)).unwrap() == original);
+    }
+}
+
+#[test]
+fn one_torrent_that_fails_does_not_stop_the_others() {
+    let (there, here) = (Folder::new(), Folder::new());
+    for (name, seed) in [("one", 24), ("two", 25), ("three", 26)] {
+        there.write(&format!("{name}/file"), noise(50_000, seed));
+    }
+    let torrents = ["one", "two", "three"].map(|name| there.torrent(name));
+    let [one, two, three] = torrents.each_ref().map(String::as_str);
+    let seed = there.listen(&["seed", one, two, three, ".", "--listen", "127.0.0.1:0"]);
+    // Where the second one's folder must be, there is a file.
+    here.write("two", "mine");
+    let output = here.bip(&["get", one, two, three, "--peer", &seed.address, "--timeout", "50", "-q"]);
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(code(&output), 1, "{stdout} {stderr}");
+    assert!(stdout.contains("complete: ./one ") && stdout.contains("complete: ./three "), "{stdout}");
+    let told: Vec<_> = stderr.lines().collect();
+    assert!(told.len() == 2 && told[0].starts_with("bip: ./two/file: "), "{stderr}");
+    assert_eq!(told[1], "bip: in all: 1 of 3 torrents failed");
+    let contents = |name: &str| [&there, &here].map(|folder| fs::read(folder.path(name)).unwrap());
+    for [a, b] in ["one/file", "three/file"].map(contents) {
+        assert!(a == b);
+    }
+    assert_eq!(fs::read(here.path("two")).unwrap(), b"mine");
+
+    // Out of time: those that are not complete are told, each.
+    drop(seed);
+    let output = here.bip(&["get", one, three, two, "-d", "new", "--peer", "127.0.0.1:1", "--timeout", "0.3", "-q"]);
+    let stderr = text(&output.stderr);
+    assert_eq!((code(&output), stderr.lines().count()), (1, 4), "{stderr}");
+    for torrent in [one, two, three] {
+        assert!(stderr.contains(&format!("bip: {torrent}: not complete in time: 0 of 4 pieces")), "{stderr}");
+    }
+}
+
+#[test]
+fn torrents_that_cannot_be_read_are_all_told_before_anything_begins() {
+    let (folder, here) = (Folder::new(), Folder::new());
+    folder.write("data", noise(50_000, 27));
+    let good = folder.torrent("data");
+    let again = folder.write("again", fs::read(&good).unwrap());
+    let bad = folder.write("bad", "d");
+    let none = folder.path("none").to_str().unwrap().to_owned();
+    let get = ["get", &bad, &good, &again, &none, "--listen", "127.0.0.1:0"];
+    let seed = ["seed", &bad, &good, &again, &none, folder.0.to_str().unwrap(), "--listen", "127.0.0.1:0"];
+    for args in [&get[..], &seed] {
+        let output = here.bip(args);
+        let stderr = text(&output.stderr);
+        let told: Vec<_> = stderr.lines().collect();
+        assert_eq!((code(&output), output.stdout.len(), told.len()), (1, 0, 3), "{stderr}");
+        assert!(told[0].starts_with(&format!("bip: {bad}: ")) && told[0].contains("byte "), "{stderr}");
+        assert_eq!(told[1], format!("bip: {again}: is the same torrent as {good}"));
+        assert!(told[2].starts_with(&format!("bip: {none}: ")), "{stderr}");
+        assert!(here.files().is_empty());
+    }
+}
+
+#[test]
+fn a_seed_of_several_offers_all_or_nothing() {
+    let folder = Folder::new();
+    for (name, seed) in [("one", 28), ("two", 29), ("three", 30)] {
+        folder.write(name, noise(50_000, seed));
+    }
+    let torrents = ["one", "two", "three"].map(|name| folder.torrent(name));
+    let [one, two, three] = torrents.each_ref().map(String::as_str);
+    folder.write("two", noise(40_000, 29));
+    folder.write("three", noise(50_000, 31));
+    let before = folder.files();
+    let output = folder.bip(&["seed", one, two, three, ".", "--listen", "127.0.0.1:0"]);
+    let stderr = text(&output.stderr);
+    assert_eq!((code(&output), text(&output.stdout)), (1, String::new()), "{stderr}");
+    assert!(stderr.contains("bip: ./two: 2 of 4 pieces missing or bad"), "{stderr}");
+    assert!(stderr.contains("bip: ./three: 4 of 4 pieces missing or bad"), "{stderr}");
+    assert!(stderr.ends_with("bip: seed: nothing is offered: 2 of 3 torrents cannot be\n"), "{stderr}");
+    fs::remove_file(folder.path("two")).unwrap();
+    fs::remove_file(folder.path("three")).unwrap();
+    let output = folder.bip(&["seed", one, two, three, "."]);
+    let stderr = text(&output.stderr);
+    assert!(
+        stderr.contains("bip: ./two: does not exist") && stderr.contains("bip: ./three: does not exist"),
+        "{stderr}"
+    );
+    assert_eq!((code(&output), stderr.lines().count()), (1, 2), "{stderr}");
+    let stderr = text(&folder.bip(&["seed", one, two]).stderr);
+    assert!(stderr.starts_with(&format!("bip: {two}: ")) && stderr.contains("last argument is the folder"), "{stderr}");
+    assert!(folder.files().len() + 2 == before.len());
+}
+
+#[test]
+fn only_the_files_that_were_asked_for_are_made() {
+    let (there, here) = (Folder::new(), Folder::new());
+    // No file ends where a piece does.
+    for (number, length) in [(1, 50_000), (2, 60_000), (3, 10), (4, 70_000), (5, 20_000)] {
+        there.write(&format!("tree/{number}"), noise(length, 30 + number));
+    }
+    let torrent = there.torrent("tree");
+    let seed = there.listen(&["seed", &torrent, ".", "--listen", "127.0.0.1:0"]);
+    let shown = succeeds(there.bip(&["show", &torrent]));
+    assert!(shown.lines().any(|line| line == format!("4  {:>14}  tree/4", 70_000)), "{shown}");
+
+    let get = |files: &[&str]| {
+        let args = ["get", &torrent, "--peer", &seed.address, "--timeout", "50"];
+        here.bip(&[&args[..], files].concat())
+    };
+    let has = || {
+        let names = here.files().into_iter().filter(|(path, _)| path.starts_with(here.path("tree")));
+        let names = names.map(|(path, contents)| {
+            assert!(contents == fs::read(there.path("tree").join(path.file_name().unwrap())).unwrap(), "{path:?}");
+            path.file_name().unwrap().to_str().unwrap().to_owned()
+        });
+        names.collect::<Vec<_>>().join(",")
+    };
+    let told = succeeds(get(&["--files", "2,5"]));
+    assert!(told.contains("complete: ./tree (2 of 5 files, 78.12 KiB of 195.32 KiB in "), "{told}");
+    assert_eq!(has(), "2,5");
+    let told = lines(get(&["--files", "5,2-3", "--json"]));
+    let done = told.last().unwrap();
+    assert_eq!(has(), "2,3,5");
+    assert_eq!(
+        [&done["files"], &done["files_wanted"], &done["length_wanted"]],
+        [5, 3, 80_010].map(|n| json!(n)).each_ref()
+    );
+    // What is left comes without the option.
+    succeeds(get(&[]));
+    assert_eq!(has(), "1,2,3,4,5");
+    let told = succeeds(get(&["--files", "1"]));
+    assert!(told.contains("complete already: ./tree (1 of 5 files, 48.83 KiB of "), "{told}");
+}
+
+#[test]
+fn pieces_come_in_their_order_when_that_is_asked_for() {
+    let (there, here) = (Folder::new(), Folder::new());
+    let data = noise(64 * 16_384, 41);
+    there.write("data", &data);
+    let torrent = there.torrent("data");
+    let seed = there.listen(&["seed", &torrent, ".", "--listen", "127.0.0.1:0", "--up", "256K"]);
+    let args = ["get", &torrent, "--peer", &seed.address, "--listen", "127.0.0.1:0", "--sequential", "--json"];
+    let ended = interrupted(&here, &args, 20, "-INT");
+    assert_eq!(code(&ended), 130);
+    let written = fs::read(here.path("data")).unwrap();
+    let good = |at: usize| written.get(at * 16_384..(at + 1) * 16_384) == data.get(at * 16_384..(at + 1) * 16_384);
+    // A few may still have been on their way.
+    let first = (0..64).take_while(|&at| good(at)).count();
+    let all = (0..64).filter(|&at| good(at)).count();
+    assert!(first >= 16 && all - first <= 8, "the first {first}, {all} in all");
+}
+
+#[test]
+fn rates_are_not_exceeded() {
+    let (there, here) = (Folder::new(), Folder::new());
+    there.write("data", noise(3 << 20, 42));
+    let torrent = there.torrent("data");
+    // A second's worth may go at once, before the limit bites.
+    let least = Duration::from_secs(1);
+    for (number, (up, down)) in [(&["--up", "1M"][..], &[][..]), (&[], &["--down", "1M"])].into_iter().enumerate() {
+        let seed = there.listen(&[&["seed", &torrent, ".", "--listen", "127.0.0.1:0"][..], up].concat());
+        let folder = number.to_string();
+        let started = Instant::now();
+        let args = ["get", &torrent, "-d", &folder, "--peer", &seed.address, "--timeout", "50"];
+        succeeds(here.bip(&[&args[..], down].concat()));
+        assert!(started.elapsed() >= least, "{up:?} {down:?}: {:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn what_an_option_cannot_mean_is_said_with_code_2() {
+    let folder = Folder::new();
+    folder.write("t", SMALL);
+    folder.write("u", text(SMALL).replace("hello", "world"));
+    let get = |extra: &[&str]| [&["get", "t", "--listen", "127.0.0.1:0"][..], extra].concat().join(" ");
+    let seed = |extra: &[&str]| [&["seed", "t", ".", "--listen", "127.0.0.1:0"][..], extra].concat().join(" ");
+    for (args, what) in [
+        (get(&["--up", "0"]), "--up <RATE>': must be more than 0"),
+        (get(&["--down", "0K"]), "--down <RATE>': must be more than 0"),
+        (get(&["--up", "fast"]), "--up <RATE>': "),
+        (get(&["--down", "1X"]), "'X' is no unit"),
+        (seed(&["--up", "-1"]), "-1"),
+        (seed(&["--up", "99999999T"]), "too large"),
+        (seed(&["--down", "1M"]), "--down"),
+        (seed(&["--files", "1"]), "--files"),
+        (get(&["--upload-slots", "0"]), "--upload-slots <N>': 0 is not in 1..="),
+        (seed(&["--upload-slots", "many"]), "--upload-slots <N>': "),
+        (get(&["--max-peers", "0"]), "--max-peers <N>': 0 is not in 1..="),
+        (seed(&["--max-peers", "65536"]), "--max-peers <N>': 65536 is not in 1..=65535"),
+        (get(&["--files", "0"]), "--files <LIST>': '0' at character 1"),
+        (get(&["--files", "1,x"]), "--files <LIST>': 'x' at character 3"),
+        (get(&["--files", "1,2-1"]), "--files <LIST>': '2-1' at character 3"),
+        (get(&["--files", "1,2"]), "bip: --files: there is no file 2 (at character 3 of the list): t has 1 file"),
+        (get(&["u", "--files", "1"]), "bip: --files: is for one torrent"),
+        ("get - - --listen 127.0.0.1:0".to_owned(), "stdin can be read only once"),
+        ("seed t".to_owned(), "needs a TORRENT and, last, DIR"),
+    ] {
+        let output = folder.bip(&args.split(' ').collect::<Vec<_>>());
+        let stderr = text(&output.stderr);
+        assert_eq!((code(&output), text(&output.stdout)), (2, String::new()), "{args}: {stderr}");
+        assert!(stderr.starts_with("bip: ") && stderr.contains(what), "{args}: {stderr}");
+    }
+    // A folder for the state that cannot be one.
+    let line = fails(folder.bip(&["get", "t", "--listen", "127.0.0.1:0", "--state", "u"]));
+    assert!(line.starts_with("bip: u: "), "{line}");
+    assert_eq!(folder.files().len(), 2);
+}
+
+#[test]
+fn json_tells_every_second_how_it_stands_and_has_the_keys_of_the_help() {
+    let (there, here) = (Folder::new(), Folder::new());
+    there.write("data", noise(100_000, 43));
+    let torrent = there.torrent("data");
+    // Nobody comes, so nothing changes.
+    let args = ["get", &torrent, "--listen", "127.0.0.1:0", "--json", "--timeout", "3.5"];
+    let output = here.bip(&args);
+    assert_eq!(code(&output), 1);
+    let told: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let progress: Vec<_> = told.iter().filter(|line| line["event"] == "progress").collect();
+    // At once, and after one, two and three seconds; a loaded machine may be late for one.
+    assert!((3..=4).contains(&progress.len()), "{told:?}");
+    assert!(progress.windows(2).all(|pair| pair[0] == pair[1]), "{progress:?}");
+    let last = told.last().unwrap();
+    assert!(last["event"] == "error" && last["fatal"] == true, "{last}");
+    assert!(last["error"].as_str().unwrap().contains("not complete in time"), "{last}");
+
+    let seed = there.listen(&["seed", &torrent, ".", "--listen", "127.0.0.1:0", "--up", "50K"]);
+    let args = ["get", &torrent, "--listen", "127.0.0.1:0", "--json", "--peer", &seed.address];
+    let told = lines(here.bip(&args));
+    let help = succeeds(here.bip(&["get", "--help"]));
+    let documented = |event: &str, key: &str| {
+        let (_, table) = help.split_once("JSON lines, by \"event\"").unwrap();
+        let mut entry = table.lines().skip_while(|line| !line.starts_with(&format!("  {event} ")));
+        let first = entry.next().unwrap_or_default().trim_start().trim_start_matches(event).to_owned();
+        let rest = entry.take_while(|line| line.starts_with("             "));
+        let words = std::iter::once(first).chain(rest.map(ToOwned::to_owned)).collect::<Vec<_>>().join(" ");
+        words.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == key)
+    };
+    for line in &told {
+        let event = line["event"].as_str().unwrap();
+        for key in line.as_object().unwrap().keys().filter(|key| *key != "event" && *key != "torrent") {
+            assert!(documented(event, key), "{event} {key}\n{help}");
+        }
+        assert_eq!(line["torrent"]["name"] == "data", event != "listening", "{line}");
+    }
+    let keys = [
+        ("state", json!("downloading")),
+        ("pieces_checked", Value::Null),
+        ("pieces", json!(7)),
+        ("pieces_wanted", json!(7)),
+        ("total_length", json!(100_000)),
+        ("bytes_wanted", json!(100_000)),
+        ("peers", json!(1)),
+        ("seeds", json!(1)),
+        ("error", Value::Null),
+    ];
+    let busy = told.iter().filter(|line| line["event"] == "progress").find(|line| line["seeds"] == 1);
+    let busy = busy.unwrap_or_else(|| panic!("{told:?}"));
+    for (key, value) in keys {
+        assert_eq!(busy[key], value, "{key}: {busy}");
+    }
 }
 
 #[test]
