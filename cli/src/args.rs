@@ -158,6 +158,31 @@ pub(crate) struct Verify {
     pub(crate) json: bool,
 }
 
+const GET_EXAMPLES: &str = "\
+Examples:
+  bip get film.torrent -d downloads --peer 192.0.2.7:6881
+  bip get film.torrent album.torrent --peer seedbox.example:51413 --timeout 600
+  bip get album.torrent --peer [2001:db8::7]:6881 --files 1,3-5 --down 2M
+  bip get film.torrent --listen 0.0.0.0:6881 --seed --up 500K --state ~/.bip";
+
+const GET_JSON: &str = "\
+JSON lines, by \"event\"; all but the first have \"torrent\": {info_hash, name}
+  listening  address
+  checked    pieces_done, pieces
+  progress   once a second for each torrent:
+             state (checking, downloading, seeding, waiting), error (or null),
+             pieces_checked (null but while checking),
+             pieces_done, pieces, pieces_wanted_done, pieces_wanted,
+             bytes_done, total_length, bytes_wanted_done, bytes_wanted,
+             downloaded, uploaded (bytes, since the start),
+             download_rate, upload_rate (bytes per second),
+             peers, seeds (peers that have everything), seconds_left (or null)
+  error      error, fatal (true: the torrent is given up; false: it waits)
+  recovered  nothing more: the error has passed
+  completed  path, pieces, total_length, already, seconds,
+             files, files_wanted, length_wanted (bytes of the wanted files)
+What fails before the torrents are taken in is told on stderr alone.";
+
 /// Download torrents.
 ///
 /// What is in DIR already is checked first and kept. Peers are those named with --peer, and those that come to an address named
@@ -176,23 +201,7 @@ pub(crate) struct Verify {
 /// Prints `listening on ADDR:PORT` when what was there is checked. Ctrl-C or SIGTERM ends it with code 130 (1 where the disk
 /// failed), and with 0 once all is complete and seeding; what was verified stays.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  bip get film.torrent -d downloads --peer 192.0.2.7:6881
-  bip get film.torrent album.torrent --peer [2001:db8::7]:6881 --peer seedbox.example:51413 --timeout 600
-  bip get album.torrent --peer seedbox.example:51413 --files 1,3-5 --down 2M
-  bip get film.torrent --listen 0.0.0.0:6881 --seed --up 500K --state ~/.local/state/bip
-
-JSON lines, by \"event\"; all but the first have \"torrent\", which is {info_hash, name}:
-  listening  address
-  checked    pieces_done, pieces
-  progress   once a second for each torrent: state (checking, downloading, seeding, waiting),
-             pieces_checked (null but while checking), pieces_done, pieces, pieces_wanted_done, pieces_wanted,
-             bytes_done, total_length, bytes_wanted_done, bytes_wanted, downloaded, uploaded,
-             download_rate, upload_rate (bytes per second), peers, seeds, seconds_left (or null), error (or null)
-  error      error, fatal (whether the torrent is given up; otherwise it waits)
-  recovered  the error has passed
-  completed  path, pieces, total_length, files, files_wanted, length_wanted, already, seconds")]
+#[command(after_help = GET_EXAMPLES, after_long_help = format!("{GET_EXAMPLES}\n\n{GET_JSON}"))]
 pub(crate) struct Get {
     /// The torrent files; `-` is stdin
     #[arg(value_name = "TORRENT", required = true)]
@@ -218,7 +227,7 @@ pub(crate) struct Get {
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
 
-    /// Print JSON lines, one a second for each torrent and one for what happens; see below
+    /// Print JSON lines, one a second for each torrent and one for what happens; --help has their keys
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -273,7 +282,7 @@ pub(crate) struct Network {
     #[arg(long = "listen", value_name = "ADDR:PORT", value_parser = listen)]
     pub(crate) listen: Vec<SocketAddr>,
 
-    /// Talk to at most N peers at a time, over all torrents [default: 200, and 100 for each torrent]
+    /// Talk to at most N peers at a time, over all torrents [default: 200, of them 100 in one torrent]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) max_peers: Option<u16>,
 }

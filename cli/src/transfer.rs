@@ -1,13 +1,13 @@
 //! One torrent of `bip get` or `bip seed`.
 
-use crate::batch::{Goal, Plan};
+use crate::batch::{Goal, Plan, session_failure};
 use crate::output::{Failure, Output, Progress, bytes, counted, files_failure, percent, printable, rate, time};
 use crate::torrent::Named;
 use bip::disk::{self, Oddity};
 use bip::machine::TorrentId;
 use bip::proto::metainfo::Metainfo;
 use bip::select::Priority;
-use bip::session::{AddError, Event, Session, State, Status};
+use bip::session::{self, AddError, Event, Session, State, Status};
 use serde_json::{Value, json};
 use std::io;
 use std::sync::Arc;
@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 
 /// How often `--json` tells of progress.
 const JSON_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often what the disk refused is tried again.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// Whether there are peers, as far as the user needs to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub(crate) struct Transfer<'a> {
     came: u32,
     /// The disk's error that is being waited out.
     trouble: Option<String>,
+    /// When what the disk refused is tried again.
+    retry: Option<Instant>,
     met: Met,
     /// When JSON is to tell of progress next.
     due: Instant,
@@ -90,6 +95,7 @@ impl<'a> Transfer<'a> {
             checked: None,
             came: 0,
             trouble: None,
+            retry: None,
             met: Met::Nobody,
             due: plan.started + JSON_INTERVAL,
         }
@@ -161,7 +167,10 @@ impl<'a> Transfer<'a> {
             Event::PeerConnected { address, .. } => log::info!(target: "bip::peer", "{address} is connected"),
             Event::PieceDone { .. } => {
                 self.came = self.came.saturating_add(1);
-                self.recover()?;
+                // Before it is tried again, this is of a piece that was written before the error.
+                if self.retry.is_none() {
+                    self.recover()?;
+                }
             }
             _ => {}
         }
@@ -267,6 +276,7 @@ impl<'a> Transfer<'a> {
             let failure = if self.checked.is_some() { failure.and(self.verified()) } else { failure };
             return self.give_up(failure);
         }
+        self.retry = Instant::now().checked_add(RETRY);
         let text = failure.text();
         if self.trouble.as_ref() == Some(&text) {
             return Ok(());
@@ -276,6 +286,19 @@ impl<'a> Transfer<'a> {
         }
         self.output.fail(&failure.and("waiting until that has passed"));
         self.trouble = Some(text);
+        Ok(())
+    }
+
+    /// Tries again what the disk refused, now and then.
+    fn retry(&mut self) -> Result<(), Failure> {
+        if self.retry.is_some_and(|at| Instant::now() >= at) {
+            self.retry = None;
+            match self.session.resume(self.id) {
+                // Later, then.
+                Err(session::Error::Busy) => self.retry = Instant::now().checked_add(RETRY),
+                other => other.map_err(session_failure)?,
+            }
+        }
         Ok(())
     }
 
@@ -358,6 +381,7 @@ impl<'a> Transfer<'a> {
     pub(crate) fn show(&mut self) -> Result<u64, Failure> {
         let Some(status) = self.status().filter(|_| !self.is_failed()) else { return Ok(0) };
         if self.is_checked() {
+            self.retry()?;
             self.show_swarm(&status)?;
         }
         if self.output.is_json() && Instant::now() >= self.due {
