@@ -34,6 +34,11 @@ pub(crate) fn get(args: &Get, output: &Output) -> Result<(), Failure> {
     if args.files.is_some() && args.torrents.len() > 1 {
         return Err(Failure::usage("--files", "is for one torrent; call `bip get` once for each"));
     }
+    if let [_, .., last] = args.torrents.as_slice() {
+        if last.is_dir() {
+            return Err(Failure::usage(last.display(), "is a folder, not a torrent file; name the folder with -d"));
+        }
+    }
     let torrents = torrent::read_all(&args.torrents, output)?;
     let mut selection = Selection { files: Vec::new(), sequential: args.sequential };
     if let (Some(list), [only]) = (&args.files, torrents.as_slice()) {

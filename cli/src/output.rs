@@ -298,28 +298,40 @@ impl Output {
 
     /// Starts to show how far something has come, in bytes.
     pub(crate) fn progress(&self, what: &str, total: u64) -> Progress {
-        self.show(String::new(), "{prefix:>11}", what, total)
+        self.show(String::new(), what, total)
     }
 
     /// The same for one of several things that are told apart by their names.
     pub(crate) fn progress_of(&self, name: &str, what: &str, total: u64) -> Progress {
-        self.show(printable(name), "{prefix:24!}", what, total)
+        self.show(name.to_owned(), what, total)
     }
 
-    fn show(&self, name: String, start: &str, what: &str, total: u64) -> Progress {
+    fn show(&self, name: String, what: &str, total: u64) -> Progress {
         let bar = self.bars.as_ref().map(|bars| {
-            let template = format!("{start} {{percent:>3}}% {{bar:20}} {{bytes:>10}} of {{total_bytes}}{{wide_msg}}");
-            let style = ProgressStyle::with_template(&template);
-            let bar = bars.add(ProgressBar::new(total));
-            bar.set_style(style.expect("the template is right").progress_chars("━╸─"));
-            bar
+            let (template, prefix) = if name.is_empty() {
+                let template = "{prefix:>11} {percent:>3}% {bar:20} {bytes:>10} of {total_bytes}{wide_msg}";
+                (template, what.to_owned())
+            } else {
+                // There is less room, and what counts is how they fare.
+                ("{prefix:20!} {percent:>3}% {bar:10}{wide_msg}", printable(&short(&name, 20)))
+            };
+            let style = ProgressStyle::with_template(template).expect("the template is right");
+            bars.add(ProgressBar::new(total).with_style(style.progress_chars("━╸─")).with_prefix(prefix))
         });
         let plain = (bar.is_none() && !self.quiet && !self.json).then(|| self.clone());
-        let mut progress =
-            Progress { name, what: String::new(), total, bar, plain, told: Instant::now(), last: (0, String::new()) };
-        progress.turn(what, total);
-        progress
+        Progress { name, what: what.to_owned(), total, bar, plain, told: Instant::now(), last: (0, String::new()) }
     }
+}
+
+/// Gives a text of at most so many characters, without its middle where it is longer.
+fn short(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    let end = most / 2;
+    let start = text.chars().take(most - end - 1);
+    start.chain(std::iter::once('…')).chain(text.chars().skip(count - end)).collect()
 }
 
 /// How far something has come: a bar on a terminal, else a line now and then. It goes away when dropped.
@@ -343,7 +355,9 @@ impl Progress {
         self.total = total;
         if let Some(bar) = &self.bar {
             bar.set_length(total);
-            bar.set_prefix(if self.name.is_empty() { what.to_owned() } else { self.name.clone() });
+            if self.name.is_empty() {
+                bar.set_prefix(what.to_owned());
+            }
         }
     }
 
@@ -410,6 +424,12 @@ mod tests {
         let text = json_text(&value);
         assert_eq!(text, "{\"a\\u009b\\u007f\":\"gpj\\u202eexe\\n\\\"größe\"}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).ok(), Some(value));
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_ends() {
+        assert_eq!((short("größe", 5), short("größer", 5)), ("größe".to_owned(), "gr…er".to_owned()));
+        assert_eq!(short("a-long-name-1.bin", 10), "a-lo…1.bin");
     }
 
     #[test]

@@ -408,6 +408,10 @@ impl<'a> Transfer<'a> {
         };
         let done = self.bytes_done(status);
         let seeding = self.is_complete() || status.state == State::Seeding;
+        if seeding && !self.is_complete() {
+            // All is there, and is being brought to the medium.
+            self.turn("saving");
+        }
         let total = self.wanted.length;
         let Some(progress) = &mut self.progress else { return Ok(()) };
         let peers = peers(figures.peers);

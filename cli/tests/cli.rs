@@ -836,6 +836,7 @@ fn what_an_option_cannot_mean_is_said_with_code_2() {
         (get(&["--files", "1,2-1"]), "--files <LIST>': '2-1' at character 3"),
         (get(&["--files", "1,2"]), "bip: --files: there is no file 2 (at character 3 of the list): t has 1 file"),
         (get(&["u", "--files", "1"]), "bip: --files: is for one torrent"),
+        ("get t . --peer 127.0.0.1:1".to_owned(), "bip: .: is a folder, not a torrent file; name the folder with -d"),
         ("get - - --listen 127.0.0.1:0".to_owned(), "stdin can be read only once"),
         ("seed t".to_owned(), "needs a TORRENT and, last, DIR"),
     ] {
