@@ -13,6 +13,7 @@ mod size;
 mod torrent;
 mod transfer;
 mod verify;
+mod wanted;
 
 use args::{Cli, Command};
 use clap::Parser as _;

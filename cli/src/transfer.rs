@@ -3,10 +3,10 @@
 use crate::batch::{Goal, Plan, session_failure};
 use crate::output::{Failure, Output, Progress, bytes, counted, files_failure, percent, printable, rate, time};
 use crate::torrent::Named;
+use crate::wanted::Wanted;
 use bip::disk::{self, Oddity};
 use bip::machine::TorrentId;
 use bip::proto::metainfo::Metainfo;
-use bip::select::Priority;
 use bip::session::{self, AddError, Event, Session, State, Status};
 use serde_json::{Value, json};
 use std::io;
@@ -489,25 +489,4 @@ fn may_pass(error: &disk::Error) -> bool {
             | Kind::FileTooLarge
             | Kind::Unsupported
     )
-}
-
-/// Says how many files of a torrent are wanted, and how long they are together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    pub(crate) files: usize,
-    pub(crate) length: u64,
-}
-
-impl Wanted {
-    pub(crate) fn of(torrent: &Metainfo, priorities: &[Priority]) -> Self {
-        let files = torrent.files();
-        if priorities.is_empty() {
-            return Self { files: files.len(), length: torrent.total_length() };
-        }
-        let wanted = files.iter().zip(priorities).filter(|(_, priority)| **priority != Priority::Skip);
-        wanted.fold(Self { files: 0, length: 0 }, |sum, (file, _)| Self {
-            files: sum.files + 1,
-            length: sum.length.saturating_add(file.length),
-        })
-    }
 }
