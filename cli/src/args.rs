@@ -296,7 +296,7 @@ pub(crate) struct Share {
     #[arg(long, value_name = "RATE", value_parser = size::parse_rate)]
     pub(crate) up: Option<NonZeroU64>,
 
-    /// Send to at most N peers of a torrent at a time for what they give, and to one more in turn [default: 4]
+    /// Send to N peers of a torrent at a time, those that give (or, when seeding, take) most, and to one more in turn [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) upload_slots: Option<u16>,
 

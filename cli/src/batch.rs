@@ -174,7 +174,7 @@ impl Plan<'_> {
             introductions,
             welcomed: false,
             alone: !network.peers.is_empty(),
-            progress: many.then(|| output.progress(&format!("{} in all", self.torrents.len()), total)),
+            progress: many.then(|| output.progress(&counted(self.torrents.len() as u64, "torrent"), total)),
         };
         let ending = batch.drive(&signals).and_then(|ending| batch.end(ending));
         drop(batch);

@@ -272,6 +272,11 @@ impl<'a> Transfer<'a> {
     /// What waiting does not cure ends the torrent; otherwise the library tries again by itself.
     fn on_disk_error(&mut self, error: &disk::Error) -> Result<(), Failure> {
         let failure = files_failure(self.name, self.plan.dir, error);
+        if self.is_complete() && self.plan.goal.ends_when_complete() {
+            // All was verified and saved; only the others that are still being downloaded keep it from ending.
+            self.output.note(self.name, format_args!("is not seeded any more: {}", failure.text()));
+            return Ok(());
+        }
         if !may_pass(error) {
             let failure = if self.checked.is_some() { failure.and(self.verified()) } else { failure };
             return self.give_up(failure);
