@@ -185,8 +185,7 @@ impl Checker {
     pub(crate) fn on_done(&mut self, task: CheckTask, outcome: Result<Outcome, JobError>) {
         self.in_flight -= 1;
         match (task, outcome) {
-            (CheckTask::Select, Ok(Outcome::Selected(Ok(held)))) => self.held = held,
-            (CheckTask::Select, Ok(Outcome::Selected(Err(error)))) => self.fail(error),
+            (CheckTask::Select, Ok(Outcome::Selected(held))) => self.held = held,
             (CheckTask::Stat(files), Ok(Outcome::Stat { lengths, seeks })) => {
                 self.seeks |= seeks;
                 for (file, length) in files.zip(lengths) {

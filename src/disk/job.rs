@@ -80,7 +80,7 @@ pub(crate) enum Outcome {
     Hash(Result<HashState, Error>),
     Read(Result<Block, Error>),
     /// What is kept beside skipped files.
-    Selected(Result<Vec<Fragment>, Error>),
+    Selected(Vec<Fragment>),
     /// Whether there is more to move.
     Moved(Result<bool, Error>),
     /// A sync or close ended.

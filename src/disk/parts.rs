@@ -31,6 +31,7 @@ use super::store::{Source, Store};
 use crate::proto::id::{FileIndex, PieceIndex};
 use crate::proto::metainfo::{FileSpan, Layout, SafePath};
 use crate::proto::sha1::Sha1;
+use log::warn;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -225,54 +226,62 @@ impl Executor {
 
     /// Takes note of which files are skipped (none where the list is empty), and looks for a parts file the first time. Gives the
     /// fragments that are held.
-    pub(super) fn select(&self, store: &Store, skipped: &[bool]) -> Result<Vec<Fragment>, Error> {
+    pub(super) fn select(&self, store: &Store, skipped: &[bool]) -> Vec<Fragment> {
         let parts = match (self.parts(store), &store.source) {
             (Some(parts), _) => parts,
             // The parts of one file lie in it.
             (None, Source::Torrent(layout)) if layout.files().len() > 1 => {
                 let mut parts = Parts::new(layout);
-                self.load(store, &mut parts)?;
+                self.load(store, &mut parts);
                 if parts.held == 0 && skipped.is_empty() {
-                    return Ok(Vec::new());
+                    return Vec::new();
                 }
                 let parts = Arc::new(Mutex::new(parts));
                 lock(&self.parts).insert(store.id, Arc::clone(&parts));
                 parts
             }
-            _ => return Ok(Vec::new()),
+            _ => return Vec::new(),
         };
         let mut parts = lock(&parts);
         if parts.skipped != skipped {
             parts.skipped = skipped.to_vec();
         }
         let held = parts.fragments.iter().zip(&parts.entries).filter(|(_, entry)| entry.held);
-        Ok(held.map(|(fragment, _)| *fragment).collect())
+        held.map(|(fragment, _)| *fragment).collect()
     }
 
-    fn load(&self, store: &Store, parts: &mut Parts) -> Result<(), Error> {
+    /// Looks for a parts file. One that cannot be read is as good as none: what it held is fetched again.
+    fn load(&self, store: &Store, parts: &mut Parts) {
         let path = store.root.join(parts.name.to_path_buf());
         let file = match retried(|| self.files.open(&path)) {
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
-            opened => opened.map_err(|e| parts.failed(Operation::Opening, &e))?,
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return,
+            opened => opened,
         };
-        let reading = |e: io::Error| Error::io(Operation::Reading, parts.name.to_string(), &e);
-        let mut header = [0; HEADER as usize];
-        read_full(&*file, 0, &mut header).map_err(reading)?;
-        if header[..] != parts.header() {
-            // It was not finished. It is made anew when it is needed.
-            return Ok(());
+        let count = parts.fragments.len();
+        let read = file.and_then(|file| {
+            let mut header = [0; HEADER as usize];
+            read_full(&*file, 0, &mut header)?;
+            if header[..] != parts.header() {
+                // It was not finished. It is made anew when it is needed.
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            let length = retried(|| file.len())?;
+            let mut found = Vec::with_capacity(count);
+            while found.len() < count {
+                let mut entries = vec![0; 8 * ENTRIES.min(count - found.len())];
+                read_full(&*file, HEADER + 8 * found.len() as u64, &mut entries)?;
+                found.extend(entries.chunks_exact(8).filter_map(|raw| Some(u64::from_be_bytes(raw.try_into().ok()?))));
+            }
+            Ok((file, found, length))
+        });
+        match read {
+            Ok((file, found, length)) => {
+                parts.adopt(&found, length);
+                // It is opened for writing when it is written.
+                parts.file = (parts.held > 0).then(|| Arc::from(file));
+            }
+            Err(e) => warn!(target: "bip::disk", "{}", parts.failed(Operation::Reading, &e)),
         }
-        let length = retried(|| file.len()).map_err(reading)?;
-        let mut found = Vec::with_capacity(parts.fragments.len());
-        while found.len() < parts.fragments.len() {
-            let mut entries = vec![0; 8 * ENTRIES.min(parts.fragments.len() - found.len())];
-            read_full(&*file, HEADER + 8 * found.len() as u64, &mut entries).map_err(reading)?;
-            found.extend(entries.chunks_exact(8).filter_map(|raw| Some(u64::from_be_bytes(raw.try_into().ok()?))));
-        }
-        parts.adopt(&found, length);
-        // It is opened for writing when it is written.
-        parts.file = (parts.held > 0).then(|| Arc::from(file));
-        Ok(())
     }
 
     /// Says whether a file is skipped.

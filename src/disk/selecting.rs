@@ -130,7 +130,7 @@ impl Torrent {
         let Some(skipped) = self.selecting.asked.pop_front() else { return };
         self.selecting.unanswered += 1;
         let held = match outcome {
-            Ok(Outcome::Selected(Ok(held))) => held,
+            Ok(Outcome::Selected(held)) => held,
             outcome => return self.answer_selects(Some(&failure(outcome)), out),
         };
         let waiting: Vec<Move> = self.selecting.moves.iter().filter(|m| matches!(m, Move::Empty(_))).copied().collect();

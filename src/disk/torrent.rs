@@ -488,7 +488,6 @@ pub(super) fn failure(outcome: Result<Outcome, JobError>) -> Error {
             Outcome::Hash(Err(error))
             | Outcome::Read(Err(error))
             | Outcome::Nothing(Err(error))
-            | Outcome::Selected(Err(error))
             | Outcome::Moved(Err(error)),
         ) => error,
         // The executor answers every job in kind.

@@ -97,6 +97,7 @@ mod messages;
 mod outbox;
 mod selecting;
 mod shaking;
+mod throttle;
 mod torrent;
 mod torrents;
 mod upload;

@@ -1,6 +1,7 @@
 use super::book::Book;
 use super::hub::{Hub, Timer};
 use super::selecting::Wanted;
+use super::throttle::Throttle;
 use super::{Event, Gone, Limits, Status, TorrentLimits};
 use crate::machine::{ConnId, Instant, Map, RateMeter, Rng, TorrentId};
 use crate::proto::bitfield::Bitfield;
@@ -27,6 +28,7 @@ pub(super) struct Torrent {
     pub(super) downloads: bool,
     pub(super) wanted: Wanted,
     pub(super) limits: TorrentLimits,
+    pub(super) throttle: Throttle,
     pub(super) paused: bool,
     /// Whether it goes once the store has answered everything.
     pub(super) removing: bool,
@@ -63,6 +65,8 @@ pub(super) struct Load {
     pub(super) ticket: u64,
     pub(super) key: usize,
     pub(super) conn: ConnId,
+    /// The bytes that it may send.
+    pub(super) length: u32,
 }
 
 /// What is to be done for the connections of a torrent, apart from the one at hand.
@@ -100,6 +104,7 @@ impl Torrent {
             downloads: true,
             wanted: Wanted::all(geometry, have),
             limits: TorrentLimits::default(),
+            throttle: Throttle::default(),
             paused: false,
             removing: false,
             waits_to_dial: false,
