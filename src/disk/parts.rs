@@ -78,6 +78,8 @@ pub(super) struct Parts {
     end: u64,
     held: usize,
     dirty: bool,
+    /// Whether the file may be there although nothing is held.
+    made: bool,
 }
 
 /// Gives all fragments of a torrent.
@@ -125,7 +127,7 @@ impl Parts {
         let name = SafePath::from_parts([format!(".bip-{hex}.parts")]).expect("a dot, letters and digits are a name");
         let entries = vec![Entry::default(); fragments.len()];
         let end = HEADER + 8 * fragments.len() as u64;
-        Self { id, name, fragments, entries, skipped: Vec::new(), file: None, end, held: 0, dirty: false }
+        Self { id, name, fragments, entries, skipped: Vec::new(), file: None, end, held: 0, dirty: false, made: false }
     }
 
     fn skips(&self, file: FileIndex) -> bool {
@@ -246,6 +248,9 @@ impl Executor {
         if parts.skipped != skipped {
             parts.skipped = skipped.to_vec();
         }
+        if parts.held == 0 && parts.made && skipped.is_empty() {
+            self.remove_parts(store, &mut parts);
+        }
         let held = parts.fragments.iter().zip(&parts.entries).filter(|(_, entry)| entry.held);
         held.map(|(fragment, _)| *fragment).collect()
     }
@@ -262,7 +267,6 @@ impl Executor {
             let mut header = [0; HEADER as usize];
             read_full(&*file, 0, &mut header)?;
             if header[..] != parts.header() {
-                // It was not finished. It is made anew when it is needed.
                 return Err(io::ErrorKind::InvalidData.into());
             }
             let length = retried(|| file.len())?;
@@ -279,8 +283,21 @@ impl Executor {
                 parts.adopt(&found, length);
                 // It is opened for writing when it is written.
                 parts.file = (parts.held > 0).then(|| Arc::from(file));
+                if parts.held == 0 {
+                    self.remove_parts(store, parts);
+                }
             }
+            // It was not finished.
+            Err(e) if e.kind() == io::ErrorKind::InvalidData => self.remove_parts(store, parts),
             Err(e) => warn!(target: "bip::disk", "{}", parts.failed(Operation::Reading, &e)),
+        }
+    }
+
+    /// Removes a parts file of which nothing is held; where that fails it is of no harm.
+    fn remove_parts(&self, store: &Store, parts: &mut Parts) {
+        parts.forget();
+        if store.writable && retried(|| self.files.remove(&store.root, &parts.name)).is_ok() {
+            parts.made = false;
         }
     }
 
@@ -357,7 +374,7 @@ impl Executor {
             }
             let fresh = !found || file.is_new();
             parts.file = Some(Arc::from(file));
-            parts.dirty = true;
+            (parts.dirty, parts.made) = (true, true);
             if fresh {
                 // Whoever removed it has removed what it held.
                 parts.forget();
@@ -415,7 +432,7 @@ impl Executor {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(parts.failed(Operation::Writing, &e)),
                 _ => {}
             }
-            (parts.file, parts.dirty) = (None, false);
+            (parts.file, parts.dirty, parts.made) = (None, false, false);
             parts.forget();
             return Ok(());
         }
