@@ -4,6 +4,7 @@ mod connections;
 mod download;
 mod hostile;
 mod limits;
+mod selecting;
 mod store;
 mod storing;
 mod transfer;
