@@ -2,8 +2,8 @@
 //!
 //! The *fragments* of a torrent are the parts of files that share a piece with another file: of each file at most what lies in its
 //! first and in its last piece. They are known from the torrent alone, and numbered in the order of files and pieces. A fragment
-//! that is written while its file is skipped and not there is *held* in the parts file `.bip-ID.parts` in the torrent's root, until
-//! its file is wanted and it is moved into it. When none is held, the parts file goes.
+//! that is written while its file is skipped and not there is *held* in the parts file `.bip-ID.parts` in the torrent's own folder,
+//! where no other torrent writes, until its file is wanted and it is moved into it. When none is held, the parts file goes.
 //!
 //! # Format
 //!
@@ -14,7 +14,7 @@
 //! | 8 | `bipparts` |
 //! | 4 | version: 1 |
 //! | 4 | number of fragments |
-//! | 20 | the torrent's ID, of which the first 8 bytes are in the file's name in hexadecimal: SHA-1 of its length and piece length (8 and 4 bytes), its number of files (4 bytes), and the hashes of its first 1,000 pieces |
+//! | 20 | the torrent's ID, of which the first 8 bytes are in the file's name in hexadecimal: SHA-1 of its length and piece length (8 and 4 bytes), its number of files (4 bytes), the hashes of its first 1,000 pieces, and, where the torrent has a file of that name, as many further bytes 0 as it takes to have another |
 //! | 28 | zeros |
 //! | 8 each | for each fragment where in this file its bytes are, or 0 where they never were; the highest bit says that they are held |
 //!
@@ -110,21 +110,31 @@ fn fragments(layout: &Layout) -> Vec<Fragment> {
     fragments
 }
 
-fn identity(layout: &Layout) -> [u8; 20] {
+/// Gives a torrent's ID, and where its parts file is: nowhere that the torrent has a file of its own.
+fn identity(layout: &Layout) -> ([u8; 20], SafePath) {
     let geometry = layout.geometry();
     let mut sha = Sha1::default();
     sha.update(&geometry.total_length().to_be_bytes());
     sha.update(&geometry.piece_length().to_be_bytes());
     sha.update(&(layout.files().len() as u32).to_be_bytes());
     layout.piece_hashes().take(HASHES).for_each(|hash| sha.update(hash));
-    sha.finish()
+    loop {
+        let id = sha.clone().finish();
+        let hex: String = id.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let name = format!(".bip-{hex}.parts");
+        let taken =
+            |path: &SafePath| path.parts().nth(1).is_some_and(|part| part.eq_ignore_ascii_case(name.as_bytes()));
+        if !layout.files().iter().any(|file| taken(&file.path)) {
+            let path = SafePath::from_parts([layout.name_bytes(), name.as_bytes()]);
+            return (id, path.expect("a torrent's name is safe, and so are a dot, letters and digits"));
+        }
+        sha.update(&[0]);
+    }
 }
 
 impl Parts {
     fn new(layout: &Layout) -> Self {
-        let (id, fragments) = (identity(layout), fragments(layout));
-        let hex: String = id.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let name = SafePath::from_parts([format!(".bip-{hex}.parts")]).expect("a dot, letters and digits are a name");
+        let ((id, name), fragments) = (identity(layout), fragments(layout));
         let entries = vec![Entry::default(); fragments.len()];
         let end = HEADER + 8 * fragments.len() as u64;
         Self { id, name, fragments, entries, skipped: Vec::new(), file: None, end, held: 0, dirty: false, made: false }
@@ -461,8 +471,10 @@ impl Executor {
         }
         if parts.dirty {
             if let Some(file) = parts.file.clone() {
+                let path = store.root.join(parts.name.to_path_buf());
+                let mut folders = path.ancestors().skip(1).take_while(|folder| folder.starts_with(&store.root));
                 retried(|| file.sync())
-                    .and_then(|()| retried(|| self.files.sync_folder(&store.root)))
+                    .and_then(|()| folders.try_for_each(|folder| retried(|| self.files.sync_folder(folder))))
                     .map_err(|e| parts.failed(Operation::Syncing, &e))?;
             }
             parts.dirty = false;
@@ -477,4 +489,44 @@ pub(super) fn without_held(pieces: Range<u32>, file: FileIndex, held: &[Fragment
     let held = held.iter().skip(held.partition_point(|f| f.file < file)).take_while(|f| f.file == file);
     held.for_each(|fragment| there.insert(fragment.piece.0..fragment.piece.0 + 1));
     there.gaps(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(files: &[(&str, u64)]) -> Layout {
+        let total: u64 = files.iter().map(|(_, length)| length).sum();
+        let files = files.iter().map(|(name, length)| (SafePath::from_parts(["t", name]).unwrap(), *length)).collect();
+        Layout::new(files, 100, &vec![[7; 20]; total.div_ceil(100) as usize]).unwrap()
+    }
+
+    #[test]
+    fn fragments_are_what_files_have_in_pieces_of_others() {
+        let found = |files: &[(&str, u64)]| {
+            let of = |f: &Fragment| (f.file.0, f.piece.0, f.begin, f.length);
+            fragments(&layout(files)).iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&[("a", 100), ("b", 200)]), []);
+        assert_eq!(
+            found(&[("a", 250), ("e", 0), ("b", 30), ("c", 320)]),
+            [(0, 2, 200, 50), (2, 2, 0, 30), (3, 2, 0, 20),]
+        );
+        assert_eq!(found(&[("a", 10), ("b", 390), ("c", 1)]), [(0, 0, 0, 10), (1, 0, 0, 90)]);
+        assert_eq!(
+            found(&[("a", 150), ("b", 100), ("c", 50)]),
+            [(0, 1, 100, 50), (1, 1, 0, 50), (1, 2, 50, 50), (2, 2, 0, 50),]
+        );
+    }
+
+    #[test]
+    fn a_torrent_that_has_a_file_of_the_name_gets_another() {
+        let plain = layout(&[("a", 10), ("b", 5)]);
+        let (id, name) = identity(&plain);
+        let name = name.to_string();
+        let hostile = layout(&[("a", 10), (&name.to_uppercase()["t/".len()..], 5)]);
+        let (other, elsewhere) = identity(&hostile);
+        assert!(name.starts_with("t/.bip-") && name.len() == "t/.bip-.parts".len() + 16);
+        assert!(other != id && elsewhere.to_string() != name);
+    }
 }

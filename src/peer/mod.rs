@@ -33,6 +33,12 @@
 //! out. Where that part is full, a newcomer takes the place of the peer that came in and has been of no use to either side for
 //! longest ([`Config::idle_inbound`]), and is closed if there is none.
 //!
+//! # What is wanted
+//!
+//! A [`Selection`] has a priority for each piece, and may be changed at any time ([`Command::Select`]). Of what is skipped nothing is asked
+//! for; requests under way are cancelled, and what comes all the same is dropped. We are interested in who has what is wanted and missing.
+//! [`Event::Completed`] is told when all that is wanted is there, and again when more was wanted and has come.
+//!
 //! # A block's way in
 //!
 //! The bytes are copied once, from the host's buffer to a pooled [`Block`](crate::machine::Block), and go to the store as
