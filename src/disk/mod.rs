@@ -109,6 +109,7 @@ mod machine;
 mod memory;
 mod native;
 mod piece;
+mod reads;
 mod store;
 mod torrent;
 mod walk;
