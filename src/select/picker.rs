@@ -3,21 +3,15 @@
 use super::Peer;
 use super::availability::{Availability, common};
 use super::progress::{Progress, State};
+use super::suspects::Suspects;
 use crate::machine::{Map, Rng};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{BLOCK_LENGTH, Geometry, Span};
 use crate::proto::id::PieceIndex;
 use std::collections::{BTreeMap, VecDeque};
 
-/// How many peers may be asked for the same block in the end game.
-pub const END_GAME_PEERS: usize = 3;
-/// How many requests a peer may have open and still be asked for what others are asked for: one with more is busy, and what it would
-/// be asked for twice would mostly come twice.
-pub const END_GAME_OPEN: usize = 16;
 /// Begun pieces looked at for one that a peer can go on with, before the peer's own pieces are walked instead.
 const OPEN_SCAN: usize = 256;
-/// Requests looked at for blocks that a peer may be asked for as well.
-const END_GAME_SCAN: usize = 4096;
 
 /// What to do with a block that came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,14 +27,16 @@ pub enum Arrival {
 
 /// Chooses what to ask whom for, and knows what became of every block of a torrent.
 ///
-/// A block is *missing*, *asked for* (from one peer; in the end game from up to [`END_GAME_PEERS`]), *arrived* (in the store's
-/// hands) or *stored*. A piece is *untouched*, *begun*, or ours.
+/// A block is *missing*, *asked for* (from one peer), *arrived* (in the store's hands) or *stored*. A piece is *untouched*, *begun*, or ours.
 ///
 /// - What is begun is finished first: the piece that the peer gave blocks of before, else of all begun pieces that it has the one
 ///   with the fewest blocks missing. Several peers may share a piece.
 /// - Then the rarest piece is begun, any of the equally rare ones with the same likelihood.
-/// - End game: when every missing block that some peer has is asked for, a peer with nothing else to do and
-///   fewer than [`END_GAME_OPEN`] requests is asked for blocks that others are asked for, those with the fewest askers first. The first to send it has the others cancelled.
+/// - A piece that came with the wrong hash is *suspect* until it is good: one peer at a time is asked for it, its *owner*, so that who spoils it does so alone. Of a suspect piece no other peer's block is taken. Peers that gave nothing of the
+///   bad copy go on with it before anything else; one that did, or would only finish what another began and is asked for no more,
+///   when there is nothing else to ask it for. At most 256 pieces are suspect at a time; further bad ones are fetched as any.
+/// - A block that one peer is asked for is asked of no other, not even in the end game: instead the request
+///   [moves](Self::move_request) to a peer that is expected to send it much sooner.
 ///
 /// The caller says truthfully what peers have: what it says at [`peer_left`](Self::peer_left) is what it said at
 /// [`peer_joined`](Self::peer_joined) and [`peer_has`](Self::peer_has). A peer that is not named so is asked all the same, but
@@ -51,7 +47,7 @@ pub enum Arrival {
 /// Memory is 13 bytes per piece, a byte per block of a begun piece, and some 30 per request. A piece is begun only by a request or
 /// a block, so begun pieces are at most requests and blocks received. A call of [`pick`](Self::pick) does, per piece that it takes
 /// from, at most some hundred steps, and where the peer has almost nothing that we need, a step per 64 pieces of the torrent and
-/// a thousand more. A choice in the end game looks at no more than 4096 requests.
+/// a thousand more.
 #[derive(Debug)]
 pub struct Picker {
     geometry: Geometry,
@@ -61,6 +57,8 @@ pub struct Picker {
     availability: Availability,
     begun: BTreeMap<PieceIndex, Progress>,
     open: Open,
+    /// Pieces that came with the wrong hash; neither listed nor begun.
+    suspects: Suspects,
     /// What each peer is asked for. Never walked.
     peers: Map<Peer, Asked>,
     /// How many requests there are in all.
@@ -112,6 +110,7 @@ impl Picker {
             have,
             begun: BTreeMap::new(),
             open: Open::new(pieces),
+            suspects: Suspects::default(),
             peers: Map::new(&mut rng),
             requests: 0,
             rng,
@@ -130,7 +129,23 @@ impl Picker {
 
     /// Says whether the store has all blocks of a piece that is not verified yet.
     pub fn is_stored(&self, piece: PieceIndex) -> bool {
-        self.begun.get(&piece).is_some_and(Progress::is_stored)
+        self.progress(piece).is_some_and(Progress::is_stored)
+    }
+
+    /// Says whether a piece came with the wrong hash and is fetched again from one peer at a time.
+    pub fn is_suspect(&self, piece: PieceIndex) -> bool {
+        self.suspects.contains(piece)
+    }
+
+    /// Gives the one peer that a suspect piece is being fetched from.
+    pub fn owner(&self, piece: PieceIndex) -> Option<Peer> {
+        self.suspects.owner(piece)
+    }
+
+    /// Has a peer asked for a suspect piece only when there is nothing else to ask it for. Those that gave blocks of a bad copy are
+    /// so already.
+    pub fn avoid(&mut self, peer: Peer, piece: PieceIndex) {
+        self.suspects.avoid(peer, piece);
     }
 
     /// Gives how many peers have a piece.
@@ -180,42 +195,44 @@ impl Picker {
     /// Chooses up to `count` blocks to ask a peer for, appends them to `out`, and marks them as asked from it.
     ///
     /// Fewer than `count` are all that the peer can be asked for now. There may be more when it has another piece, when blocks become
-    /// missing again (a release, a failed store, a bad piece), and when the end game begins, be it by what another peer is asked for.
+    /// missing again (a release, a failed store, a bad piece).
     pub fn pick(&mut self, peer: Peer, has: &Bitfield, count: usize, out: &mut Vec<Span>) {
         let goal = out.len().saturating_add(count);
         while out.len() < goal {
             let Some(piece) = self.choose(peer, has) else { break };
-            let blocks = self.geometry.blocks_in(piece);
-            self.availability.unlist(piece);
-            let progress = self.begun.entry(piece).or_insert_with(|| Progress::new(blocks));
-            let mut taken = Vec::with_capacity(goal.min(out.len() + blocks as usize) - out.len());
-            while out.len() + taken.len() < goal {
+            let progress = match self.suspects.own(piece, peer) {
+                Some(suspect) => &mut suspect.progress,
+                None => self.begin(piece),
+            };
+            let most = goal - out.len();
+            let mut taken = Vec::with_capacity(most.min(progress.missing() as usize));
+            while taken.len() < most {
                 let Some(block) = progress.ask_next(peer) else { break };
                 taken.push(block);
             }
             self.note_asked(peer, piece, &taken, out);
             self.sort_in(piece);
         }
-        if out.len() < goal && self.is_end_game() {
-            self.pick_again(peer, has, goal, out);
-        }
     }
 
     /// Takes note of a whole block that came from a peer, asked for or not.
     ///
     /// Any block that we lack is wanted, also one that the peer was not asked for, or no longer is: it may have been on its way
-    /// when the peer choked us. A span that is none of the torrent's blocks is unwanted.
+    /// when the peer choked us. Of a suspect piece only its owner's are. A span that is none of the torrent's blocks is unwanted.
     pub fn on_block(&mut self, peer: Peer, span: Span) -> Arrival {
         let Some(block) = self.block_of(span) else { return Arrival::Unwanted };
         if self.have.contains(span.piece) {
             return Arrival::Unwanted;
         }
-        let blocks = self.geometry.blocks_in(span.piece);
-        self.availability.unlist(span.piece);
-        let progress = self.begun.entry(span.piece).or_insert_with(|| Progress::new(blocks));
+        let progress = match self.suspects.get_mut(span.piece) {
+            Some(suspect) if !suspect.takes_from(peer) => return Arrival::Unwanted,
+            Some(suspect) => &mut suspect.progress,
+            None => self.begin(span.piece),
+        };
         if !matches!(progress.state(block), Some(State::Missing | State::Asked)) {
             return Arrival::Unwanted;
         }
+        progress.gave(peer);
         let mut cancel = progress.settle(block, State::Arrived);
         self.forget(span.piece, block, &cancel);
         self.sort_in(span.piece);
@@ -240,22 +257,28 @@ impl Picker {
         self.have.insert(piece);
     }
 
-    /// Takes note that a piece has the wrong hash: all of it is missing again. A piece that is ours stays ours.
+    /// Takes note that a piece has the wrong hash: all of it is missing again, and it is suspect until it is good. A piece that is
+    /// ours stays ours.
     pub fn on_piece_bad(&mut self, piece: PieceIndex) {
-        if self.begun.contains_key(&piece) {
-            self.drop_progress(piece);
-            self.availability.list(piece);
+        let blocks = self.geometry.blocks_in(piece);
+        if self.suspects.contains(piece) {
+            self.forget_asked(piece);
+            self.suspects.restart(piece, blocks);
+        } else if let Some(progress) = self.drop_progress(piece) {
+            if !self.suspects.insert(piece, blocks, progress.into_givers()) {
+                self.availability.list(piece);
+            }
         }
     }
 
     /// Forgets all requests to a peer, which choked us, stalls or is gone: others can be asked at once.
     pub fn release(&mut self, peer: Peer) {
         let Some(asked) = self.peers.remove(&peer) else { return };
+        self.suspects.release(peer);
         let mut piece_before = None;
         for (piece, block) in asked.blocks {
-            if let Some(progress) = self.begun.get_mut(&piece) {
-                self.requests -= usize::from(progress.unask(block, peer));
-            }
+            let freed = self.progress_mut(piece).is_some_and(|progress| progress.unask(block, peer));
+            self.requests -= usize::from(freed);
             if let Some(before) = piece_before.filter(|before| *before != piece) {
                 self.sort_in(before);
             }
@@ -269,15 +292,22 @@ impl Picker {
     /// Forgets one request to a peer, which refused it or lost it.
     pub fn release_one(&mut self, peer: Peer, span: Span) {
         let Some(block) = self.block_of(span) else { return };
-        let Some(progress) = self.begun.get_mut(&span.piece) else { return };
-        if progress.unask(block, peer) {
+        if self.progress_mut(span.piece).is_some_and(|progress| progress.unask(block, peer)) {
             self.forget(span.piece, block, &[peer]);
+            self.suspects.release_one(span.piece);
             self.sort_in(span.piece);
         }
     }
 
     /// Chooses a piece with a missing block.
     fn choose(&mut self, peer: Peer, has: &Bitfield) -> Option<PieceIndex> {
+        self.suspects
+            .first_for(peer, has, |_| true)
+            .or_else(|| self.choose_unsuspected(peer, has))
+            .or_else(|| self.suspects.last_for(has, |_| true))
+    }
+
+    fn choose_unsuspected(&mut self, peer: Peer, has: &Bitfield) -> Option<PieceIndex> {
         let latest = self.peers.get(&peer).map(|asked| asked.latest);
         if let Some(piece) = latest.filter(|p| self.open.set.contains(*p) && has.contains(*p)) {
             return Some(piece);
@@ -298,43 +328,6 @@ impl Picker {
             }
         }
         self.availability.rarest(has, &mut self.rng)
-    }
-
-    /// Chooses blocks that others are asked for.
-    fn pick_again(&mut self, peer: Peer, has: &Bitfield, goal: usize, out: &mut Vec<Span>) {
-        let wanted = END_GAME_OPEN.saturating_sub(self.requests_to(peer)).min(goal - out.len());
-        if wanted == 0 {
-            return;
-        }
-        let mut by_askers: [Vec<(PieceIndex, u32)>; END_GAME_PEERS] = Default::default();
-        let start = PieceIndex(self.rng.below(self.geometry.piece_count()));
-        let mut looked_at = 0;
-        'pieces: for (piece, progress) in self.begun.range(start..).chain(self.begun.range(..start)) {
-            looked_at += 1;
-            if looked_at >= END_GAME_SCAN {
-                break;
-            }
-            if !has.contains(*piece) {
-                continue;
-            }
-            for run in progress.asked().chunk_by(|a, b| a.0 == b.0) {
-                looked_at += run.len();
-                if let (Some((block, _)), Some(askers)) = (run.first(), by_askers.get_mut(run.len())) {
-                    if run.iter().all(|(_, p)| *p != peer) {
-                        askers.push((*piece, *block));
-                    }
-                }
-                if by_askers[1].len() >= wanted || looked_at >= END_GAME_SCAN {
-                    break 'pieces;
-                }
-            }
-        }
-        for (piece, block) in by_askers.into_iter().flatten().take(wanted) {
-            if let Some(progress) = self.begun.get_mut(&piece) {
-                progress.ask(block, peer);
-                self.note_asked(peer, piece, &[block], out);
-            }
-        }
     }
 
     fn note_asked(&mut self, peer: Peer, piece: PieceIndex, blocks: &[u32], out: &mut Vec<Span>) {
@@ -363,20 +356,45 @@ impl Picker {
 
     fn store_answered(&mut self, span: Span, state: State) {
         let Some(block) = self.block_of(span) else { return };
-        let Some(progress) = self.begun.get_mut(&span.piece) else { return };
+        let Some(progress) = self.progress_mut(span.piece) else { return };
         if progress.state(block) == Some(State::Arrived) {
             progress.settle(block, state);
             self.sort_in(span.piece);
         }
     }
 
-    fn drop_progress(&mut self, piece: PieceIndex) {
-        if let Some(progress) = self.begun.remove(&piece) {
-            for (block, peer) in progress.asked() {
-                self.forget(piece, *block, &[*peer]);
-            }
-            self.open.set(piece, false);
+    fn progress(&self, piece: PieceIndex) -> Option<&Progress> {
+        self.begun.get(&piece).or_else(|| self.suspects.get(piece).map(|suspect| &suspect.progress))
+    }
+
+    fn progress_mut(&mut self, piece: PieceIndex) -> Option<&mut Progress> {
+        match self.begun.get_mut(&piece) {
+            None => self.suspects.get_mut(piece).map(|suspect| &mut suspect.progress),
+            found => found,
         }
+    }
+
+    /// Has a piece among the begun ones.
+    fn begin(&mut self, piece: PieceIndex) -> &mut Progress {
+        let blocks = self.geometry.blocks_in(piece);
+        self.availability.unlist(piece);
+        self.begun.entry(piece).or_insert_with(|| Progress::new(blocks))
+    }
+
+    /// Strikes what is asked for of a piece from the peers' lists.
+    fn forget_asked(&mut self, piece: PieceIndex) {
+        let asked = self.progress(piece).map(|progress| progress.asked().to_vec());
+        for (block, peer) in asked.unwrap_or_default() {
+            self.forget(piece, block, &[peer]);
+        }
+    }
+
+    /// Forgets what became of a piece's blocks, and that it is suspect.
+    fn drop_progress(&mut self, piece: PieceIndex) -> Option<Progress> {
+        self.forget_asked(piece);
+        self.open.set(piece, false);
+        let suspect = self.suspects.remove(piece).map(|suspect| suspect.progress);
+        self.begun.remove(&piece).or(suspect)
     }
 
     /// Puts a piece whose blocks have changed where it belongs: among the untouched, the open, or the fully asked for.
@@ -398,8 +416,11 @@ impl Picker {
     }
 }
 
+mod end_game;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod suspicion;
 
 #[cfg(test)]
 mod tests {
@@ -484,63 +505,6 @@ mod tests {
         // What the first peer had sent before it knew is taken, and the second one is told.
         assert_eq!(p.on_block(Peer(1), gone[0]), Arrival::Wanted { cancel: vec![Peer(2)] });
         assert_eq!(p.on_block(Peer(2), gone[0]), Arrival::Unwanted);
-    }
-
-    #[test]
-    fn in_the_end_game_the_least_asked_for_blocks_are_asked_for_again_and_few_times() {
-        let mut p = picker(2, 2, 4);
-        let all = Bitfield::full(2);
-        (0..5).for_each(|_| p.peer_joined(&all));
-        assert_eq!(pick(&mut p, 1, &all, 3).len(), 3);
-        assert!(!p.is_end_game());
-        let last = pick(&mut p, 2, &all, 1);
-        assert!(p.is_end_game());
-        // Nobody is asked twice for the same block.
-        assert!(!pick(&mut p, 2, &all, 9).contains(&last[0]));
-        assert_eq!(pick(&mut p, 3, &all, 1), last);
-        assert_eq!(pick(&mut p, 3, &all, 9).len(), 3);
-        assert_eq!(pick(&mut p, 4, &all, 9), last);
-        assert_eq!(pick(&mut p, 5, &all, 9), []);
-        assert_eq!(p.requests(), 4 * END_GAME_PEERS);
-    }
-
-    #[test]
-    fn a_busy_peer_is_not_asked_for_what_others_are_asked_for() {
-        let mut p = picker(10, 10, 4);
-        let all = Bitfield::full(10);
-        p.peer_joined(&all);
-        assert_eq!(pick(&mut p, 1, &all, 70).len(), 70);
-        assert_eq!(pick(&mut p, 2, &all, 40).len(), 30);
-        let repeated = pick(&mut p, 3, &all, 40);
-        assert_eq!(repeated.len(), END_GAME_OPEN);
-        p.on_block(Peer(3), repeated[5]);
-        assert_eq!(pick(&mut p, 3, &all, 40).len(), 1);
-    }
-
-    #[test]
-    fn a_block_of_the_end_game_cancels_the_others() {
-        let mut p = picker(1, 1, 4);
-        let all = Bitfield::full(1);
-        p.peer_joined(&all);
-        let span = pick(&mut p, 1, &all, 1)[0];
-        assert_eq!(pick(&mut p, 2, &all, 1), [span]);
-        assert_eq!(pick(&mut p, 3, &all, 1), [span]);
-        assert_eq!(pick(&mut p, 4, &all, 1), []);
-        assert_eq!(p.on_block(Peer(2), span), Arrival::Wanted { cancel: vec![Peer(1), Peer(3)] });
-        assert_eq!((p.requests(), p.is_end_game()), (0, false));
-    }
-
-    #[test]
-    fn pieces_that_nobody_has_do_not_put_off_the_end_game() {
-        let mut p = picker(2, 2, 4);
-        let one = set(2, [0]);
-        p.peer_joined(&one);
-        p.peer_joined(&one);
-        assert_eq!(pick(&mut p, 1, &one, 9).len(), 2);
-        assert!(p.is_end_game());
-        assert_eq!(pick(&mut p, 2, &one, 9).len(), 2);
-        p.peer_has(PieceIndex(1));
-        assert!(!p.is_end_game());
     }
 
     #[test]
