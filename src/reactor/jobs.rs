@@ -158,7 +158,11 @@ impl<J: Send + 'static, D: Send + 'static> Jobs<J, D> {
                 Err(e) => log::warn!("a job thread could not be started: {e}"),
             }
         }
-        if crew.threads.is_empty() { Place::Inline(executor) } else { Place::Threads { executor, queue, results, crew } }
+        if crew.threads.is_empty() {
+            Place::Inline(executor)
+        } else {
+            Place::Threads { executor, queue, results, crew }
+        }
     }
 
     /// Takes a job in; does it here if it takes no waiting.
@@ -218,7 +222,9 @@ impl<J: Send + 'static, D: Send + 'static> Jobs<J, D> {
 
     /// Says whether a result waits to be given to the machine.
     pub(super) fn has_results(&self) -> bool {
-        !self.refused.is_empty() || !self.done.is_empty() || matches!(&self.place, Place::Threads { results, .. } if !results.is_empty())
+        !self.refused.is_empty()
+            || !self.done.is_empty()
+            || matches!(&self.place, Place::Threads { results, .. } if !results.is_empty())
     }
 
     /// Gives how many jobs have not ended.

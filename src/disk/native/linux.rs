@@ -27,12 +27,7 @@ impl Waits {
     }
 
     /// Reads what is in memory.
-    pub(super) fn read_now(
-        &self,
-        file: &File,
-        offset: u64,
-        bufs: &mut [IoSliceMut<'_>],
-    ) -> io::Result<Option<usize>> {
+    pub(super) fn read_now(&self, file: &File, offset: u64, bufs: &mut [IoSliceMut<'_>]) -> io::Result<Option<usize>> {
         match self.0.load(Ordering::Relaxed) {
             NEVER => read(file, offset, bufs).map(Some),
             UNKNOWN => Ok(None),
