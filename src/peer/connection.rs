@@ -1,3 +1,4 @@
+use super::choking::Turn;
 use super::hub::{Hub, Step, Timer};
 use super::outbox::Outbox;
 use super::upload::Queue;
@@ -73,6 +74,7 @@ pub(super) struct Link {
     pub(super) they_want: bool,
     /// When we last choked or unchoked.
     pub(super) choked_at: Instant,
+    pub(super) turn: Turn,
 
     /// What we asked for, oldest first.
     pub(super) asked: VecDeque<Span>,
@@ -136,6 +138,7 @@ impl Link {
             they_choke: true,
             they_want: false,
             choked_at: now,
+            turn: Turn::default(),
             asked: VecDeque::new(),
             late: VecDeque::new(),
             pipeline: select::Pipeline::new(hub.config.pipeline),

@@ -86,6 +86,7 @@
 //! ```
 
 mod book;
+mod choking;
 mod command;
 mod config;
 mod connection;
