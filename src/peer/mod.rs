@@ -96,6 +96,7 @@ mod limits;
 mod machine;
 mod messages;
 mod outbox;
+mod reassigning;
 mod shaking;
 mod torrent;
 mod torrents;

@@ -65,7 +65,7 @@ impl Swarm {
             torrent.removing = true;
         }
         self.stop(now, place);
-        for timer in [Timer::Dial(id), Timer::Choke(id), Timer::Refill(id), Timer::Status(id)] {
+        for timer in [Timer::Dial(id), Timer::Choke(id), Timer::Refill(id), Timer::Reassign(id), Timer::Status(id)] {
             self.hub.timers.cancel(timer);
         }
         self.finish_removal(place);

@@ -60,10 +60,13 @@ mod choker;
 mod picker;
 mod pipeline;
 mod progress;
+mod reassignment;
+mod suspects;
 
 pub use choker::{Candidate, Choker, ChokerConfig, Decision, Goal};
 pub use picker::{Arrival, Picker};
 pub use pipeline::{Pipeline, PipelineConfig};
+pub use reassignment::Reassignment;
 
 /// How much a piece or a file is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
