@@ -462,6 +462,7 @@ mod tests {
         let rates: Vec<u64> = (0..leechers).map(|_| 1 << rng.below(24)).collect();
         let (mut longest, mut turns) = (Duration::ZERO, vec![0; leechers as usize]);
         let decision = choker.fill(at(1), Goal::Upload, &all);
+        decision.unchoke.iter().for_each(|p| turns[p.0 as usize] += 1);
         apply(&mut all, at(1), &decision);
         for round in 1..2_000 {
             let now = at(10 * round);

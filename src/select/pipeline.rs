@@ -189,8 +189,10 @@ impl Pipeline {
     pub fn on_block(&mut self, now: Instant, bytes: u32) {
         self.on_late_block(now, bytes);
         self.round.until = self.round.until.saturating_sub(1);
+        let mut waited = Duration::ZERO;
         if let Some((at, many)) = self.sent.front_mut() {
             let latency = now.since(*at);
+            waited = latency;
             self.least_latency = Some(self.least_latency.map_or(latency, |least| least.min(latency)));
             *many -= 1;
             if *many == 0 {
@@ -205,8 +207,12 @@ impl Pipeline {
         if self.round.until == 0 && now.since(self.round.began) >= SHORTEST_ROUND {
             self.end_round(now);
         }
-        let most = if self.opening { self.config.max } else { self.target() };
-        self.depth = (self.depth + 1).min(most);
+        self.depth = match self.opening {
+            // It is slow, however long it may take until that is measured.
+            true if waited > LONGEST_QUEUE => (self.depth - 1).max(self.config.min),
+            true => (self.depth + 1).min(self.config.max),
+            false => (self.depth + 1).min(self.target()),
+        };
     }
 
     /// Takes note that a request was cancelled or refused: it will not be answered.
@@ -394,15 +400,76 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_peer_holds_few_blocks() {
-        for (rate, most) in [(5_000, 8), (50_000, 8), (500_000, 25)] {
+    fn a_long_fast_link_is_nine_tenths_full_after_ten_round_trips() {
+        let mut link = Link::new(Duration::from_millis(200), 12_500_000);
+        link.run(Duration::from_secs(2));
+        let bytes = link.run(Duration::from_secs(1));
+        assert!(bytes >= 12_500_000 * 9 / 10, "{bytes}");
+        assert!(link.pipeline.depth() <= 500);
+    }
+
+    #[test]
+    fn a_slow_peer_holds_few_blocks_and_is_kept_busy() {
+        for (rate, most) in [(500, 1), (5_000, 1), (8_300, 2), (50_000, 6), (500_000, 25)] {
             let mut link = Link::new(Duration::from_millis(50), rate);
-            link.run(Duration::from_secs(60));
+            link.run(Duration::from_secs(200));
             link.by_depth.clear();
-            let bytes = link.run(Duration::from_secs(60));
-            assert!(bytes >= rate * 59, "{bytes} of {rate}/s");
-            assert!(link.by_depth.keys().all(|depth| (4..=most).contains(depth)), "{rate}: {:?}", link.by_depth);
+            let bytes = link.run(Duration::from_secs(400));
+            assert!(bytes + u64::from(BLOCK_LENGTH) >= rate * 400 * 95 / 100, "{bytes} of {rate}/s");
+            assert!(link.by_depth.keys().all(|depth| (1..=most).contains(depth)), "{rate}: {:?}", link.by_depth);
+            // What it was asked for takes four seconds, or is a single block.
+            let drained = most as u64 * u64::from(BLOCK_LENGTH) / rate;
+            assert!(most == 1 || drained <= 4);
         }
+    }
+
+    #[test]
+    fn an_answer_is_due_at_the_measured_rate_and_later_the_longer_a_peer_is_silent() {
+        let (latency, rate) = (Duration::from_millis(100), 163_840);
+        let mut link = Link::new(latency, rate);
+        link.run(Duration::from_secs(20));
+        let (pipeline, now) = (&link.pipeline, link.now);
+        let block = pipeline.block_time().unwrap().as_millis();
+        assert!((95..=105).contains(&block), "{block}");
+        // What is asked for now waits for all that is open, and a round trip.
+        let last = pipeline.due_in(now, pipeline.open()).as_millis();
+        assert!((block * (pipeline.open() as u128 + 1) + 200).abs_diff(last) <= 20, "{last}");
+        let first = |after: u64| pipeline.due_in(now + Duration::from_secs(after), 0).as_secs();
+        assert_eq!((first(0), first(10), first(60)), (0, 9, 59));
+        // What was given to others does not count.
+        let mut idle = Pipeline::new(PipelineConfig::default());
+        assert_eq!(idle.due_in(now, 0), Duration::ZERO);
+        idle.on_sent(now, 1);
+        idle.on_cancelled(now);
+        assert_eq!(idle.due_in(now + Duration::from_secs(9), 0), Duration::ZERO);
+    }
+
+    #[test]
+    fn only_the_time_in_which_a_peer_is_asked_counts_as_unanswered() {
+        let mut pipeline = Pipeline::new(PipelineConfig::default());
+        let at = |s| Instant::ZERO + Duration::from_secs(s);
+        assert_eq!(pipeline.unanswered(at(1_000)), Duration::ZERO);
+        pipeline.on_sent(at(1_000), 2);
+        pipeline.on_cancelled(at(1_005));
+        pipeline.on_cancelled(at(1_008));
+        // Asked for eight seconds, for nothing for a hundred, then again.
+        assert_eq!(pipeline.unanswered(at(1_050)), Duration::from_secs(8));
+        pipeline.on_sent(at(1_108), 1);
+        assert_eq!(pipeline.unanswered(at(1_110)), Duration::from_secs(10));
+        assert_eq!((pipeline.is_stalled(at(1_119)), pipeline.is_stalled(at(1_120))), (false, true));
+        pipeline.on_stalled(at(1_120));
+        // What it is tried with has all of the time again, and it has still not answered.
+        pipeline.on_sent(at(1_121), 1);
+        assert_eq!(pipeline.stalls_at(), Some(at(1_141)));
+        assert_eq!(pipeline.unanswered(at(1_131)), Duration::from_secs(30));
+        pipeline.on_block(at(1_132), BLOCK_LENGTH);
+        assert_eq!(pipeline.unanswered(at(2_000)), Duration::ZERO);
+        // A choke takes all back.
+        pipeline.on_sent(at(2_000), 1);
+        pipeline.on_cleared();
+        assert_eq!(pipeline.unanswered(at(3_000)), Duration::ZERO);
+        pipeline.on_sent(at(3_000), 1);
+        assert_eq!(pipeline.unanswered(at(3_001)), Duration::from_secs(1));
     }
 
     #[test]
@@ -447,7 +514,7 @@ mod tests {
         pipeline.on_block(at(1_010), BLOCK_LENGTH);
         assert!(!pipeline.is_stalled(at(1_029)));
         assert!(pipeline.is_stalled(at(1_030)));
-        pipeline.on_stalled();
+        pipeline.on_stalled(at(1_030));
         assert_eq!((pipeline.open(), pipeline.room(), pipeline.stalls_at()), (0, 1, None));
         pipeline.on_sent(at(1_031), 1);
         assert_eq!(pipeline.room(), 0);
@@ -466,7 +533,7 @@ mod tests {
             pipeline.on_alive(at(s));
         }
         assert!(pipeline.is_stalled(at(1_240)));
-        pipeline.on_stalled();
+        pipeline.on_stalled(at(1_240));
         pipeline.on_sent(at(1_241), 1);
         // Only a whole block makes up for it.
         pipeline.on_alive(at(1_242));
@@ -479,10 +546,10 @@ mod tests {
     fn blocks_and_cancels_beyond_what_was_asked_for_do_no_harm() {
         let mut pipeline = Pipeline::new(PipelineConfig { min: 0, max: 0, ..PipelineConfig::default() });
         pipeline.on_block(Instant::ZERO, BLOCK_LENGTH);
-        pipeline.on_cancelled();
+        pipeline.on_cancelled(Instant::ZERO);
         pipeline.on_sent(Instant::ZERO, 0);
         pipeline.on_sent(Instant::ZERO, 3);
-        pipeline.on_cancelled();
+        pipeline.on_cancelled(Instant::ZERO);
         assert_eq!((pipeline.open(), pipeline.room()), (2, 0));
         pipeline.on_cleared();
         pipeline.on_block(Instant::NEVER, u32::MAX);
