@@ -1,5 +1,6 @@
 use super::connection::{Connection, Incoming, Link};
 use super::hub::{Hub, Timer};
+use super::throttle::Lane;
 use super::torrent::Torrent;
 use super::{Event, Gone, Stored, Violation};
 use crate::machine::Instant;
@@ -22,17 +23,41 @@ impl Torrent {
             && now >= self.retry_at.max(link.parole_until)
     }
 
-    /// Asks a peer for as many blocks as should be asked of it.
+    /// Asks a peer for as many blocks as should be asked of it and the download rate allows.
     pub(super) fn fill(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant) {
+        self.ask(hub, conn, now, None);
+    }
+
+    /// Asks a peer for one block, where it is the peer's turn.
+    pub(super) fn ask_one(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant) {
+        self.ask(hub, conn, now, Some(1));
+    }
+
+    fn ask(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant, turn: Option<u64>) {
         let Some(link) = conn.link_mut() else { return };
+        self.count_asked(hub, link);
         let room = link.pipeline.room();
         if room == 0 || !self.may_ask(hub, link, now) {
             return;
         }
+        let (wanted, mut room) = (room, room);
+        if self.limits(hub, Lane::Ask) {
+            let most = turn.unwrap_or_else(|| self.blocks(hub, Lane::Ask, now));
+            room = room.min(usize::try_from(most).unwrap_or(usize::MAX));
+            if room == 0 {
+                return self.wait(hub, link, Lane::Ask, now);
+            }
+        }
         let mut spans = std::mem::take(&mut hub.spans);
         self.picker.pick(link.peer, &link.has, room, &mut spans);
+        if spans.len() == room && room < wanted {
+            self.wait(hub, link, Lane::Ask, now);
+        }
         conn.ask(hub, now, &spans);
         spans.clear();
+        if let Some(link) = conn.link_mut() {
+            self.count_asked(hub, link);
+        }
         hub.spans = spans;
         self.watch(hub, now);
     }
@@ -54,6 +79,7 @@ impl Torrent {
         link.moved = Some(now);
         link.download.add(now, data.len() as u64);
         self.download.add(now, data.len() as u64);
+        self.on_download(hub, link, now, data.len());
         match &mut link.incoming {
             Some(Incoming { buf: Some(buf), .. }) => {
                 buf.bytes_mut().extend_from_slice(data);

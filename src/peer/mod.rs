@@ -98,6 +98,7 @@ mod messages;
 mod outbox;
 mod reassigning;
 mod shaking;
+mod throttle;
 mod torrent;
 mod torrents;
 mod upload;

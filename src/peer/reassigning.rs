@@ -1,6 +1,7 @@
 use super::connection::{Connection, Link};
 use super::hub::{Hub, Timer};
 use super::machine::Swarm;
+use super::throttle::Lane;
 use super::torrent::Torrent;
 use crate::machine::Instant;
 use crate::proto::geometry::Span;
@@ -33,7 +34,7 @@ struct Taker {
 impl Taker {
     fn new(link: &Link, key: usize, now: Instant) -> Option<Self> {
         let pipeline = &link.pipeline;
-        let idle = pipeline.room() > 0;
+        let idle = pipeline.room() > 0 && !link.waits[Lane::Ask as usize];
         let unknown = pipeline.block_time().is_none();
         // Of one that was never measured, nothing more is expected than that it answers.
         if pipeline.has_stalled() || unknown && pipeline.open() > 0 {
@@ -138,12 +139,16 @@ impl Swarm {
         if let Some(conn) = self.table.get_mut(from) {
             if let Some(link) = conn.link_mut() {
                 link.release_one(now, span);
+                torrent.count_asked(&mut self.hub, link);
             }
             conn.send(&mut self.hub, now, &Message::Cancel(span));
         }
         if let Some(conn) = self.table.get_mut(to) {
             conn.ask(&mut self.hub, now, &[span]);
-            taker.idle = conn.link().is_some_and(|link| link.pipeline.room() > 0);
+            if let Some(link) = conn.link_mut() {
+                torrent.count_asked(&mut self.hub, link);
+                taker.idle = link.pipeline.room() > 0;
+            }
         }
         true
     }

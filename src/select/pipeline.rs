@@ -519,7 +519,7 @@ mod tests {
         pipeline.on_sent(at(1_031), 1);
         assert_eq!(pipeline.room(), 0);
         // A block that comes at last frees it.
-        pipeline.on_block(at(1_040), BLOCK_LENGTH);
+        pipeline.on_block(at(1_034), BLOCK_LENGTH);
         assert!(pipeline.room() >= 4);
     }
 

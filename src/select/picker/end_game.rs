@@ -14,11 +14,12 @@ impl Picker {
     }
 
     /// Takes a request from one peer and gives it to another, that has the piece: the caller cancels the one and sends the other.
-    /// Says whether it did: not where the first was not asked for the block, or the other is already.
+    /// Says whether it did: not where the first was not asked for the block, or the other is already, or the piece is
+    /// [suspect](Self::is_suspect) and so the first one's alone.
     ///
     /// The first peer's answer is still wanted if it comes sooner than the other's.
     pub fn move_request(&mut self, from: Peer, to: Peer, span: Span) -> bool {
-        let Some(block) = self.block_of(span) else { return false };
+        let Some(block) = self.block_of(span).filter(|_| !self.is_suspect(span.piece)) else { return false };
         let Some(progress) = self.begun.get_mut(&span.piece) else { return false };
         let asked = |peer| progress.asked_for(block).contains(&(block, peer));
         if !asked(from) || asked(to) {
