@@ -86,6 +86,7 @@
 //! ```
 
 mod book;
+mod choking;
 mod command;
 mod config;
 mod connection;
@@ -95,6 +96,7 @@ mod limits;
 mod machine;
 mod messages;
 mod outbox;
+mod reassigning;
 mod shaking;
 mod throttle;
 mod torrent;
