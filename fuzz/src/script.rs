@@ -1,6 +1,8 @@
 //! A swarm with the host's side of the contract and a store, and what is held against it after every call.
 
-use bip::machine::{Block, CloseReason, ConnId, DialId, Input, Instant, Machine, NoJobs, Output, Part, Rng, Secret, TorrentId};
+use bip::machine::{
+    Block, CloseReason, ConnId, DialId, Input, Instant, Machine, NoJobs, Output, Part, Rng, Secret, TorrentId,
+};
 use bip::peer::{Command, Config, Event, Limits, Selection, Source, Stored, Swarm, TorrentLimits};
 use bip::proto::bitfield::Bitfield;
 use bip::proto::geometry::{Geometry, Span};
@@ -509,7 +511,10 @@ impl Stage {
             }
             _ => {
                 let (address, source) = (address(reader.byte()), Source::Tracker);
-                self.ask(format!("{torrent} peer {address}"), Command::AddPeer { torrent: id(torrent), address, source });
+                self.ask(
+                    format!("{torrent} peer {address}"),
+                    Command::AddPeer { torrent: id(torrent), address, source },
+                );
             }
         }
     }
@@ -576,7 +581,9 @@ impl Stage {
             let torrent = conn.hello[28] - 1;
             match item {
                 Item::Message(Message::Choke) => assert!(!std::mem::replace(&mut conn.choked, true), "choked twice"),
-                Item::Message(Message::Unchoke) => assert!(std::mem::replace(&mut conn.choked, false), "unchoked twice"),
+                Item::Message(Message::Unchoke) => {
+                    assert!(std::mem::replace(&mut conn.choked, false), "unchoked twice")
+                }
                 Item::Message(Message::Bitfield(_)) => assert!(!conn.spoken, "a bitfield in the middle"),
                 Item::Message(Message::Request(span)) => {
                     assert!(geometry(torrent).contains(span), "asks for {span}");
