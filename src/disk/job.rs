@@ -52,8 +52,8 @@ pub(crate) enum Work {
     Write { store: Arc<Store>, offset: u64, parts: Vec<Part>, hash: HashState, until: u32 },
     /// Hashes on as far as `until`.
     Hash { store: Arc<Store>, offset: u64, hash: HashState, until: u32 },
-    /// Reads.
-    Read { store: Arc<Store>, offset: u64, length: u32 },
+    /// Reads blocks of these lengths that follow each other.
+    Read { store: Arc<Store>, offset: u64, lengths: Vec<u32> },
     /// Takes note of which files are skipped.
     Select { store: Arc<Store>, skipped: Arc<[bool]> },
     /// Moves what is kept beside a file into it, some at a time; or gives it up.
@@ -78,7 +78,7 @@ pub(crate) enum Outcome {
         seeks: bool,
     },
     Hash(Result<HashState, Error>),
-    Read(Result<Block, Error>),
+    Read(Result<Vec<Block>, Error>),
     /// What is kept beside skipped files.
     Selected(Vec<Fragment>),
     /// Whether there is more to move.

@@ -149,6 +149,13 @@ impl Parts {
         self.fragments.binary_search_by_key(&(file, piece), |f| (f.file, f.piece)).ok()
     }
 
+    /// Goes over what is held of a file.
+    fn held_of(&self, file: FileIndex) -> impl Iterator<Item = &Fragment> {
+        let start = self.fragments.partition_point(|fragment| fragment.file < file);
+        let all = self.fragments.iter().zip(&self.entries).skip(start);
+        all.take_while(move |(fragment, _)| fragment.file == file).filter(|(_, entry)| entry.held).map(|(f, _)| f)
+    }
+
     fn holds(&self, number: usize) -> bool {
         self.entries.get(number).is_some_and(|entry| entry.held)
     }
@@ -316,6 +323,21 @@ impl Executor {
         self.parts(store).is_some_and(|parts| lock(&parts).skips(file))
     }
 
+    /// Says, without waiting, whether bytes are surely in their file and not beside it.
+    pub(super) fn is_in_file(&self, store: &Store, span: &FileSpan) -> bool {
+        let Some(parts) = self.parts(store) else { return true };
+        let Ok(parts) = parts.try_lock() else { return false };
+        let mut fragments = parts.fragments.iter().zip(&parts.entries);
+        parts.held == 0
+            || !fragments.any(|(fragment, entry)| {
+                let end = fragment.begin + u64::from(fragment.length);
+                entry.held
+                    && fragment.file == span.file
+                    && fragment.begin < span.offset + span.length
+                    && span.offset < end
+            })
+    }
+
     /// Reads bytes that are held in the parts file; says whether they are.
     pub(super) fn read_part(&self, store: &Store, span: &FileSpan, buf: &mut [u8]) -> Result<bool, Error> {
         let Some(parts) = self.parts(store) else { return Ok(false) };
@@ -465,8 +487,7 @@ impl Executor {
     pub(super) fn sync_parts(&self, store: &Store, file: FileIndex) -> Result<bool, Error> {
         let Some(parts) = self.parts(store) else { return Ok(false) };
         let mut parts = lock(&parts);
-        let held = parts.fragments.iter().zip(&parts.entries).any(|(f, entry)| f.file == file && entry.held);
-        if !parts.skips(file) && !held {
+        if !parts.skips(file) && parts.held_of(file).next().is_none() {
             return Ok(false);
         }
         if parts.dirty {

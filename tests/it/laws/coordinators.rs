@@ -1,7 +1,9 @@
 //! The coordinator, held to the laws between a swarm and a disk that answer what it asks: each in its own order, right, failing or
 //! refusing, and as late as they like.
 
-use super::subjects::{SESSION_TORRENTS, address, bitfield, geometry, info_hash, layout, torrent};
+use super::subjects::{
+    SESSION_TORRENTS, address, bitfield, geometry, info_hash, layout, limits, torrent, torrent_limits,
+};
 use super::{Ask, Call, End, Subject, hold};
 use bip::disk::{self, Error};
 use bip::machine::{Rng, TorrentId};
@@ -45,7 +47,9 @@ impl Swarm {
             | Command::Pause { torrent }
             | Command::Resume { torrent }
             | Command::AddPeer { torrent, .. }
+            | Command::SetTorrentLimits { torrent, .. }
             | Command::Select { torrent, .. } => *torrent,
+            Command::SetLimits { .. } => return self.told.push_back(Event::LimitsSet),
             other => panic!("the coordinator has no business with {other:?}"),
         };
         let known = self.torrents.get_mut(&id).filter(|joined| !joined.removing);
@@ -68,6 +72,7 @@ impl Swarm {
             (Command::Pause { torrent }, _) => Event::Paused { torrent },
             (Command::Resume { torrent }, _) => Event::Resumed { torrent },
             (Command::Select { torrent, .. }, _) => Event::Selected { torrent },
+            (Command::SetTorrentLimits { torrent, .. }, _) => Event::TorrentLimitsSet { torrent },
             (Command::AddPeer { torrent, address, .. }, Some(joined)) => {
                 joined.peers += 1;
                 if joined.peers > KNOWN_PEERS {
@@ -224,7 +229,7 @@ impl Subject for Coordinators {
             self.disk.notice(rng);
         }
         let torrent = torrent(rng);
-        match rng.below(20) {
+        match rng.below(23) {
             0..=7 => Command::Add {
                 torrent,
                 spec: Spec {
@@ -243,6 +248,8 @@ impl Subject for Coordinators {
             12 | 13 => Command::Resume { torrent },
             14 if rng.below(8) == 0 => Command::ShutDown,
             15 | 16 => Command::Select { torrent, selection: selection(rng) },
+            20 => Command::SetLimits { limits: limits(rng) },
+            21 | 22 => Command::SetTorrentLimits { torrent, limits: torrent_limits(rng) },
             _ => Command::AddPeer { torrent, address: address(rng), source: Source::Program },
         }
     }
@@ -257,6 +264,8 @@ impl Subject for Coordinators {
             Command::Resume { torrent } => (torrent, "resume".into()),
             Command::Select { torrent, .. } => (torrent, "select".into()),
             Command::AddPeer { torrent, address, .. } => (torrent, format!("peer {address}")),
+            Command::SetTorrentLimits { torrent, .. } => (torrent, "limits".into()),
+            Command::SetLimits { .. } => return Some(Ask { about: "limits".into(), kind: String::new() }),
             Command::FromPeer(_) | Command::FromDisk(_) => return None,
             other => panic!("what does {other:?} ask?"),
         };
@@ -275,6 +284,8 @@ impl Subject for Coordinators {
             Event::Resumed { torrent } => (torrent, Some("resume".into())),
             Event::Selected { torrent } => (torrent, Some("select".into())),
             Event::PeerAdded { torrent, address } => (torrent, Some(format!("peer {address}"))),
+            Event::TorrentLimitsSet { torrent } => (torrent, Some("limits".into())),
+            Event::LimitsSet => return Some(End { about: "limits".into(), kind: Some(String::new()) }),
             Event::Refused { torrent, .. } => (torrent, None),
             other => panic!("{other:?} answers nothing"),
         };
