@@ -6,7 +6,9 @@ use super::file_system::{File, FileSystem, Kind};
 use super::job::{Done, HashState, Job, Outcome, Part, Work};
 use super::store::{Source, Store, StoreId};
 use crate::machine::{self, Block, BlockPool};
+use crate::proto::geometry::BLOCK_LENGTH;
 use crate::proto::id::FileIndex;
+use crate::proto::sha1::Sha1;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -266,6 +268,15 @@ impl Executor {
         result.map(|()| hash)
     }
 
+    fn hash_blocks(&self, store: &Store, offset: u64, length: u32) -> Result<Vec<[u8; 20]>, Error> {
+        let mut hashes = Vec::with_capacity(length.div_ceil(BLOCK_LENGTH) as usize);
+        for at in (0..length).step_by(CHUNK) {
+            let chunk = self.read(store, offset + u64::from(at), (length - at).min(CHUNK as u32))?;
+            hashes.extend(chunk.chunks(BLOCK_LENGTH as usize).map(Sha1::digest));
+        }
+        Ok(hashes)
+    }
+
     fn read(&self, store: &Store, offset: u64, length: u32) -> Result<Block, Error> {
         let mut buf = self.blocks.take(length as usize);
         buf.bytes_mut().resize(length as usize, 0);
@@ -347,6 +358,9 @@ impl machine::Executor<Job, Done> for Executor {
                 Outcome::Hash(written.and_then(|()| self.hash(&store, offset, &parts, hash, until)))
             }
             Work::Hash { store, offset, hash, until } => Outcome::Hash(self.hash(&store, offset, &[], hash, until)),
+            Work::HashBlocks { store, offset, length } => {
+                Outcome::BlockHashes(self.hash_blocks(&store, offset, length))
+            }
             Work::Read { store, offset, length } => Outcome::Read(self.read(&store, offset, length)),
             Work::Sync { store, file } => Outcome::Nothing(self.sync(&store, file)),
             Work::Close { store } => {
