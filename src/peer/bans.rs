@@ -37,9 +37,12 @@ pub(super) struct Bans {
 
 impl Bans {
     pub(super) fn contains(&self, address: SocketAddr) -> bool {
-        let party = Party::of(address);
         // Most of the time there are none.
-        !self.kept.is_empty() && (self.kept.contains_key(&party) || self.kept.contains_key(&Party::whole(party.ip)))
+        !self.kept.is_empty() && self.is_banned(Party::of(address))
+    }
+
+    pub(super) fn is_banned(&self, party: Party) -> bool {
+        self.kept.contains_key(&party) || self.kept.contains_key(&Party::whole(party.ip))
     }
 
     /// Bans a liar. Says whether it is banned now: not where the program's own bans take all the room.

@@ -137,8 +137,7 @@ impl Book {
             return false;
         }
         let state = State::Later(now);
-        let key =
-            self.entries.insert(Entry { address, source, named, priority, state, failures: 0, peer_id: None });
+        let key = self.entries.insert(Entry { address, source, named, priority, state, failures: 0, peer_id: None });
         self.by_address.insert(address, key);
         self.list(key);
         true

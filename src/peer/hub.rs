@@ -1,3 +1,5 @@
+use super::bans::Bans;
+use super::ourselves::Ourselves;
 use super::{Config, Event};
 use crate::machine::{BlockPool, ConnId, DialId, Instant, Rng, Timers, TorrentId};
 use crate::proto::geometry::Span;
@@ -12,6 +14,8 @@ pub(super) struct Hub {
     pub(super) config: Config,
     pub(super) rng: Rng,
     pub(super) peer_id: PeerId,
+    pub(super) ourselves: Ourselves,
+    pub(super) bans: Bans,
     pub(super) pool: BlockPool,
     pub(super) timers: Timers<Timer>,
     pub(super) events: VecDeque<Event>,

@@ -22,8 +22,9 @@ const NOBODY: u32 = u32::MAX;
 ///
 /// - Whoever gave a block of a bad copy that is other than in the good one is guilty.
 /// - Whoever gave all blocks of two bad copies is guilty without further proof.
-/// - Whoever had a part in a bad copy is on parole for a while, twice as long each time. Parole ends at once for those whose blocks
-///   turn out to be right.
+/// - Whoever is alone behind one is on parole: asked for nothing for a while. So is whoever had a part in a bad copy where the hashes of its
+///   blocks are not known; else the good copy tells soon enough who did it, and the sooner the more the innocent are asked. Parole
+///   ends at once for those whose blocks turn out to be right, and outlives a connection.
 #[derive(Debug, Default)]
 pub(super) struct Liars {
     givers: Slab<Giver>,
@@ -46,7 +47,8 @@ struct Giver {
     connections: u32,
     /// How many blocks in `senders` and `copies` are its.
     blocks: usize,
-    /// How many bad copies it had a part in, less good ones and those in which it turned out to be innocent.
+    /// How often it was put on parole, less the good pieces that it had a part in and the bad ones of which it turned out to be
+    /// innocent.
     faults: u32,
     /// How many bad copies were all its own.
     alone: u32,
@@ -178,13 +180,17 @@ impl Liars {
         }
     }
 
-    /// Takes note that a piece is bad: whoever gave blocks of it is on parole, `parole` long at first. Gives when the first parole
-    /// ends.
+    /// Takes note that a piece is bad. Puts on parole whoever is to be, for `parole` at first and each time twice as long. Gives when
+    /// the first parole ends.
     pub(super) fn on_bad(&mut self, now: Instant, piece: PieceIndex, parole: Duration) -> Option<Instant> {
         let senders = self.senders.remove(&piece)?;
         let givers: BTreeSet<u32> = senders.iter().copied().collect();
+        let provable = self.copies.iter().any(|copy| copy.piece == piece);
         let mut first = None;
         for key in &givers {
+            if provable && givers.len() > 1 {
+                break;
+            }
             let Some(giver) = self.givers.get_mut(*key as usize) else { continue };
             let pause = parole.saturating_mul(1 << giver.faults.min(16)).min(LONGEST_PAROLE);
             giver.faults = giver.faults.saturating_add(1);
@@ -295,15 +301,36 @@ mod tests {
         let keys: Vec<u32> = (1..=3).map(|n| liars.enter(party(n))).collect();
         give(&mut liars, &[keys[0], keys[1], keys[2], keys[0]]);
         bad(&mut liars, Instant::ZERO, &[1, 2, 3, 4]);
-        assert!(keys.iter().all(|key| liars.parole_until(*key) == Instant::ZERO + PAROLE));
+        assert!(keys.iter().all(|key| liars.parole_until(*key) == Instant::ZERO));
         liars.leave(keys[1], 9);
         give(&mut liars, &[keys[0]; 4]);
         assert_eq!(good(&mut liars, &[1, 9, 3, 4]), [party(2)]);
-        assert!([0, 2].iter().all(|n| liars.parole_until(keys[*n]) == Instant::ZERO));
         liars.leave(keys[0], 9);
         liars.leave(keys[2], 9);
-        // The liar alone is remembered, for its share in the bad piece.
-        assert_eq!((liars.givers.len(), liars.remembered.len()), (1, 1));
+        assert!(is_blank(&liars));
+    }
+
+    #[test]
+    fn parole_is_for_whoever_is_alone_or_where_there_will_be_no_proof_and_ends_with_innocence() {
+        let mut liars = Liars::default();
+        let keys: Vec<u32> = (1..=3).map(|n| liars.enter(party(n))).collect();
+        let mut now = Instant::ZERO;
+        // No hashes are known.
+        for parole in [PAROLE, PAROLE * 2, PAROLE * 4] {
+            now += Duration::from_secs(100);
+            give(&mut liars, &keys[..2]);
+            assert_eq!(liars.on_bad(now, PieceIndex(0), PAROLE), Some(now + parole));
+            assert!(keys[..2].iter().all(|key| liars.parole_until(*key) == now + parole));
+        }
+        give(&mut liars, &[keys[2]; 2]);
+        bad(&mut liars, now, &[1, 2]);
+        assert_eq!(liars.parole_until(keys[2]), now + PAROLE);
+        // It was not the blocks: something else was wrong.
+        assert_eq!(good(&mut liars, &[1, 2]), []);
+        assert_eq!(liars.parole_until(keys[2]), Instant::ZERO);
+        give(&mut liars, &[keys[2]; 2]);
+        bad(&mut liars, now, &[1, 2]);
+        assert_eq!(liars.take_guilty(), []);
     }
 
     #[test]
@@ -342,10 +369,12 @@ mod tests {
         let mut liars = Liars::default();
         for n in 0..10 {
             let key = liars.enter(party(n));
-            let span = Span { piece: PieceIndex(u32::from(n)), begin: 0, length: BLOCK_LENGTH };
-            liars.on_block(key, span, 2);
-            liars.on_bad_hashes(span.piece, &[[n; 20]; 2], 6);
-            liars.on_bad(Instant::ZERO, span.piece, PAROLE);
+            let piece = PieceIndex(u32::from(n));
+            for begin in [0, BLOCK_LENGTH] {
+                liars.on_block(key, Span { piece, begin, length: BLOCK_LENGTH }, 2);
+            }
+            liars.on_bad_hashes(piece, &[[n; 20]; 2], 6);
+            liars.on_bad(Instant::ZERO, piece, PAROLE);
             liars.leave(key, 4);
         }
         assert_eq!((liars.copies.len(), liars.copied), (3, 6));

@@ -1,12 +1,15 @@
 use super::book::Book;
 use super::hub::{Hub, Timer};
+use super::liars::Liars;
 use super::{Event, Gone, Limits, Selection, Status, TorrentLimits};
-use crate::machine::{ConnId, Instant, Map, RateMeter, Rng, TorrentId};
+use crate::machine::{ConnId, Instant, RateMeter, Rng, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{Geometry, Span};
 use crate::proto::id::{InfoHash, PeerId, PieceIndex};
 use crate::select::{Peer, Picker};
 use slab::Slab;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// One torrent: its pieces, its peers, and what is to be done about them.
@@ -20,8 +23,10 @@ pub(super) struct Torrent {
     pub(super) peers: Slab<usize>,
     /// How many of these came in.
     pub(super) inbound: usize,
-    pub(super) by_peer_id: Map<PeerId, usize>,
+    /// By peer id and IP address.
+    pub(super) by_peer_id: BTreeMap<(PeerId, IpAddr), usize>,
     pub(super) book: Book,
+    pub(super) liars: Liars,
     /// Whether what is missing is wanted.
     pub(super) downloads: bool,
     pub(super) selection: Selection,
@@ -49,6 +54,8 @@ pub(super) struct Torrent {
     pub(super) download: RateMeter,
     pub(super) upload: RateMeter,
     pub(super) wasted: u64,
+    /// How often a piece had the wrong hash.
+    pub(super) pieces_failed: u32,
     bytes_done: u64,
     pub(super) seeds: u32,
     published: Status,
@@ -94,8 +101,9 @@ impl Torrent {
             picker: Picker::new(geometry, have, rng.fork()),
             peers: Slab::new(),
             inbound: 0,
-            by_peer_id: Map::new(rng),
+            by_peer_id: BTreeMap::new(),
             book: Book::new(rng),
+            liars: Liars::default(),
             downloads: true,
             selection: Selection::default(),
             limits: TorrentLimits::default(),
@@ -111,6 +119,7 @@ impl Torrent {
             download: RateMeter::new(),
             upload: RateMeter::new(),
             wasted: 0,
+            pieces_failed: 0,
             bytes_done: geometry.bytes_in(have),
             seeds: 0,
             published: Status::default(),
@@ -196,7 +205,7 @@ impl Torrent {
             uploaded: self.upload.total(),
             wasted: self.wasted,
             redundant: 0,
-            pieces_failed: 0,
+            pieces_failed: self.pieces_failed,
             peers: u32::try_from(self.peers.len()).unwrap_or(u32::MAX),
             seeds: self.seeds,
             connecting: u32::try_from(self.book.connecting()).unwrap_or(u32::MAX),

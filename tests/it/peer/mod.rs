@@ -1,10 +1,13 @@
 //! The swarm, by its public calls alone.
 
+mod book;
 mod connections;
 mod download;
 mod hostile;
+mod liars;
 mod store;
 mod storing;
 mod transfer;
 mod upload;
+mod wire;
 mod world;
