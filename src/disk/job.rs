@@ -51,6 +51,8 @@ pub(crate) enum Work {
     Write { store: Arc<Store>, offset: u64, parts: Vec<Part>, hash: HashState, until: u32 },
     /// Hashes on as far as `until`.
     Hash { store: Arc<Store>, offset: u64, hash: HashState, until: u32 },
+    /// Hashes each block of 16 KiB of a run of at most 1 MiB by itself.
+    HashBlocks { store: Arc<Store>, offset: u64, length: u32 },
     /// Reads blocks of these lengths that follow each other.
     Read { store: Arc<Store>, offset: u64, lengths: Vec<u32> },
     /// Brings a file to the medium, and if the executor made it also its name.
@@ -71,6 +73,7 @@ pub(crate) enum Outcome {
         seeks: bool,
     },
     Hash(Result<HashState, Error>),
+    BlockHashes(Result<Vec<[u8; 20]>, Error>),
     Read(Result<Vec<Block>, Error>),
     /// A sync or close ended.
     Nothing(Result<(), Error>),

@@ -56,7 +56,7 @@ impl Disk {
             let id = StoreId(self.next_store);
             self.next_store += 1;
             let store = Store { id, root, source: Source::Torrent(Arc::clone(&layout)), writable };
-            self.torrents.insert(torrent, Torrent::new(torrent, Arc::new(store), layout));
+            self.torrents.insert(torrent, Torrent::new(torrent, Arc::new(store), layout, self.config.bad_pieces));
             self.wake(torrent, Class::Check);
             return;
         };
