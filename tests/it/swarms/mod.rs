@@ -20,6 +20,10 @@ fn probe() {
         piece_length: 256 * 1024,
         groups: vec![Group::new(Role::Seeder, 2, 100_000, 1_000_000), Group::new(Role::Leecher, n, 50_000, 500_000)],
     };
+    let mut scenario = scenario;
+    if let Some(w) = std::env::var("W").ok().and_then(|s| s.parse().ok()) {
+        scenario.groups.iter_mut().for_each(|g| g.config.send_watermark = w);
+    }
     let figures = play(&scenario, 1);
     println!("{} {figures}", scenario.name);
 }
