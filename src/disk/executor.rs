@@ -7,7 +7,9 @@ use super::job::{Done, HashState, Job, Outcome, Part, Work};
 use super::parts::Parts;
 use super::store::{Source, Store, StoreId};
 use crate::machine::{self, Block, BlockBuf, BlockPool};
+use crate::proto::geometry::BLOCK_LENGTH;
 use crate::proto::id::FileIndex;
+use crate::proto::sha1::Sha1;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -273,6 +275,17 @@ impl Executor {
         result.map(|()| hash)
     }
 
+    fn hash_blocks(&self, store: &Store, offset: u64, length: u32) -> Result<Vec<[u8; 20]>, Error> {
+        let mut hashes = Vec::with_capacity(length.div_ceil(BLOCK_LENGTH) as usize);
+        for at in (0..length).step_by(CHUNK) {
+            let mut buf = self.blocks.take(CHUNK);
+            buf.bytes_mut().resize((length - at).min(CHUNK as u32) as usize, 0);
+            self.read_into(store, offset + u64::from(at), buf.bytes_mut())?;
+            hashes.extend(buf.bytes().chunks(BLOCK_LENGTH as usize).map(Sha1::digest));
+        }
+        Ok(hashes)
+    }
+
     fn buffers_for(&self, lengths: &[u32]) -> Vec<BlockBuf> {
         let buffer = |length: &u32| {
             let mut buf = self.blocks.take(*length as usize);
@@ -394,6 +407,9 @@ impl machine::Executor<Job, Done> for Executor {
                 Outcome::Hash(written.and_then(|()| self.hash(&store, offset, &parts, hash, until)))
             }
             Work::Hash { store, offset, hash, until } => Outcome::Hash(self.hash(&store, offset, &[], hash, until)),
+            Work::HashBlocks { store, offset, length } => {
+                Outcome::BlockHashes(self.hash_blocks(&store, offset, length))
+            }
             Work::Read { store, offset, lengths } => Outcome::Read(self.read(&store, offset, &lengths)),
             Work::Select { store, skipped } => Outcome::Selected(self.select(&store, &skipped)),
             Work::Move { store, fragment, keep } => Outcome::Moved(self.move_part(&store, &fragment, keep)),

@@ -52,6 +52,8 @@ pub(crate) enum Work {
     Write { store: Arc<Store>, offset: u64, parts: Vec<Part>, hash: HashState, until: u32 },
     /// Hashes on as far as `until`.
     Hash { store: Arc<Store>, offset: u64, hash: HashState, until: u32 },
+    /// Hashes each block of 16 KiB of a run of at most 1 MiB by itself.
+    HashBlocks { store: Arc<Store>, offset: u64, length: u32 },
     /// Reads blocks of these lengths that follow each other.
     Read { store: Arc<Store>, offset: u64, lengths: Vec<u32> },
     /// Takes note of which files are skipped.
@@ -78,6 +80,7 @@ pub(crate) enum Outcome {
         seeks: bool,
     },
     Hash(Result<HashState, Error>),
+    BlockHashes(Result<Vec<[u8; 20]>, Error>),
     Read(Result<Vec<Block>, Error>),
     /// What is kept beside skipped files.
     Selected(Vec<Fragment>),

@@ -59,7 +59,11 @@ impl Disk {
             let id = StoreId(self.next_store);
             self.next_store += 1;
             let store = Store { id, root, source: Source::Torrent(Arc::clone(&layout)), writable };
-            self.torrents.insert(torrent, Torrent::new(torrent, Arc::new(store), layout, skipped.into()));
+            let torrents = &mut self.torrents;
+            torrents.insert(
+                torrent,
+                Torrent::new(torrent, Arc::new(store), layout, skipped.into(), self.config.bad_pieces),
+            );
             self.wake(torrent, Class::Check);
             return;
         };

@@ -22,6 +22,8 @@
 //! - A piece is good when every byte of it has been written *and then* the hash is right; the answer to the block that completes it
 //!   says so. Of overlapping blocks the first to bring a byte wins, so that what is hashed does not change on disk.
 //! - Blocks need not be aligned, and may overlap; a span may be up to 1 MiB long.
+//! - A bad piece is hashed once more, block by block, before its answer is given, and again once it is good
+//!   ([`Event::BlockHashes`]): whoever gave the blocks finds by it who spoiled the piece.
 //!
 //! # Files
 //!
@@ -131,6 +133,7 @@ mod piece;
 mod reads;
 mod selecting;
 mod store;
+mod suspects;
 mod torrent;
 mod walk;
 

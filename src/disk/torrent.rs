@@ -9,6 +9,7 @@ use super::piece::{Next, Partial};
 use super::reads::{Ask, Reads};
 use super::selecting::{Move, Selecting};
 use super::store::Store;
+use super::suspects::Suspects;
 use crate::machine::{Block, JobError, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::Span;
@@ -23,6 +24,7 @@ pub(crate) enum Task {
     Check(CheckTask),
     /// Also the files that it writes.
     Write(PieceIndex, Vec<FileIndex>),
+    HashBlocks(PieceIndex),
     Read(Vec<Ask>),
     Sync(FileIndex),
     Select,
@@ -81,6 +83,9 @@ pub(crate) struct Torrent {
     /// Why writes are refused until a retry.
     pub(super) stopped: Option<Error>,
     pub(super) partials: BTreeMap<PieceIndex, Partial>,
+    suspects: Suspects,
+    /// How many of these are remembered.
+    bad_pieces: usize,
     /// Pieces with something to do, once each.
     ready: VecDeque<PieceIndex>,
     reads: Reads,
@@ -105,7 +110,13 @@ pub(crate) struct Torrent {
 }
 
 impl Torrent {
-    pub(crate) fn new(id: TorrentId, store: Arc<Store>, layout: Arc<Layout>, skipped: Arc<[bool]>) -> Self {
+    pub(crate) fn new(
+        id: TorrentId,
+        store: Arc<Store>,
+        layout: Arc<Layout>,
+        skipped: Arc<[bool]>,
+        bad_pieces: usize,
+    ) -> Self {
         Self {
             id,
             checker: Some(Checker::new(Arc::clone(&store), Arc::clone(&layout)).skipping(Arc::clone(&skipped))),
@@ -115,6 +126,8 @@ impl Torrent {
             layout,
             stopped: None,
             partials: BTreeMap::new(),
+            suspects: Suspects::default(),
+            bad_pieces,
             ready: VecDeque::new(),
             reads: Reads::default(),
             syncs: 0,
@@ -233,7 +246,12 @@ impl Torrent {
     }
 
     fn is_idle(&self) -> bool {
-        self.in_flight == 0 && self.writes == 0 && self.reads.is_empty() && self.syncs == 0 && self.syncing.is_none()
+        self.in_flight == 0
+            && self.suspects.is_idle()
+            && self.writes == 0
+            && self.reads.is_empty()
+            && self.syncs == 0
+            && self.syncing.is_none()
     }
 
     /// Gives the next job of a class, if there is one.
@@ -253,6 +271,11 @@ impl Torrent {
             let offset = asks.first().map_or(0, |ask| self.layout.geometry().offset_of(ask.span));
             let lengths = asks.iter().map(|ask| ask.span.length).collect();
             return Some((Work::Read { store, offset, lengths }, Task::Read(asks)));
+        }
+        if !self.is_ending() {
+            if let Some(piece) = self.suspects.next_mended() {
+                return self.next_block_hashes(piece);
+            }
         }
         if let Some(next) = self.next_select(out) {
             return Some(next);
@@ -295,6 +318,9 @@ impl Torrent {
 
     fn next_write(&mut self, out: &mut Answers) -> Option<(Work, Task)> {
         while let Some(piece) = self.ready.pop_front() {
+            if self.suspects.is_hashing(piece) {
+                return self.next_block_hashes(piece);
+            }
             let Some(partial) = self.partials.get_mut(&piece) else { continue };
             partial.queued = false;
             match partial.next() {
@@ -325,6 +351,11 @@ impl Torrent {
         None
     }
 
+    fn next_block_hashes(&mut self, piece: PieceIndex) -> Option<(Work, Task)> {
+        let work = self.suspects.job(&self.store, self.layout.geometry(), piece)?;
+        Some((work, Task::HashBlocks(piece)))
+    }
+
     fn answer_writes(&mut self, spans: Vec<Span>, outcome: &Result<Written, Error>, out: &mut Answers) {
         self.writes -= spans.len();
         for span in spans {
@@ -350,6 +381,10 @@ impl Torrent {
                     outcome => self.on_write_failed(piece, failure(outcome), out),
                 }
             }
+            (Task::HashBlocks(piece), Ok(Outcome::BlockHashes(Ok(hashes)))) => {
+                self.on_blocks_hashed(piece, Some(hashes), out);
+            }
+            (Task::HashBlocks(piece), _) => self.on_blocks_hashed(piece, None, out),
             (Task::Read(asks), Ok(Outcome::Read(Ok(blocks)))) if asks.len() == blocks.len() => {
                 for (Ask { span, ticket, .. }, block) in asks.into_iter().zip(blocks) {
                     out.answer(Event::Read { torrent: self.id, span, ticket, block: Ok(block) });
@@ -420,24 +455,49 @@ impl Torrent {
         let progress = partial.on_done(hash);
         self.answer_writes(progress.kept, &Ok(Written::Kept), out);
         if let Some((last, digest)) = progress.complete {
-            let good = self.layout.piece_hash(piece) == Some(&digest);
-            let outcome = if good { Written::PieceGood } else { Written::PieceBad };
-            self.answer_writes(vec![last], &Ok(outcome), out);
-            let Some(partial) = self.partials.remove(&piece) else { return };
-            self.ranges -= partial.ranges();
-            if good {
+            if self.layout.piece_hash(piece) == Some(&digest) {
                 self.have.insert(piece);
-            }
-            for (span, block) in partial.into_waiting() {
-                // They brought nothing that the piece did not have; of a bad piece they are the first new blocks.
-                match (good, self.stopped.clone()) {
-                    (true, _) => self.answer_writes(vec![span], &Ok(Written::Known), out),
-                    (false, Some(error)) => self.answer_writes(vec![span], &Err(error), out),
-                    (false, None) => self.accept(span, block),
+                self.suspects.on_good(piece);
+                self.end_piece(piece, last, Written::PieceGood, out);
+            } else {
+                if let Some(partial) = self.partials.get_mut(&piece) {
+                    partial.hold();
                 }
+                self.suspects.on_bad(piece, last, self.bad_pieces);
+                self.ready.push_back(piece);
             }
         }
         self.enqueue(piece);
+    }
+
+    /// Takes hashes of some of a piece's blocks. Only when those of a bad piece are told may it be written again.
+    fn on_blocks_hashed(&mut self, piece: PieceIndex, hashes: Option<Vec<[u8; 20]>>, out: &mut Answers) {
+        let length = self.layout.geometry().length_of(piece);
+        if let Some(hashed) = self.suspects.on_done(piece, length, hashes) {
+            out.notice(hashed.event(self.id, piece));
+            if let Some(last) = hashed.last {
+                self.end_piece(piece, last, Written::PieceBad, out);
+                self.enqueue(piece);
+            }
+        } else {
+            self.ready.push_back(piece);
+        }
+    }
+
+    /// Gives a piece's verdict, and forgets what was known of its blocks.
+    fn end_piece(&mut self, piece: PieceIndex, last: Span, verdict: Written, out: &mut Answers) {
+        let good = verdict == Written::PieceGood;
+        self.answer_writes(vec![last], &Ok(verdict), out);
+        let Some(partial) = self.partials.remove(&piece) else { return };
+        self.ranges -= partial.ranges();
+        for (span, block) in partial.into_waiting() {
+            // They brought nothing that the piece did not have; of a bad piece they are the first new blocks.
+            match (good, self.stopped.clone()) {
+                (true, _) => self.answer_writes(vec![span], &Ok(Written::Known), out),
+                (false, Some(error)) => self.answer_writes(vec![span], &Err(error), out),
+                (false, None) => self.accept(span, block),
+            }
+        }
     }
 
     fn on_write_failed(&mut self, piece: PieceIndex, error: Error, out: &mut Answers) {

@@ -1,14 +1,17 @@
 use super::book::Book;
 use super::hub::{Hub, Timer};
+use super::liars::Liars;
 use super::selecting::Wanted;
 use super::throttle::Throttle;
 use super::{Event, Gone, Limits, Status, TorrentLimits};
-use crate::machine::{ConnId, Instant, Map, RateMeter, Rng, TorrentId};
+use crate::machine::{ConnId, Instant, RateMeter, Rng, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{Geometry, Span};
 use crate::proto::id::{InfoHash, PeerId, PieceIndex};
 use crate::select::{Peer, Picker};
 use slab::Slab;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// One torrent: its pieces, its peers, and what is to be done about them.
@@ -22,8 +25,10 @@ pub(super) struct Torrent {
     pub(super) peers: Slab<usize>,
     /// How many of these came in.
     pub(super) inbound: usize,
-    pub(super) by_peer_id: Map<PeerId, usize>,
+    /// By peer id and IP address.
+    pub(super) by_peer_id: BTreeMap<(PeerId, IpAddr), usize>,
     pub(super) book: Book,
+    pub(super) liars: Liars,
     /// Whether what is missing is wanted.
     pub(super) downloads: bool,
     pub(super) wanted: Wanted,
@@ -58,6 +63,8 @@ pub(super) struct Torrent {
     pub(super) watched: bool,
     /// Bytes of requests that were taken from peers which may have sent them.
     pub(super) moved: u64,
+    /// How often a piece had the wrong hash.
+    pub(super) pieces_failed: u32,
     bytes_done: u64,
     pub(super) seeds: u32,
     published: Status,
@@ -105,8 +112,9 @@ impl Torrent {
             picker: Picker::new(geometry, have, rng.fork()),
             peers: Slab::new(),
             inbound: 0,
-            by_peer_id: Map::new(rng),
+            by_peer_id: BTreeMap::new(),
             book: Book::new(rng),
+            liars: Liars::default(),
             downloads: true,
             wanted: Wanted::all(geometry, have),
             limits: TorrentLimits::default(),
@@ -126,6 +134,7 @@ impl Torrent {
             redundant: 0,
             watched: false,
             moved: 0,
+            pieces_failed: 0,
             bytes_done: geometry.bytes_in(have),
             seeds: 0,
             published: Status::default(),
@@ -208,7 +217,7 @@ impl Torrent {
             uploaded: self.upload.total(),
             wasted: self.wasted,
             redundant: self.redundant,
-            pieces_failed: 0,
+            pieces_failed: self.pieces_failed,
             peers: u32::try_from(self.peers.len()).unwrap_or(u32::MAX),
             seeds: self.seeds,
             connecting: u32::try_from(self.book.connecting()).unwrap_or(u32::MAX),

@@ -8,7 +8,7 @@ use crate::machine::{Block, Instant, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{Geometry, Span};
 use crate::proto::id::InfoHash;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// What is asked of the swarm about its torrents, and what the store answers.
 impl Swarm {
@@ -129,10 +129,14 @@ impl Swarm {
         self.dial(now, place);
     }
 
-    pub(super) fn on_add_peer(&mut self, now: Instant, id: TorrentId, address: SocketAddr, _source: Source) {
+    pub(super) fn on_add_peer(&mut self, now: Instant, id: TorrentId, address: SocketAddr, source: Source) {
         let Some(place) = self.find(id) else { return };
+        if self.hub.bans.contains(address) {
+            return self.refuse(id, Refusal::Banned);
+        }
         let Some(torrent) = self.torrents.get_mut(place) else { return };
-        if !torrent.book.add(now, address, self.hub.config.max_known_peers) {
+        let priority = self.hub.ourselves.priority_of(address, &self.hub.config);
+        if !torrent.book.add(now, address, source, priority, &self.hub.config) {
             return self.refuse(id, Refusal::Full);
         }
         torrent.touch(&mut self.hub, now);
@@ -164,21 +168,11 @@ impl Swarm {
         self.hub.events.push_back(Event::DownloadSet { torrent: id });
     }
 
-    pub(super) fn on_ban(&mut self, _now: Instant, ip: IpAddr, _banned: bool) {
-        self.hub.events.push_back(Event::BanSet { ip });
-    }
-
     pub(super) fn on_stored(&mut self, now: Instant, id: TorrentId, span: Span, outcome: Stored) {
         let Some(place) = self.by_id.get(&id).copied() else { return };
         let Some(torrent) = self.torrents.get_mut(place) else { return };
         torrent.on_stored(&mut self.hub, now, span, outcome);
-        if let Stored::PieceGood | Stored::PieceBad = outcome {
-            for (_, key) in &torrent.peers {
-                if let Some(link) = self.table.get_mut(*key).and_then(|c| c.link_mut()) {
-                    torrent.judge(&mut self.hub, link, now, span, outcome == Stored::PieceGood);
-                }
-            }
-        }
+        self.sentence(now, place);
         self.settle(now, place);
         self.finish_removal(place);
     }

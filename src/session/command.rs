@@ -223,7 +223,7 @@ pub enum Event {
         /// The address.
         ip: IpAddr,
     },
-    /// Answer: the ban was not taken, because [`peer::Config::max_bans`] are kept.
+    /// Answer: the ban was not taken, because [`peer::Config::max_bans`] that the program asked for are kept.
     BanRefused {
         /// The address.
         ip: IpAddr,

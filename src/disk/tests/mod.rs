@@ -6,6 +6,7 @@ mod making;
 mod native;
 mod random;
 mod skipping;
+mod suspects;
 mod verifying;
 mod writing;
 
