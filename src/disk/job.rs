@@ -51,8 +51,8 @@ pub(crate) enum Work {
     Write { store: Arc<Store>, offset: u64, parts: Vec<Part>, hash: HashState, until: u32 },
     /// Hashes on as far as `until`.
     Hash { store: Arc<Store>, offset: u64, hash: HashState, until: u32 },
-    /// Reads.
-    Read { store: Arc<Store>, offset: u64, length: u32 },
+    /// Reads blocks of these lengths that follow each other.
+    Read { store: Arc<Store>, offset: u64, lengths: Vec<u32> },
     /// Brings a file to the medium, and if the executor made it also its name.
     Sync { store: Arc<Store>, file: FileIndex },
     /// Closes a store's files.
@@ -71,7 +71,7 @@ pub(crate) enum Outcome {
         seeks: bool,
     },
     Hash(Result<HashState, Error>),
-    Read(Result<Block, Error>),
+    Read(Result<Vec<Block>, Error>),
     /// A sync or close ended.
     Nothing(Result<(), Error>),
     /// Also whether reads far apart cost a seek there.
