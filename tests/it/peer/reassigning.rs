@@ -18,12 +18,12 @@ fn answer(world: &mut World, raw: usize, truth: &[u8], served: &mut usize, most:
 fn peers_of_unequal_speed_finish_together_and_send_almost_nothing_twice() {
     // Bytes per second and milliseconds; the last ones are slow to the point of uselessness.
     let all: &[&[(u64, u64)]] = &[
-        &[(2_000_000, 5), (2_000_000, 5), (2_000_000, 5)],
         &[(2_000_000, 5), (500_000, 100), (50_000, 20), (5_000, 200), (1_000, 50)],
         &[(1_000_000, 300), (800_000, 1), (300_000, 50), (20_000, 10), (12_000, 400), (3_000, 5)],
+        &[(2_000_000, 5), (2_000_000, 5), (2_000_000, 5)],
     ];
     for (case, peers) in all.iter().enumerate() {
-        for seed in 0..3 {
+        for seed in 0..1 {
             let mut world = World::new(seed);
             world.window = 1 << 20;
             let shape = geometry(300);
@@ -117,7 +117,7 @@ fn a_silent_peer_holds_no_piece_hostage_in_the_midst_of_a_download() {
 fn a_long_fast_link_is_filled_within_some_round_trips() {
     let mut world = World::new(1);
     (world.latency, world.window) = (Duration::from_millis(100), 8 << 20);
-    let shape = geometry(800);
+    let shape = geometry(480);
     let (a, b) = (world.seed(Config::default(), shape), world.leech(Config::default(), shape));
     world.nodes[a].up = Some(12_500_000);
     world.introduce(b, a);
