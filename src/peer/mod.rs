@@ -118,6 +118,7 @@ mod outbox;
 mod places;
 mod sentence;
 mod shaking;
+mod throttle;
 mod torrent;
 mod torrents;
 mod upload;

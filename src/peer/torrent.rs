@@ -1,6 +1,7 @@
 use super::book::Book;
 use super::hub::{Hub, Timer};
 use super::liars::Liars;
+use super::throttle::Throttle;
 use super::{Event, Gone, Limits, Selection, Status, TorrentLimits};
 use crate::machine::{ConnId, Instant, RateMeter, Rng, TorrentId};
 use crate::proto::bitfield::Bitfield;
@@ -31,6 +32,7 @@ pub(super) struct Torrent {
     pub(super) downloads: bool,
     pub(super) selection: Selection,
     pub(super) limits: TorrentLimits,
+    pub(super) throttle: Throttle,
     pub(super) paused: bool,
     /// Whether it goes once the store has answered everything.
     pub(super) removing: bool,
@@ -69,6 +71,8 @@ pub(super) struct Load {
     pub(super) ticket: u64,
     pub(super) key: usize,
     pub(super) conn: ConnId,
+    /// The bytes that it may send.
+    pub(super) length: u32,
 }
 
 /// What is to be done for the connections of a torrent, apart from the one at hand.
@@ -107,6 +111,7 @@ impl Torrent {
             downloads: true,
             selection: Selection::default(),
             limits: TorrentLimits::default(),
+            throttle: Throttle::default(),
             paused: false,
             removing: false,
             waits_to_dial: false,

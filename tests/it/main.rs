@@ -10,3 +10,4 @@ mod peer;
 mod reactor;
 mod sim;
 mod swarm;
+mod swarms;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 
 fn outside(n: u8) -> SocketAddr {
-    SocketAddr::from(([20 + n, 33, n, 7 * n], 6881))
+    SocketAddr::from(([20 + n, 33, n, n.wrapping_mul(7)], 6881))
 }
 
 fn name(world: &mut World, n: usize, address: SocketAddr, source: Source) {

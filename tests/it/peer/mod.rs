@@ -5,6 +5,7 @@ mod connections;
 mod download;
 mod hostile;
 mod liars;
+mod limits;
 mod store;
 mod storing;
 mod transfer;
