@@ -177,6 +177,7 @@ fn a_full_swarm_lets_a_newcomer_in_for_the_peer_of_the_lowest_priority_and_nobod
     world.run(seconds(1));
     assert!(world.is_closed(low) && peers.iter().all(|(_, raw)| !world.is_closed(*raw)));
     let high = world.shaken_from(a, 52, better);
+    world.send(high, &[Message::Interested]);
     world.run(seconds(1));
     assert_eq!((world.is_closed(high), world.is_closed(lowest.1)), (false, true));
     assert!(peers[1..].iter().all(|(_, raw)| !world.is_closed(*raw)));
