@@ -53,8 +53,8 @@ pub(crate) enum Work {
     Hash { store: Arc<Store>, offset: u64, hash: HashState, until: u32 },
     /// Hashes each block of 16 KiB of a run of at most 1 MiB by itself.
     HashBlocks { store: Arc<Store>, offset: u64, length: u32 },
-    /// Reads.
-    Read { store: Arc<Store>, offset: u64, length: u32 },
+    /// Reads blocks of these lengths that follow each other.
+    Read { store: Arc<Store>, offset: u64, lengths: Vec<u32> },
     /// Brings a file to the medium, and if the executor made it also its name.
     Sync { store: Arc<Store>, file: FileIndex },
     /// Closes a store's files.
@@ -74,7 +74,7 @@ pub(crate) enum Outcome {
     },
     Hash(Result<HashState, Error>),
     BlockHashes(Result<Vec<[u8; 20]>, Error>),
-    Read(Result<Block, Error>),
+    Read(Result<Vec<Block>, Error>),
     /// A sync or close ended.
     Nothing(Result<(), Error>),
     /// Also whether reads far apart cost a seek there.

@@ -42,6 +42,11 @@
 //! ([`FileSystem::seeks`]). Torrents that are checked at the same time take turns, and so do
 //! reads, writes and checks.
 //!
+//! # Reading
+//!
+//! Only verified pieces are read. Asks for blocks that follow each other, as those of one peer mostly do, are one job of up to 256 KiB; when
+//! it fails each is tried by itself.
+//!
 //! # Errors
 //!
 //! An error of the system stops the torrent that it happened to and no other: [`Event::Stopped`], once, names the file; blocks are
@@ -111,6 +116,7 @@ mod machine;
 mod memory;
 mod native;
 mod piece;
+mod reads;
 mod store;
 mod suspects;
 mod torrent;

@@ -6,6 +6,7 @@ use super::config::{Config, JOB_BYTES};
 use super::error::Error;
 use super::job::{HashState, Outcome, Work};
 use super::piece::{Next, Partial};
+use super::reads::{Ask, Reads};
 use super::store::Store;
 use super::suspects::Suspects;
 use crate::machine::{Block, JobError, TorrentId};
@@ -23,7 +24,7 @@ pub(crate) enum Task {
     /// Also the files that it writes.
     Write(PieceIndex, Vec<FileIndex>),
     HashBlocks(PieceIndex),
-    Read(Span, u64),
+    Read(Vec<Ask>),
     Sync(FileIndex),
     Close,
 }
@@ -83,7 +84,7 @@ pub(crate) struct Torrent {
     bad_pieces: usize,
     /// Pieces with something to do, once each.
     ready: VecDeque<PieceIndex>,
-    reads: VecDeque<(Span, u64)>,
+    reads: Reads,
     syncs: usize,
     syncing: Option<Syncing>,
     /// Files written since they were last brought to the medium.
@@ -117,7 +118,7 @@ impl Torrent {
             suspects: Suspects::default(),
             bad_pieces,
             ready: VecDeque::new(),
-            reads: VecDeque::new(),
+            reads: Reads::default(),
             syncs: 0,
             syncing: None,
             dirty: BTreeSet::new(),
@@ -203,7 +204,7 @@ impl Torrent {
         } else if !self.have.contains(span.piece) {
             Error::NotVerified { piece: span.piece }
         } else {
-            self.reads.push_back((span, ticket));
+            self.reads.push(span, ticket);
             return;
         };
         out.answer(Event::Read { torrent: self.id, span, ticket, block: Err(error) });
@@ -255,9 +256,10 @@ impl Torrent {
 
     fn next_read(&mut self, out: &mut Answers) -> Option<(Work, Task)> {
         let store = Arc::clone(&self.store);
-        if let Some((span, ticket)) = self.reads.pop_front() {
-            let offset = self.layout.geometry().offset_of(span);
-            return Some((Work::Read { store, offset, length: span.length }, Task::Read(span, ticket)));
+        if let Some(asks) = self.reads.next(self.layout.geometry()) {
+            let offset = asks.first().map_or(0, |ask| self.layout.geometry().offset_of(ask.span));
+            let lengths = asks.iter().map(|ask| ask.span.length).collect();
+            return Some((Work::Read { store, offset, lengths }, Task::Read(asks)));
         }
         if !self.is_ending() {
             if let Some(piece) = self.suspects.next_mended() {
@@ -367,12 +369,18 @@ impl Torrent {
                 self.on_blocks_hashed(piece, Some(hashes), out);
             }
             (Task::HashBlocks(piece), _) => self.on_blocks_hashed(piece, None, out),
-            (Task::Read(span, ticket), Ok(Outcome::Read(Ok(block)))) => {
-                out.answer(Event::Read { torrent: self.id, span, ticket, block: Ok(block) });
+            (Task::Read(asks), Ok(Outcome::Read(Ok(blocks)))) if asks.len() == blocks.len() => {
+                for (Ask { span, ticket, .. }, block) in asks.into_iter().zip(blocks) {
+                    out.answer(Event::Read { torrent: self.id, span, ticket, block: Ok(block) });
+                }
             }
-            (Task::Read(span, ticket), outcome) => {
+            // One of them could not be read: each is tried by itself, so that the others are answered with their bytes.
+            (Task::Read(asks), _) if asks.len() > 1 => self.reads.split(asks),
+            (Task::Read(asks), outcome) => {
                 let error = failure(outcome);
-                out.answer(Event::Read { torrent: self.id, span, ticket, block: Err(error.clone()) });
+                for Ask { span, ticket, .. } in asks {
+                    out.answer(Event::Read { torrent: self.id, span, ticket, block: Err(error.clone()) });
+                }
                 self.stop(error, out);
             }
             (Task::Sync(file), outcome) => {

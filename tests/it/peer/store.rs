@@ -119,7 +119,7 @@ impl Store {
                     if *arrived < length {
                         Stored::Kept
                     } else {
-                        self.arrived.remove(&(torrent, span.piece));
+                        self.arrived.remove(&(torrent, piece));
                         let whole = self.range(Span { piece: span.piece, begin: 0, length });
                         if self.bytes[whole.clone()] == self.truth[whole] {
                             Stored::PieceGood
