@@ -7,6 +7,7 @@ use super::error::Error;
 use super::job::{HashState, Outcome, Work};
 use super::piece::{Next, Partial};
 use super::reads::{Ask, Reads};
+use super::selecting::{Move, Selecting};
 use super::store::Store;
 use super::suspects::Suspects;
 use crate::machine::{Block, JobError, TorrentId};
@@ -26,13 +27,15 @@ pub(crate) enum Task {
     HashBlocks(PieceIndex),
     Read(Vec<Ask>),
     Sync(FileIndex),
+    Select,
+    Move(Move),
     Close,
 }
 
 /// The kinds of work, which take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// Reads, syncs and closes.
+    /// Reads, selections, syncs and closes.
     Read,
     Write,
     Check,
@@ -70,15 +73,16 @@ struct Syncing {
 /// One torrent's store.
 #[derive(Debug)]
 pub(crate) struct Torrent {
-    id: TorrentId,
-    store: Arc<Store>,
-    layout: Arc<Layout>,
+    pub(super) id: TorrentId,
+    pub(super) store: Arc<Store>,
+    pub(super) layout: Arc<Layout>,
     /// The check of what was there; while it runs, `Add` is unanswered.
-    checker: Option<Checker>,
-    have: Bitfield,
+    pub(super) checker: Option<Checker>,
+    pub(super) have: Bitfield,
+    pub(super) selecting: Selecting,
     /// Why writes are refused until a retry.
-    stopped: Option<Error>,
-    partials: BTreeMap<PieceIndex, Partial>,
+    pub(super) stopped: Option<Error>,
+    pub(super) partials: BTreeMap<PieceIndex, Partial>,
     suspects: Suspects,
     /// How many of these are remembered.
     bad_pieces: usize,
@@ -88,7 +92,7 @@ pub(crate) struct Torrent {
     syncs: usize,
     syncing: Option<Syncing>,
     /// Files written since they were last brought to the medium.
-    dirty: BTreeSet<FileIndex>,
+    pub(super) dirty: BTreeSet<FileIndex>,
     in_flight: usize,
     /// Blocks without an answer.
     writes: usize,
@@ -106,10 +110,17 @@ pub(crate) struct Torrent {
 }
 
 impl Torrent {
-    pub(crate) fn new(id: TorrentId, store: Arc<Store>, layout: Arc<Layout>, bad_pieces: usize) -> Self {
+    pub(crate) fn new(
+        id: TorrentId,
+        store: Arc<Store>,
+        layout: Arc<Layout>,
+        skipped: Arc<[bool]>,
+        bad_pieces: usize,
+    ) -> Self {
         Self {
             id,
-            checker: Some(Checker::new(Arc::clone(&store), Arc::clone(&layout))),
+            checker: Some(Checker::new(Arc::clone(&store), Arc::clone(&layout)).skipping(Arc::clone(&skipped))),
+            selecting: Selecting::new(skipped),
             have: Bitfield::new(layout.geometry().piece_count()),
             store,
             layout,
@@ -266,10 +277,15 @@ impl Torrent {
                 return self.next_block_hashes(piece);
             }
         }
+        if let Some(next) = self.next_select(out) {
+            return Some(next);
+        }
         // Twice: the end of a sync may let the last one begin.
         for _ in 0..2 {
             let ending = self.is_ending() && self.is_idle();
-            if self.syncing.is_none() && (self.syncs > 0 || (ending && !self.synced_last)) {
+            // A sync says that all is in its file: what is to be moved comes first.
+            let asked = self.syncs > 0 && (self.selecting.is_idle() || self.stopped.is_some());
+            if self.syncing.is_none() && (asked || (ending && !self.synced_last)) {
                 let asked = std::mem::take(&mut self.syncs);
                 self.synced_last |= ending;
                 let left: Vec<_> = std::mem::take(&mut self.dirty).into_iter().rev().collect();
@@ -399,6 +415,8 @@ impl Torrent {
                     self.stop(error, out);
                 }
             }
+            (Task::Select, outcome) => self.on_selected(outcome, out),
+            (Task::Move(next), outcome) => self.on_moved(next, outcome, out),
             (Task::Close, _) => {
                 self.on_closed(out);
                 return true;
@@ -426,6 +444,7 @@ impl Torrent {
                 Some(Oddity::TooLong { file: FileIndex(index as u32), found, expected: file.length })
             });
             let oddities = oddities.collect();
+            self.selecting.on_held(checker.held());
             self.checker = None;
             out.answer(Event::Added { torrent, have: self.have.clone(), oddities });
         }
@@ -495,7 +514,7 @@ impl Torrent {
     }
 
     /// Refuses to write until a retry. What is under way ends as it ends.
-    fn stop(&mut self, error: Error, out: &mut Answers) {
+    pub(super) fn stop(&mut self, error: Error, out: &mut Answers) {
         if self.removals > 0 {
             self.removal_error.get_or_insert(error.clone());
         }
@@ -504,6 +523,7 @@ impl Torrent {
         }
         self.stopped = Some(error.clone());
         out.notice(Event::Stopped { torrent: self.id, error: error.clone() });
+        self.answer_selects(Some(&error), out);
         let mut failed = Vec::new();
         let mut ranges = 0;
         for partial in self.partials.values_mut() {
@@ -529,10 +549,15 @@ impl Torrent {
     }
 }
 
-fn failure(outcome: Result<Outcome, JobError>) -> Error {
+pub(super) fn failure(outcome: Result<Outcome, JobError>) -> Error {
     match outcome {
         Err(error) => Error::Job(error),
-        Ok(Outcome::Hash(Err(error)) | Outcome::Read(Err(error)) | Outcome::Nothing(Err(error))) => error,
+        Ok(
+            Outcome::Hash(Err(error))
+            | Outcome::Read(Err(error))
+            | Outcome::Nothing(Err(error))
+            | Outcome::Moved(Err(error)),
+        ) => error,
         // The executor answers every job in kind.
         Ok(_) => Error::Job(JobError::Refused),
     }

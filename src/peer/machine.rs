@@ -195,7 +195,7 @@ impl Swarm {
                     }
                 }
             }
-            if !todo.announce.is_empty() && torrent.picker.is_complete() && hub.config.close_redundant {
+            if !todo.announce.is_empty() && torrent.picker.has_all() && hub.config.close_redundant {
                 let full = |key: &usize| self.table.get(*key).and_then(|c| c.link()).is_some_and(|l| l.has.is_full());
                 let full = torrent.peers.iter().map(|(_, key)| *key).filter(full);
                 torrent.todo.close.extend(full.map(|key| (key, Gone::Redundant)));
@@ -484,7 +484,7 @@ impl Machine for Swarm {
             }
             Command::SetLimits { limits } => self.on_set_limits(now, limits),
             Command::SetTorrentLimits { torrent, limits } => self.on_set_torrent_limits(now, torrent, limits),
-            Command::Select { torrent, selection } => self.on_select(now, torrent, selection),
+            Command::Select { torrent, selection } => self.on_select(now, torrent, &selection),
             Command::SetDownload { torrent, download } => self.on_set_download(now, torrent, download),
             Command::Ban { ip, banned } => self.on_ban(now, ip, banned),
             Command::BlockHashes { torrent, piece, good, hashes } => {

@@ -50,6 +50,12 @@
 //! together. Only loopback addresses, which all peers on this host share, are told apart by port as well. A ban counts in all torrents,
 //! until the program lifts it ([`Command::Ban`]) or newer ones take its place ([`Config::max_bans`]); it is not kept beyond the swarm's life.
 //!
+//! # What is wanted
+//!
+//! A [`Selection`] has a priority for each piece, and may be changed at any time ([`Command::Select`]). Of what is skipped nothing is asked
+//! for; requests under way are cancelled, and what comes all the same is dropped. We are interested in who has what is wanted and missing.
+//! [`Event::Completed`] is told when all that is wanted is there, and again when more was wanted and has come.
+//!
 //! # A block's way in
 //!
 //! The bytes are copied once, from the host's buffer to a pooled [`Block`](crate::machine::Block), and go to the store as
@@ -129,6 +135,7 @@ mod ourselves;
 mod outbox;
 mod places;
 mod reassigning;
+mod selecting;
 mod sentence;
 mod shaking;
 mod throttle;

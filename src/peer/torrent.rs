@@ -1,8 +1,9 @@
 use super::book::Book;
 use super::hub::{Hub, Timer};
 use super::liars::Liars;
+use super::selecting::Wanted;
 use super::throttle::Throttle;
-use super::{Event, Gone, Limits, Selection, Status, TorrentLimits};
+use super::{Event, Gone, Limits, Status, TorrentLimits};
 use crate::machine::{ConnId, Instant, RateMeter, Rng, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{Geometry, Span};
@@ -30,7 +31,7 @@ pub(super) struct Torrent {
     pub(super) liars: Liars,
     /// Whether what is missing is wanted.
     pub(super) downloads: bool,
-    pub(super) selection: Selection,
+    pub(super) wanted: Wanted,
     pub(super) limits: TorrentLimits,
     pub(super) throttle: Throttle,
     pub(super) paused: bool,
@@ -115,7 +116,7 @@ impl Torrent {
             book: Book::new(rng),
             liars: Liars::default(),
             downloads: true,
-            selection: Selection::default(),
+            wanted: Wanted::all(geometry, have),
             limits: TorrentLimits::default(),
             throttle: Throttle::default(),
             paused: false,
@@ -166,10 +167,7 @@ impl Torrent {
         self.bytes_done += u64::from(self.geometry.length_of(piece));
         self.todo.announce.push(piece);
         hub.events.push_back(Event::PieceDone { torrent: self.id, piece });
-        if self.picker.is_complete() {
-            hub.events.push_back(Event::Completed { torrent: self.id });
-            self.publish(hub, now);
-        }
+        self.count_wanted(hub, now, piece);
     }
 
     /// Takes note that the figures change: they are published when the interval has passed.
@@ -187,7 +185,7 @@ impl Torrent {
         self.publish(hub, now);
     }
 
-    fn publish(&mut self, hub: &mut Hub, now: Instant) {
+    pub(super) fn publish(&mut self, hub: &mut Hub, now: Instant) {
         let status = self.status(now);
         if status != self.published {
             self.published = status.clone();
@@ -203,16 +201,16 @@ impl Torrent {
 
     fn status(&mut self, now: Instant) -> Status {
         let download_rate = self.download.per_second(now);
-        let left = self.geometry.total_length().saturating_sub(self.bytes_done);
+        let left = self.wanted.bytes.saturating_sub(self.wanted.bytes_done);
         let time_left = (left > 0 && download_rate > 0).then(|| Duration::from_secs(left.div_ceil(download_rate)));
         Status {
             pieces_done: self.picker.have().count(),
             pieces: self.geometry.piece_count(),
             bytes_done: self.bytes_done,
-            pieces_wanted: self.geometry.piece_count(),
-            pieces_wanted_done: self.picker.have().count(),
-            bytes_wanted: self.geometry.total_length(),
-            bytes_wanted_done: self.bytes_done,
+            pieces_wanted: self.wanted.pieces,
+            pieces_wanted_done: self.wanted.pieces_done,
+            bytes_wanted: self.wanted.bytes,
+            bytes_wanted_done: self.wanted.bytes_done,
             download_rate,
             upload_rate: self.upload.per_second(now),
             downloaded: self.download.total(),

@@ -37,7 +37,7 @@ impl Swarm {
         } else {
             let mut torrent = Torrent::new(id, info_hash, geometry, have, &mut self.hub.rng);
             torrent.downloads = download;
-            torrent.selection = selection;
+            torrent.begin_with(&selection);
             torrent.limits = limits;
             torrent.throttle.set_rates(now, torrent.limits.upload_rate, torrent.limits.download_rate);
             self.hub.events.push_back(Event::TorrentAdded { torrent: id });
@@ -48,12 +48,12 @@ impl Swarm {
         }
     }
 
-    fn refuse(&mut self, torrent: TorrentId, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, torrent: TorrentId, refusal: Refusal) {
         self.hub.events.push_back(Event::Refused { torrent, refusal });
     }
 
     /// Gives the place of a torrent that is not being removed; refuses the command where there is none.
-    fn find(&mut self, id: TorrentId) -> Option<usize> {
+    pub(super) fn find(&mut self, id: TorrentId) -> Option<usize> {
         let place = self.by_id.get(&id).copied();
         let place = place.filter(|place| self.torrents.get(*place).is_some_and(|t| !t.removing));
         if place.is_none() {
@@ -159,13 +159,6 @@ impl Swarm {
         self.hub.events.push_back(Event::TorrentLimitsSet { torrent: id });
         self.rechoke(now, place, false);
         self.settle(now, place);
-    }
-
-    pub(super) fn on_select(&mut self, _now: Instant, id: TorrentId, selection: Selection) {
-        let Some(place) = self.find(id) else { return };
-        let Some(torrent) = self.torrents.get_mut(place) else { return };
-        torrent.selection = selection;
-        self.hub.events.push_back(Event::Selected { torrent: id });
     }
 
     pub(super) fn on_set_download(&mut self, _now: Instant, id: TorrentId, download: bool) {

@@ -6,6 +6,7 @@ mod download;
 mod hostile;
 mod liars;
 mod limits;
+mod selecting;
 mod store;
 mod storing;
 mod transfer;
