@@ -247,6 +247,7 @@ fn a_dial_that_is_under_way_when_its_address_is_banned_comes_to_nothing() {
 
 #[test]
 fn on_loopback_a_liar_is_banned_alone_though_all_share_the_address() {
+    let mut found = 0;
     for seed in 0..5 {
         let mut world = World::new(seed);
         let shape = geometry(8);
@@ -259,9 +260,13 @@ fn on_loopback_a_liar_is_banned_alone_though_all_share_the_address() {
         others.iter().for_each(|n| world.introduce(b, *n));
         assert!(world.run_until(seconds(300), |w| w.nodes[b].is_complete()), "seed {seed}");
         let gone = world.nodes[b].gone();
-        assert_eq!(gone.iter().filter(|gone| **gone == Gone::Banned).count(), 1, "seed {seed}: {gone:?}");
-        assert_eq!(banned(&world, b), [IpAddr::from([127, 0, 0, 1])].into(), "seed {seed}");
+        let closed = gone.iter().filter(|gone| **gone == Gone::Banned).count();
+        // It may be that nothing was asked of it.
+        let spoiled = usize::from(world.nodes[b].store.bad_pieces > 0);
+        assert_eq!((closed, banned(&world, b).len()), (spoiled, spoiled), "seed {seed}: {gone:?}");
+        found += closed;
     }
+    assert!(found > 0);
 }
 
 #[test]
