@@ -97,7 +97,8 @@
 //! # Deviations
 //!
 //! - BEP 3 has a bitfield as the first message only. Some clients send others before it, and some send it again, so it is taken at any
-//!   time, instead of all that the peer said to have before. A fifth on one connection is a violation.
+//!   time, instead of all that the peer said to have before. A fifth on one connection that tells of no more pieces than before is a
+//!   violation.
 //! - Requests of more than 16 KiB, which old clients made, close the connection.
 //!
 //! # Limits
