@@ -3,6 +3,7 @@
 use super::error::Error;
 use super::interval::IntervalSet;
 use super::job::{HashState, Outcome, Work};
+use super::parts::{self, Fragment};
 use super::store::Store;
 use crate::machine::JobError;
 use crate::proto::bitfield::Bitfield;
@@ -18,6 +19,7 @@ pub(crate) const STATS: u32 = 256;
 /// What a job of a checker is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CheckTask {
+    Select,
     Stat(Range<u32>),
     Hash(PieceIndex),
 }
@@ -30,6 +32,10 @@ pub(crate) struct Checker {
     layout: Arc<Layout>,
     /// The files' lengths on disk, as far as they are known.
     found: Vec<Option<u64>>,
+    /// The files that are skipped, until the executor knows.
+    skipped: Option<Arc<[bool]>>,
+    /// What lies beside files that are skipped, in the order of files.
+    held: Vec<Fragment>,
     /// Files that could not be looked at.
     unreadable: BTreeMap<FileIndex, Error>,
     /// The first thing that went wrong.
@@ -54,6 +60,9 @@ impl Checker {
         let pieces = layout.geometry().piece_count();
         Self {
             found: vec![None; layout.files().len()],
+            // What lies in one file lies beside no other.
+            skipped: (layout.files().len() > 1).then(Arc::default),
+            held: Vec::new(),
             store,
             layout,
             unreadable: BTreeMap::new(),
@@ -69,6 +78,17 @@ impl Checker {
             reported: 0,
             stopped: false,
         }
+    }
+
+    /// The same, where files are skipped: one entry for each file.
+    pub(crate) fn skipping(mut self, skipped: Arc<[bool]>) -> Self {
+        self.skipped = self.skipped.map(|_| skipped);
+        self
+    }
+
+    /// Gives what lies beside files.
+    pub(crate) fn held(&self) -> &[Fragment] {
+        &self.held
     }
 
     pub(crate) fn pieces(&self) -> u32 {
@@ -121,7 +141,12 @@ impl Checker {
             return None;
         }
         let files = self.store.file_count();
-        let (work, task) = if self.next_file < files {
+        let (work, task) = if let Some(skipped) = self.skipped.take() {
+            (Work::Select { store: Arc::clone(&self.store), skipped }, CheckTask::Select)
+        } else if self.next_file == 0 && self.in_flight > 0 {
+            // What lies beside the files is looked at first.
+            return None;
+        } else if self.next_file < files {
             let range = self.next_file..files.min(self.next_file.saturating_add(STATS));
             self.next_file = range.end;
             (Work::Stat { store: Arc::clone(&self.store), files: range.clone() }, CheckTask::Stat(range))
@@ -160,6 +185,7 @@ impl Checker {
     pub(crate) fn on_done(&mut self, task: CheckTask, outcome: Result<Outcome, JobError>) {
         self.in_flight -= 1;
         match (task, outcome) {
+            (CheckTask::Select, Ok(Outcome::Selected(held))) => self.held = held,
             (CheckTask::Stat(files), Ok(Outcome::Stat { lengths, seeks })) => {
                 self.seeks |= seeks;
                 for (file, length) in files.zip(lengths) {
@@ -195,7 +221,8 @@ impl Checker {
         if there < wanted {
             // Both fit: the geometry made sure that pieces are counted in 32 bits.
             let piece = |at: u64| (at / u64::from(self.layout.geometry().piece_length())) as u32;
-            self.absent.insert(piece(offset + there)..piece(offset + wanted - 1) + 1);
+            let pieces = piece(offset + there)..piece(offset + wanted - 1) + 1;
+            parts::without_held(pieces, file, &self.held).into_iter().for_each(|range| self.absent.insert(range));
         }
     }
 

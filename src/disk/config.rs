@@ -23,6 +23,9 @@ pub struct Config {
     pub write_bytes: usize,
     /// Ranges of bytes that are remembered as written, over all incomplete pieces of a torrent. Default 1,000,000.
     pub ranges: usize,
+    /// Pieces of one torrent that are remembered because they had a wrong hash; the oldest is forgotten first, and its blocks are not
+    /// hashed again once it is good. Default 1,024.
+    pub bad_pieces: usize,
     /// Torrents open at once. Default 65,536.
     pub torrents: usize,
     /// Files that [`Create`](super::Create) takes into a torrent. Default 250,000.
@@ -39,6 +42,7 @@ impl Default for Config {
             commands: 65_536,
             write_bytes: 64 << 20,
             ranges: 1_000_000,
+            bad_pieces: 1024,
             torrents: 65_536,
             files: 250_000,
             depth: 98,

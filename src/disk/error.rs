@@ -88,6 +88,8 @@ pub enum Error {
         /// The block's length in bytes.
         found: usize,
     },
+    /// The list of skipped files has another number of entries than the torrent has files (the asker's fault).
+    WrongSelection,
     /// The piece is not verified, so nothing is read from it (refused).
     NotVerified {
         /// The piece.
@@ -159,6 +161,7 @@ impl fmt::Display for Error {
             Error::Busy => f.write_str("too much is unanswered"),
             Error::OutOfRange { span } => write!(f, "no such place in the torrent: {span}"),
             Error::WrongLength { span, found } => write!(f, "a block of {found} bytes for {span}"),
+            Error::WrongSelection => f.write_str("the skipped files are those of another torrent"),
             Error::NotVerified { piece } => write!(f, "piece {piece} is not verified"),
             Error::Changed { file, before, now: Some(now) } => {
                 write!(f, "{file} changed from {before} to {now} bytes while it was hashed")

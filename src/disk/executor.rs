@@ -4,9 +4,12 @@ use super::config::JOB_BYTES;
 use super::error::{Error, Operation, shown};
 use super::file_system::{File, FileSystem, Kind};
 use super::job::{Done, HashState, Job, Outcome, Part, Work};
+use super::parts::Parts;
 use super::store::{Source, Store, StoreId};
 use crate::machine::{self, Block, BlockBuf, BlockPool};
+use crate::proto::geometry::BLOCK_LENGTH;
 use crate::proto::id::FileIndex;
+use crate::proto::sha1::Sha1;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -27,8 +30,10 @@ const SLICES: usize = 256;
 /// It keeps files open, the most recently used ones, up to a limit. One executor serves one machine, for files are kept under
 /// the machine's own numbers.
 pub struct Executor {
-    files: Box<dyn FileSystem>,
+    pub(super) files: Box<dyn FileSystem>,
     open: Mutex<OpenFiles>,
+    /// What lies beside files that are skipped, for each store that has some.
+    pub(super) parts: Mutex<BTreeMap<StoreId, Arc<Mutex<Parts>>>>,
     limit: usize,
     blocks: BlockPool,
     buffers: Mutex<Vec<Vec<u8>>>,
@@ -99,13 +104,13 @@ impl OpenFiles {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere leaves these tables whole: nothing between two of their changes can panic.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tries again what a signal interrupted.
-fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -125,13 +130,14 @@ impl Executor {
         Self {
             files,
             open: Mutex::default(),
+            parts: Mutex::default(),
             limit: open_files.max(1),
             blocks: BlockPool::new(512),
             buffers: Mutex::default(),
         }
     }
 
-    fn file(&self, store: &Store, index: FileIndex, write: bool) -> Result<Arc<dyn File>, Error> {
+    pub(super) fn file(&self, store: &Store, index: FileIndex, write: bool) -> Result<Arc<dyn File>, Error> {
         let key = (store.id, index);
         if let Some(file) = lock(&self.open).find(key, write) {
             return Ok(file);
@@ -157,6 +163,9 @@ impl Executor {
             buf = rest;
             if store.is_padding(span.file) {
                 part.fill(0);
+                continue;
+            }
+            if self.read_part(store, &span, part)? {
                 continue;
             }
             let file = self.file(store, span.file, false)?;
@@ -193,7 +202,7 @@ impl Executor {
                 left -= now.len();
                 slice = later;
             }
-            if store.is_padding(span.file) {
+            if store.is_padding(span.file) || self.write_part(store, &span, &gathered)? {
                 continue;
             }
             let file = self.file(store, span.file, true)?;
@@ -266,6 +275,17 @@ impl Executor {
         result.map(|()| hash)
     }
 
+    fn hash_blocks(&self, store: &Store, offset: u64, length: u32) -> Result<Vec<[u8; 20]>, Error> {
+        let mut hashes = Vec::with_capacity(length.div_ceil(BLOCK_LENGTH) as usize);
+        for at in (0..length).step_by(CHUNK) {
+            let mut buf = self.blocks.take(CHUNK);
+            buf.bytes_mut().resize((length - at).min(CHUNK as u32) as usize, 0);
+            self.read_into(store, offset + u64::from(at), buf.bytes_mut())?;
+            hashes.extend(buf.bytes().chunks(BLOCK_LENGTH as usize).map(Sha1::digest));
+        }
+        Ok(hashes)
+    }
+
     fn buffers_for(&self, lengths: &[u32]) -> Vec<BlockBuf> {
         let buffer = |length: &u32| {
             let mut buf = self.blocks.take(*length as usize);
@@ -279,7 +299,7 @@ impl Executor {
         let mut bufs = self.buffers_for(lengths);
         let total = lengths.iter().map(|l| u64::from(*l)).sum::<u64>();
         if let [span] = store.spans(offset, total)[..] {
-            if !store.is_padding(span.file) && bufs.len() > 1 {
+            if !store.is_padding(span.file) && bufs.len() > 1 && self.is_in_file(store, &span) {
                 let file = self.file(store, span.file, false)?;
                 let mut slices: Vec<IoSliceMut<'_>> = bufs.iter_mut().map(|b| IoSliceMut::new(b.bytes_mut())).collect();
                 let read = retried(|| file.read_vectored_at(span.offset, &mut slices));
@@ -300,7 +320,7 @@ impl Executor {
     fn read_now(&self, store: &Store, offset: u64, lengths: &[u32]) -> Option<Vec<Block>> {
         let total = lengths.iter().map(|l| u64::from(*l)).sum::<u64>();
         let [span] = store.spans(offset, total)[..] else { return None };
-        if store.is_padding(span.file) {
+        if store.is_padding(span.file) || !self.is_in_file(store, &span) {
             return None;
         }
         let file = lock(&self.open).find((store.id, span.file), false)?;
@@ -321,7 +341,9 @@ impl Executor {
                 let odd = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
                 Err(Error::io(Operation::Examining, store.name(index), &odd))
             }
-            Err(Error::Io { kind: io::ErrorKind::NotFound, .. }) if store.writable && store.length(index) == 0 => {
+            Err(Error::Io { kind: io::ErrorKind::NotFound, .. })
+                if store.writable && store.length(index) == 0 && !self.skips(store, index) =>
+            {
                 self.file(store, index, true).map(|_| Some(0))
             }
             Err(Error::Io { kind: io::ErrorKind::NotFound, .. }) => Ok(None),
@@ -334,7 +356,7 @@ impl Executor {
     }
 
     fn sync(&self, store: &Store, index: FileIndex) -> Result<(), Error> {
-        if store.is_padding(index) {
+        if store.is_padding(index) || self.sync_parts(store, index)? {
             return Ok(());
         }
         let open = lock(&self.open).find((store.id, index), true);
@@ -385,11 +407,19 @@ impl machine::Executor<Job, Done> for Executor {
                 Outcome::Hash(written.and_then(|()| self.hash(&store, offset, &parts, hash, until)))
             }
             Work::Hash { store, offset, hash, until } => Outcome::Hash(self.hash(&store, offset, &[], hash, until)),
+            Work::HashBlocks { store, offset, length } => {
+                Outcome::BlockHashes(self.hash_blocks(&store, offset, length))
+            }
             Work::Read { store, offset, lengths } => Outcome::Read(self.read(&store, offset, &lengths)),
+            Work::Select { store, skipped } => Outcome::Selected(self.select(&store, &skipped)),
+            Work::Move { store, fragment, keep } => Outcome::Moved(self.move_part(&store, &fragment, keep)),
+            Work::MakeEmpty { store, file } => Outcome::Moved(self.make_empty(&store, file).map(|()| false)),
             Work::Sync { store, file } => Outcome::Nothing(self.sync(&store, file)),
             Work::Close { store } => {
                 let closed = lock(&self.open).close(store.id);
                 drop(closed);
+                let parts = lock(&self.parts).remove(&store.id);
+                drop(parts);
                 Outcome::Nothing(Ok(()))
             }
             Work::Examine { path } => {

@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::file_system::{Entry, Stat};
+use super::parts::Fragment;
 use super::store::Store;
 use crate::machine::Block;
 use crate::proto::id::FileIndex;
@@ -51,8 +52,16 @@ pub(crate) enum Work {
     Write { store: Arc<Store>, offset: u64, parts: Vec<Part>, hash: HashState, until: u32 },
     /// Hashes on as far as `until`.
     Hash { store: Arc<Store>, offset: u64, hash: HashState, until: u32 },
+    /// Hashes each block of 16 KiB of a run of at most 1 MiB by itself.
+    HashBlocks { store: Arc<Store>, offset: u64, length: u32 },
     /// Reads blocks of these lengths that follow each other.
     Read { store: Arc<Store>, offset: u64, lengths: Vec<u32> },
+    /// Takes note of which files are skipped.
+    Select { store: Arc<Store>, skipped: Arc<[bool]> },
+    /// Moves what is kept beside a file into it, some at a time; or gives it up.
+    Move { store: Arc<Store>, fragment: Fragment, keep: bool },
+    /// Makes a file without bytes.
+    MakeEmpty { store: Arc<Store>, file: FileIndex },
     /// Brings a file to the medium, and if the executor made it also its name.
     Sync { store: Arc<Store>, file: FileIndex },
     /// Closes a store's files.
@@ -71,7 +80,12 @@ pub(crate) enum Outcome {
         seeks: bool,
     },
     Hash(Result<HashState, Error>),
+    BlockHashes(Result<Vec<[u8; 20]>, Error>),
     Read(Result<Vec<Block>, Error>),
+    /// What is kept beside skipped files.
+    Selected(Vec<Fragment>),
+    /// Whether there is more to move.
+    Moved(Result<bool, Error>),
     /// A sync or close ended.
     Nothing(Result<(), Error>),
     /// Also whether reads far apart cost a seek there.

@@ -4,6 +4,7 @@ use super::command::{Command, Event};
 use super::config::Config;
 use super::error::Error;
 use super::job::{Done, Job};
+use super::selecting::fits;
 use super::store::{Source, Store, StoreId};
 use super::torrent::{Answers, Class, Task, Torrent};
 use crate::machine::{Input, Instant, JobId, Machine, Map, Output, Rng, TorrentId};
@@ -47,16 +48,22 @@ impl Disk {
         }
     }
 
-    fn on_add(&mut self, torrent: TorrentId, layout: Arc<Layout>, root: PathBuf, writable: bool) {
+    fn on_add(&mut self, torrent: TorrentId, layout: Arc<Layout>, root: PathBuf, writable: bool, skipped: Vec<bool>) {
         let error = if self.torrents.contains_key(&torrent) {
             Error::TorrentExists
         } else if self.torrents.len() >= self.config.torrents {
             Error::Busy
+        } else if !fits(&layout, &skipped) {
+            Error::WrongSelection
         } else {
             let id = StoreId(self.next_store);
             self.next_store += 1;
             let store = Store { id, root, source: Source::Torrent(Arc::clone(&layout)), writable };
-            self.torrents.insert(torrent, Torrent::new(torrent, Arc::new(store), layout));
+            let torrents = &mut self.torrents;
+            torrents.insert(
+                torrent,
+                Torrent::new(torrent, Arc::new(store), layout, skipped.into(), self.config.bad_pieces),
+            );
             self.wake(torrent, Class::Check);
             return;
         };
@@ -108,12 +115,19 @@ impl Machine for Disk {
         let out = &mut self.out;
         match command {
             Command::Add { torrent, .. } if busy => out.answer(Event::AddFailed { torrent, error: Error::Busy }),
-            Command::Add { torrent, layout, root, writable, skipped: _, resume: _ } => {
-                self.on_add(torrent, layout, root, writable);
+            Command::Add { torrent, layout, root, writable, skipped, resume: _ } => {
+                self.on_add(torrent, layout, root, writable, skipped);
             }
-            Command::Select { torrent, skipped: _ } => {
-                let error = (!self.torrents.contains_key(&torrent)).then_some(Error::UnknownTorrent);
-                out.answer(Event::Selected { torrent, error });
+            Command::Select { torrent, skipped } => {
+                let error = match self.torrents.get_mut(&torrent) {
+                    None => Error::UnknownTorrent,
+                    Some(_) if busy => Error::Busy,
+                    Some(entry) => {
+                        entry.on_select(skipped, out);
+                        return self.wake(torrent, Class::Read);
+                    }
+                };
+                out.answer(Event::Selected { torrent, error: Some(error) });
             }
             Command::Remove { torrent } => match self.torrents.get_mut(&torrent) {
                 None => out.answer(Event::Removed { torrent, error: Some(Error::UnknownTorrent) }),
@@ -158,6 +172,7 @@ impl Machine for Disk {
             Command::Retry { torrent } => {
                 let found = self.torrents.get_mut(&torrent).map(Torrent::on_retry).is_some();
                 out.answer(Event::Retried { torrent, found });
+                self.wake(torrent, Class::Read);
             }
         }
     }

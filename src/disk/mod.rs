@@ -22,6 +22,8 @@
 //! - A piece is good when every byte of it has been written *and then* the hash is right; the answer to the block that completes it
 //!   says so. Of overlapping blocks the first to bring a byte wins, so that what is hashed does not change on disk.
 //! - Blocks need not be aligned, and may overlap; a span may be up to 1 MiB long.
+//! - A bad piece is hashed once more, block by block, before its answer is given, and again once it is good
+//!   ([`Event::BlockHashes`]): whoever gave the blocks finds by it who spoiled the piece.
 //!
 //! # Files
 //!
@@ -33,9 +35,21 @@
 //!   follows links.
 //! - Padding (BEP 47) is never stored: it reads as zeros.
 //!
+//! # Skipped files
+//!
+//! A file that is skipped ([`Command::Add`], [`Command::Select`]) is not made, also not for a piece that it shares with one that is
+//! wanted: what of such a piece lies in it is held in one *parts file*, `.bip-ID.parts` in the torrent's folder, is
+//! read and verified from there, also at the next start, and is moved into the file when that is wanted. The parts file is made
+//! when it is needed and removed when nothing is left in it; it has holes where nothing was written, and takes little more room than
+//! the bytes that it holds. A skipped file that is there already is written as any other. What is in a parts file is believed only
+//! when it has been hashed: a torn one costs pieces, which are fetched again.
+//!
+//! [`Event::Selected`] comes when all is moved, and a sync waits for it. Where moving fails, the torrent is stopped by the error, and
+//! [`Command::Retry`] goes on with it.
+//!
 //! # Adding
 //!
-//! All files are looked at, then the pieces that can be complete are hashed: a piece with a byte in a missing file, or past a file's
+//! All files (and what lies beside them) are looked at, then the pieces that can be complete are hashed: a piece with a byte in a missing file, or past a file's
 //! end, costs nothing. A fresh torrent is added at once. Several pieces are hashed at a time, but one where the disk has to seek for it
 //! ([`FileSystem::seeks`]). Torrents that are checked at the same time take turns, and so do
 //! reads, writes and checks.
@@ -113,9 +127,12 @@ mod job;
 mod machine;
 mod memory;
 mod native;
+mod parts;
 mod piece;
 mod reads;
+mod selecting;
 mod store;
+mod suspects;
 mod torrent;
 mod walk;
 

@@ -150,6 +150,11 @@ impl Partial {
         Progress { kept: spans, complete }
     }
 
+    /// Has the piece wait until it is ended: no other job of it begins.
+    pub(crate) fn hold(&mut self) {
+        self.in_flight = Some(Vec::new());
+    }
+
     /// Takes the end of a job that failed; gives the blocks that are not written.
     pub(crate) fn on_failed(&mut self) -> Vec<Span> {
         let failed = self.in_flight.take().unwrap_or_default();

@@ -7,7 +7,9 @@ use super::error::Error;
 use super::job::{HashState, Outcome, Work};
 use super::piece::{Next, Partial};
 use super::reads::{Ask, Reads};
+use super::selecting::{Move, Selecting};
 use super::store::Store;
+use super::suspects::Suspects;
 use crate::machine::{Block, JobError, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::Span;
@@ -22,15 +24,18 @@ pub(crate) enum Task {
     Check(CheckTask),
     /// Also the files that it writes.
     Write(PieceIndex, Vec<FileIndex>),
+    HashBlocks(PieceIndex),
     Read(Vec<Ask>),
     Sync(FileIndex),
+    Select,
+    Move(Move),
     Close,
 }
 
 /// The kinds of work, which take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// Reads, syncs and closes.
+    /// Reads, selections, syncs and closes.
     Read,
     Write,
     Check,
@@ -68,22 +73,26 @@ struct Syncing {
 /// One torrent's store.
 #[derive(Debug)]
 pub(crate) struct Torrent {
-    id: TorrentId,
-    store: Arc<Store>,
-    layout: Arc<Layout>,
+    pub(super) id: TorrentId,
+    pub(super) store: Arc<Store>,
+    pub(super) layout: Arc<Layout>,
     /// The check of what was there; while it runs, `Add` is unanswered.
-    checker: Option<Checker>,
-    have: Bitfield,
+    pub(super) checker: Option<Checker>,
+    pub(super) have: Bitfield,
+    pub(super) selecting: Selecting,
     /// Why writes are refused until a retry.
-    stopped: Option<Error>,
-    partials: BTreeMap<PieceIndex, Partial>,
+    pub(super) stopped: Option<Error>,
+    pub(super) partials: BTreeMap<PieceIndex, Partial>,
+    suspects: Suspects,
+    /// How many of these are remembered.
+    bad_pieces: usize,
     /// Pieces with something to do, once each.
     ready: VecDeque<PieceIndex>,
     reads: Reads,
     syncs: usize,
     syncing: Option<Syncing>,
     /// Files written since they were last brought to the medium.
-    dirty: BTreeSet<FileIndex>,
+    pub(super) dirty: BTreeSet<FileIndex>,
     in_flight: usize,
     /// Blocks without an answer.
     writes: usize,
@@ -101,15 +110,24 @@ pub(crate) struct Torrent {
 }
 
 impl Torrent {
-    pub(crate) fn new(id: TorrentId, store: Arc<Store>, layout: Arc<Layout>) -> Self {
+    pub(crate) fn new(
+        id: TorrentId,
+        store: Arc<Store>,
+        layout: Arc<Layout>,
+        skipped: Arc<[bool]>,
+        bad_pieces: usize,
+    ) -> Self {
         Self {
             id,
-            checker: Some(Checker::new(Arc::clone(&store), Arc::clone(&layout))),
+            checker: Some(Checker::new(Arc::clone(&store), Arc::clone(&layout)).skipping(Arc::clone(&skipped))),
+            selecting: Selecting::new(skipped),
             have: Bitfield::new(layout.geometry().piece_count()),
             store,
             layout,
             stopped: None,
             partials: BTreeMap::new(),
+            suspects: Suspects::default(),
+            bad_pieces,
             ready: VecDeque::new(),
             reads: Reads::default(),
             syncs: 0,
@@ -228,7 +246,12 @@ impl Torrent {
     }
 
     fn is_idle(&self) -> bool {
-        self.in_flight == 0 && self.writes == 0 && self.reads.is_empty() && self.syncs == 0 && self.syncing.is_none()
+        self.in_flight == 0
+            && self.suspects.is_idle()
+            && self.writes == 0
+            && self.reads.is_empty()
+            && self.syncs == 0
+            && self.syncing.is_none()
     }
 
     /// Gives the next job of a class, if there is one.
@@ -249,10 +272,20 @@ impl Torrent {
             let lengths = asks.iter().map(|ask| ask.span.length).collect();
             return Some((Work::Read { store, offset, lengths }, Task::Read(asks)));
         }
+        if !self.is_ending() {
+            if let Some(piece) = self.suspects.next_mended() {
+                return self.next_block_hashes(piece);
+            }
+        }
+        if let Some(next) = self.next_select(out) {
+            return Some(next);
+        }
         // Twice: the end of a sync may let the last one begin.
         for _ in 0..2 {
             let ending = self.is_ending() && self.is_idle();
-            if self.syncing.is_none() && (self.syncs > 0 || (ending && !self.synced_last)) {
+            // A sync says that all is in its file: what is to be moved comes first.
+            let asked = self.syncs > 0 && (self.selecting.is_idle() || self.stopped.is_some());
+            if self.syncing.is_none() && (asked || (ending && !self.synced_last)) {
                 let asked = std::mem::take(&mut self.syncs);
                 self.synced_last |= ending;
                 let left: Vec<_> = std::mem::take(&mut self.dirty).into_iter().rev().collect();
@@ -285,6 +318,9 @@ impl Torrent {
 
     fn next_write(&mut self, out: &mut Answers) -> Option<(Work, Task)> {
         while let Some(piece) = self.ready.pop_front() {
+            if self.suspects.is_hashing(piece) {
+                return self.next_block_hashes(piece);
+            }
             let Some(partial) = self.partials.get_mut(&piece) else { continue };
             partial.queued = false;
             match partial.next() {
@@ -315,6 +351,11 @@ impl Torrent {
         None
     }
 
+    fn next_block_hashes(&mut self, piece: PieceIndex) -> Option<(Work, Task)> {
+        let work = self.suspects.job(&self.store, self.layout.geometry(), piece)?;
+        Some((work, Task::HashBlocks(piece)))
+    }
+
     fn answer_writes(&mut self, spans: Vec<Span>, outcome: &Result<Written, Error>, out: &mut Answers) {
         self.writes -= spans.len();
         for span in spans {
@@ -340,6 +381,10 @@ impl Torrent {
                     outcome => self.on_write_failed(piece, failure(outcome), out),
                 }
             }
+            (Task::HashBlocks(piece), Ok(Outcome::BlockHashes(Ok(hashes)))) => {
+                self.on_blocks_hashed(piece, Some(hashes), out);
+            }
+            (Task::HashBlocks(piece), _) => self.on_blocks_hashed(piece, None, out),
             (Task::Read(asks), Ok(Outcome::Read(Ok(blocks)))) if asks.len() == blocks.len() => {
                 for (Ask { span, ticket, .. }, block) in asks.into_iter().zip(blocks) {
                     out.answer(Event::Read { torrent: self.id, span, ticket, block: Ok(block) });
@@ -370,6 +415,8 @@ impl Torrent {
                     self.stop(error, out);
                 }
             }
+            (Task::Select, outcome) => self.on_selected(outcome, out),
+            (Task::Move(next), outcome) => self.on_moved(next, outcome, out),
             (Task::Close, _) => {
                 self.on_closed(out);
                 return true;
@@ -397,6 +444,7 @@ impl Torrent {
                 Some(Oddity::TooLong { file: FileIndex(index as u32), found, expected: file.length })
             });
             let oddities = oddities.collect();
+            self.selecting.on_held(checker.held());
             self.checker = None;
             out.answer(Event::Added { torrent, have: self.have.clone(), oddities });
         }
@@ -407,24 +455,49 @@ impl Torrent {
         let progress = partial.on_done(hash);
         self.answer_writes(progress.kept, &Ok(Written::Kept), out);
         if let Some((last, digest)) = progress.complete {
-            let good = self.layout.piece_hash(piece) == Some(&digest);
-            let outcome = if good { Written::PieceGood } else { Written::PieceBad };
-            self.answer_writes(vec![last], &Ok(outcome), out);
-            let Some(partial) = self.partials.remove(&piece) else { return };
-            self.ranges -= partial.ranges();
-            if good {
+            if self.layout.piece_hash(piece) == Some(&digest) {
                 self.have.insert(piece);
-            }
-            for (span, block) in partial.into_waiting() {
-                // They brought nothing that the piece did not have; of a bad piece they are the first new blocks.
-                match (good, self.stopped.clone()) {
-                    (true, _) => self.answer_writes(vec![span], &Ok(Written::Known), out),
-                    (false, Some(error)) => self.answer_writes(vec![span], &Err(error), out),
-                    (false, None) => self.accept(span, block),
+                self.suspects.on_good(piece);
+                self.end_piece(piece, last, Written::PieceGood, out);
+            } else {
+                if let Some(partial) = self.partials.get_mut(&piece) {
+                    partial.hold();
                 }
+                self.suspects.on_bad(piece, last, self.bad_pieces);
+                self.ready.push_back(piece);
             }
         }
         self.enqueue(piece);
+    }
+
+    /// Takes hashes of some of a piece's blocks. Only when those of a bad piece are told may it be written again.
+    fn on_blocks_hashed(&mut self, piece: PieceIndex, hashes: Option<Vec<[u8; 20]>>, out: &mut Answers) {
+        let length = self.layout.geometry().length_of(piece);
+        if let Some(hashed) = self.suspects.on_done(piece, length, hashes) {
+            out.notice(hashed.event(self.id, piece));
+            if let Some(last) = hashed.last {
+                self.end_piece(piece, last, Written::PieceBad, out);
+                self.enqueue(piece);
+            }
+        } else {
+            self.ready.push_back(piece);
+        }
+    }
+
+    /// Gives a piece's verdict, and forgets what was known of its blocks.
+    fn end_piece(&mut self, piece: PieceIndex, last: Span, verdict: Written, out: &mut Answers) {
+        let good = verdict == Written::PieceGood;
+        self.answer_writes(vec![last], &Ok(verdict), out);
+        let Some(partial) = self.partials.remove(&piece) else { return };
+        self.ranges -= partial.ranges();
+        for (span, block) in partial.into_waiting() {
+            // They brought nothing that the piece did not have; of a bad piece they are the first new blocks.
+            match (good, self.stopped.clone()) {
+                (true, _) => self.answer_writes(vec![span], &Ok(Written::Known), out),
+                (false, Some(error)) => self.answer_writes(vec![span], &Err(error), out),
+                (false, None) => self.accept(span, block),
+            }
+        }
     }
 
     fn on_write_failed(&mut self, piece: PieceIndex, error: Error, out: &mut Answers) {
@@ -441,7 +514,7 @@ impl Torrent {
     }
 
     /// Refuses to write until a retry. What is under way ends as it ends.
-    fn stop(&mut self, error: Error, out: &mut Answers) {
+    pub(super) fn stop(&mut self, error: Error, out: &mut Answers) {
         if self.removals > 0 {
             self.removal_error.get_or_insert(error.clone());
         }
@@ -450,6 +523,7 @@ impl Torrent {
         }
         self.stopped = Some(error.clone());
         out.notice(Event::Stopped { torrent: self.id, error: error.clone() });
+        self.answer_selects(Some(&error), out);
         let mut failed = Vec::new();
         let mut ranges = 0;
         for partial in self.partials.values_mut() {
@@ -475,10 +549,15 @@ impl Torrent {
     }
 }
 
-fn failure(outcome: Result<Outcome, JobError>) -> Error {
+pub(super) fn failure(outcome: Result<Outcome, JobError>) -> Error {
     match outcome {
         Err(error) => Error::Job(error),
-        Ok(Outcome::Hash(Err(error)) | Outcome::Read(Err(error)) | Outcome::Nothing(Err(error))) => error,
+        Ok(
+            Outcome::Hash(Err(error))
+            | Outcome::Read(Err(error))
+            | Outcome::Nothing(Err(error))
+            | Outcome::Moved(Err(error)),
+        ) => error,
         // The executor answers every job in kind.
         Ok(_) => Error::Job(JobError::Refused),
     }

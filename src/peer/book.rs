@@ -1,22 +1,42 @@
-use super::Config;
+use super::{Config, Source};
 use crate::machine::{DialId, Instant, Map, Rng};
 use crate::proto::id::PeerId;
 use slab::Slab;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The addresses of one torrent's peers and when each may be dialled.
 ///
 /// Only addresses that somebody named are here: a peer that came in is not dialled, since its port is not where it listens.
+///
+/// What it tracks: each address is idle, or being connected, or connected. Idle ones wait for their time in `later`; from then on they are
+/// in `due`, best first. All idle ones are in `idle` as well, the least useful last. So every call takes a few steps in an ordered
+/// set, however many addresses there are.
 #[derive(Debug)]
 pub(super) struct Book {
     entries: Slab<Entry>,
     by_address: Map<SocketAddr, usize>,
+    later: BTreeSet<(Instant, usize)>,
+    due: BTreeSet<(Rank, usize)>,
+    idle: BTreeSet<(Uselessness, usize)>,
+    /// The entries whose peers' ids are known.
+    by_peer_id: BTreeSet<(PeerId, usize)>,
+    connecting: usize,
+    /// How often an address was named.
+    named: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     address: SocketAddr,
+    /// The best of those who named it.
+    source: Source,
+    /// When it was last named: later ones have higher numbers.
+    named: u64,
+    /// Its place in the order of BEP 40.
+    priority: u32,
     state: State,
     /// How often in a row it failed.
     failures: u32,
@@ -24,9 +44,18 @@ struct Entry {
     peer_id: Option<PeerId>,
 }
 
+/// The order in which addresses are dialled that are due at the same time: those that the program named before all others, then
+/// those that failed less often, then those with the higher priority.
+type Rank = (bool, u32, Reverse<u32>, u64);
+/// The order in which addresses are kept: those that the program named, those that failed less often, those from better sources, and
+/// those named later.
+type Uselessness = (bool, u32, u8, Reverse<u64>);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// To be dialled at that time.
+    Later(Instant),
+    /// To be dialled since that time.
     Due(Instant),
     /// Being dialled.
     Dialling(DialId),
@@ -38,74 +67,198 @@ enum State {
     Ourselves,
 }
 
-impl Book {
-    pub(super) fn new(rng: &mut Rng) -> Self {
-        Self { entries: Slab::new(), by_address: Map::new(rng) }
+impl Entry {
+    fn is_of_others(&self) -> bool {
+        self.source != Source::Program
     }
 
-    /// Adds an address, to be dialled now, also if it is known and was to be dialled later. Says false where there is no room.
-    pub(super) fn add(&mut self, now: Instant, address: SocketAddr, most: usize) -> bool {
-        if let Some(entry) = self.entry(address) {
-            if let State::Due(at) = &mut entry.state {
-                *at = (*at).min(now);
-            }
+    fn rank(&self) -> Rank {
+        (self.is_of_others(), self.failures, Reverse(self.priority), self.named)
+    }
+
+    fn uselessness(&self) -> Uselessness {
+        (self.is_of_others(), self.failures, distrust(self.source), Reverse(self.named))
+    }
+}
+
+/// Says how little an address is worth for having come from there: local peers are fast, trackers know who is there, and anybody may
+/// say anything in the DHT and in peer exchange.
+fn distrust(source: Source) -> u8 {
+    match source {
+        Source::Program => 0,
+        Source::LocalDiscovery => 1,
+        Source::Tracker => 2,
+        Source::Resume => 3,
+        Source::Dht => 4,
+        Source::PeerExchange => 5,
+        Source::Incoming => 6,
+    }
+}
+
+impl Book {
+    pub(super) fn new(rng: &mut Rng) -> Self {
+        Self {
+            entries: Slab::new(),
+            by_address: Map::new(rng),
+            later: BTreeSet::new(),
+            due: BTreeSet::new(),
+            idle: BTreeSet::new(),
+            by_peer_id: BTreeSet::new(),
+            connecting: 0,
+            named: 0,
+        }
+    }
+
+    /// Adds an address, to be dialled now; one that is known and was to be dialled later only if the program names it. Says false
+    /// where there is no room, and nothing less useful is there whose place it could take.
+    pub(super) fn add(
+        &mut self,
+        now: Instant,
+        address: SocketAddr,
+        source: Source,
+        priority: u32,
+        config: &Config,
+    ) -> bool {
+        self.named += 1;
+        let named = self.named;
+        if let Some(key) = self.by_address.get(&address).copied() {
+            self.change(key, |entry| {
+                entry.named = named;
+                if distrust(source) < distrust(entry.source) {
+                    entry.source = source;
+                }
+                if let State::Later(at) = entry.state {
+                    entry.state = State::Later(if source == Source::Program { at.min(now) } else { at });
+                }
+            });
             return true;
         }
-        if self.entries.len() >= most {
+        if self.entries.len() >= config.max_known_peers && !self.make_room(source) {
             return false;
         }
-        let entry = Entry { address, state: State::Due(now), failures: 0, peer_id: None };
-        let key = self.entries.insert(entry);
+        let state = State::Later(now);
+        let key = self.entries.insert(Entry { address, source, named, priority, state, failures: 0, peer_id: None });
         self.by_address.insert(address, key);
+        self.list(key);
         true
+    }
+
+    /// Forgets the least useful address that is not connected, if a new one from that source is worth more.
+    fn make_room(&mut self, source: Source) -> bool {
+        let Some(((_, key), worst)) = self.idle.last().and_then(|last| Some((*last, self.entries.get(last.1)?))) else {
+            return false;
+        };
+        let program = source == Source::Program;
+        let goes = match worst.source {
+            // What the program named stays, but where it names another and this one failed.
+            Source::Program => program && worst.failures > 0,
+            _ => worst.failures > 0 || distrust(worst.source) >= distrust(source),
+        };
+        if goes {
+            self.remove(key);
+        }
+        goes
+    }
+
+    fn remove(&mut self, key: usize) {
+        self.unlist(key);
+        if let Some(entry) = self.entries.try_remove(key) {
+            self.by_address.remove(&entry.address);
+        }
+    }
+
+    /// Forgets an address.
+    pub(super) fn forget(&mut self, address: SocketAddr) {
+        if let Some(key) = self.by_address.get(&address).copied() {
+            self.remove(key);
+        }
+    }
+
+    /// Changes an entry and what is found by it.
+    fn change(&mut self, key: usize, change: impl FnOnce(&mut Entry)) {
+        self.unlist(key);
+        if let Some(entry) = self.entries.get_mut(key) {
+            change(entry);
+        }
+        self.list(key);
+    }
+
+    fn list(&mut self, key: usize) {
+        let Some(entry) = self.entries.get(key) else { return };
+        match entry.state {
+            State::Later(at) => drop(self.later.insert((at, key))),
+            State::Due(_) => drop(self.due.insert((entry.rank(), key))),
+            State::Dialling(_) | State::Shaking => self.connecting += 1,
+            State::Connected | State::Ourselves => {}
+        }
+        if let State::Later(_) | State::Due(_) = entry.state {
+            self.idle.insert((entry.uselessness(), key));
+        }
+        if let Some(peer_id) = entry.peer_id {
+            self.by_peer_id.insert((peer_id, key));
+        }
+    }
+
+    fn unlist(&mut self, key: usize) {
+        let Some(entry) = self.entries.get(key) else { return };
+        match entry.state {
+            State::Later(at) => drop(self.later.remove(&(at, key))),
+            State::Due(_) => drop(self.due.remove(&(entry.rank(), key))),
+            State::Dialling(_) | State::Shaking => self.connecting -= 1,
+            State::Connected | State::Ourselves => {}
+        }
+        self.idle.remove(&(entry.uselessness(), key));
+        if let Some(peer_id) = entry.peer_id {
+            self.by_peer_id.remove(&(peer_id, key));
+        }
     }
 
     /// Gives how many addresses are not connected and could be.
     pub(super) fn idle(&self) -> usize {
-        self.entries.iter().filter(|(_, e)| matches!(e.state, State::Due(_))).count()
+        self.idle.len()
     }
 
     /// Gives how many are being dialled or shaking hands.
     pub(super) fn connecting(&self) -> usize {
-        self.entries.iter().filter(|(_, e)| matches!(e.state, State::Dialling(_) | State::Shaking)).count()
+        self.connecting
     }
 
     /// Gives the time at which the next address may be dialled.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let due = |e: &Entry| if let State::Due(at) = e.state { Some(at) } else { None };
-        self.entries.iter().filter_map(|(_, e)| due(e)).min()
+        let due = self.due.first().and_then(|(_, key)| match self.entries.get(*key)?.state {
+            State::Due(since) => Some(since),
+            _ => None,
+        });
+        due.or_else(|| self.later.first().map(|(at, _)| *at))
     }
 
-    /// Gives the address that has been due for longest, which is being dialled from now on.
+    /// Gives the best address that is due, which is being dialled from now on.
     pub(super) fn dial(&mut self, now: Instant, dial: DialId) -> Option<SocketAddr> {
-        let due = |e: &Entry| if let State::Due(at) = e.state { Some(at) } else { None };
-        let first = self.entries.iter_mut().filter_map(|(_, e)| due(e).filter(|at| *at <= now).map(|at| (at, e)));
-        let (_, entry) = first.min_by_key(|(at, _)| *at)?;
-        entry.state = State::Dialling(dial);
-        Some(entry.address)
+        while let Some((at, key)) = self.later.first().copied().filter(|(at, _)| *at <= now) {
+            self.change(key, |entry| entry.state = State::Due(at));
+        }
+        let (_, key) = self.due.first().copied()?;
+        self.change(key, |entry| entry.state = State::Dialling(dial));
+        self.entries.get(key).map(|entry| entry.address)
     }
 
     /// Takes back all dials, and gives them.
     pub(super) fn abandon(&mut self, now: Instant) -> Vec<DialId> {
-        let mut dials = Vec::new();
-        for (_, entry) in &mut self.entries {
-            if let State::Dialling(dial) = entry.state {
-                entry.state = State::Due(now);
-                dials.push(dial);
-            }
-        }
-        dials
+        let dialling = |e: &Entry| if let State::Dialling(dial) = e.state { Some(dial) } else { None };
+        let dials: Vec<_> = self.entries.iter().filter_map(|(key, e)| Some((key, dialling(e)?))).collect();
+        dials.iter().for_each(|(key, _)| self.change(*key, |entry| entry.state = State::Later(now)));
+        dials.into_iter().map(|(_, dial)| dial).collect()
     }
 
-    fn entry(&mut self, address: SocketAddr) -> Option<&mut Entry> {
+    fn find(&self, address: SocketAddr, test: impl FnOnce(State) -> bool) -> Option<usize> {
         let key = *self.by_address.get(&address)?;
-        self.entries.get_mut(key)
+        self.entries.get(key).is_some_and(|e| test(e.state)).then_some(key)
     }
 
     /// Takes note that a dial succeeded. Says whether it is the one that counts.
     pub(super) fn on_connected(&mut self, address: SocketAddr, dial: DialId) -> bool {
-        let entry = self.entry(address).filter(|e| e.state == State::Dialling(dial));
-        entry.map(|entry| entry.state = State::Shaking).is_some()
+        let key = self.find(address, |state| state == State::Dialling(dial));
+        key.map(|key| self.change(key, |entry| entry.state = State::Shaking)).is_some()
     }
 
     /// Takes note that a dial failed.
@@ -117,26 +270,29 @@ impl Book {
         config: &Config,
         rng: &mut Rng,
     ) {
-        if self.entry(address).is_some_and(|e| e.state == State::Dialling(dial)) {
+        if self.find(address, |state| state == State::Dialling(dial)).is_some() {
             self.on_ended(now, address, Outcome::Useless, config, rng);
         }
     }
 
     pub(super) fn on_shaken(&mut self, address: SocketAddr, peer_id: PeerId) {
-        if let Some(entry) = self.entry(address).filter(|e| e.state == State::Shaking) {
-            entry.peer_id = Some(peer_id);
-            entry.state = State::Connected;
+        if let Some(key) = self.find(address, |state| state == State::Shaking) {
+            self.change(key, |entry| {
+                entry.peer_id = Some(peer_id);
+                entry.state = State::Connected;
+            });
         }
     }
 
     /// Takes note that the peer there is ourselves.
     pub(super) fn on_ourselves(&mut self, address: SocketAddr) {
-        if let Some(entry) = self.entry(address) {
-            entry.state = State::Ourselves;
+        if let Some(key) = self.find(address, |_| true) {
+            self.change(key, |entry| entry.state = State::Ourselves);
         }
     }
 
-    /// Takes note that a connection that we dialled ended.
+    /// Takes note that a connection that we dialled ended. An address that failed too often is forgotten, unless the program named
+    /// it.
     pub(super) fn on_ended(
         &mut self,
         now: Instant,
@@ -145,21 +301,26 @@ impl Book {
         config: &Config,
         rng: &mut Rng,
     ) {
-        let Some(entry) = self.entry(address).filter(|e| e.state != State::Ourselves) else { return };
-        let pause = match outcome {
-            Outcome::Stopped => Duration::ZERO,
-            Outcome::Useful => {
-                entry.failures = 0;
-                pause(entry.failures, config, rng)
-            }
-            Outcome::Useless => {
-                let pause = pause(entry.failures, config, rng);
-                entry.failures = entry.failures.saturating_add(1);
-                pause
-            }
-            Outcome::Needless => pause(u32::MAX, config, rng),
-        };
-        entry.state = State::Due(now + pause);
+        let Some(key) = self.find(address, |state| state != State::Ourselves) else { return };
+        self.change(key, |entry| {
+            let pause = match outcome {
+                Outcome::Stopped => Duration::ZERO,
+                Outcome::Useful => {
+                    entry.failures = 0;
+                    pause(entry.failures, config, rng)
+                }
+                Outcome::Useless => {
+                    let pause = pause(entry.failures, config, rng);
+                    entry.failures = entry.failures.saturating_add(1);
+                    pause
+                }
+                Outcome::Needless => pause(u32::MAX, config, rng),
+            };
+            entry.state = State::Later(now + pause);
+        });
+        if self.entries.get(key).is_some_and(|e| e.is_of_others() && e.failures >= config.max_failures.max(1)) {
+            self.remove(key);
+        }
     }
 
     /// Takes note that a peer is gone: an address that was left alone because the same peer was connected may be dialled soon.
@@ -171,11 +332,14 @@ impl Book {
         config: &Config,
         rng: &mut Rng,
     ) {
-        for (_, entry) in &mut self.entries {
-            if entry.peer_id == Some(peer_id) && entry.address != address {
-                if let State::Due(at) = &mut entry.state {
-                    *at = (*at).min(now + pause(entry.failures, config, rng));
-                }
+        let same: Vec<usize> =
+            self.by_peer_id.range((peer_id, 0)..=(peer_id, usize::MAX)).map(|(_, key)| *key).collect();
+        for key in same {
+            let others = |entry: &&Entry| entry.address != address;
+            if let Some(State::Later(at)) = self.entries.get(key).filter(others).map(|entry| entry.state) {
+                self.change(key, |entry| {
+                    entry.state = State::Later(at.min(now + pause(entry.failures, config, rng)));
+                });
             }
         }
     }
@@ -213,7 +377,7 @@ mod tests {
         let (config, mut rng) = (Config::default(), Rng::new(1));
         let mut book = Book::new(&mut rng);
         let mut now = Instant::ZERO;
-        assert!(book.add(now, address(1), 10));
+        assert!(add(&mut book, now, 1, Source::Program, 10));
         let mut pauses = Vec::new();
         for n in 0..12 {
             assert_eq!(book.dial(now, DialId(n)), Some(address(1)));
@@ -235,14 +399,131 @@ mod tests {
     fn our_own_address_is_never_dialled_again() {
         let (config, mut rng) = (Config::default(), Rng::new(1));
         let mut book = Book::new(&mut rng);
-        assert!(book.add(Instant::ZERO, address(1), 1));
-        assert!(!book.add(Instant::ZERO, address(2), 1));
+        assert!(add(&mut book, Instant::ZERO, 1, Source::Program, 1));
+        assert!(!add(&mut book, Instant::ZERO, 2, Source::Program, 1));
         assert!(book.dial(Instant::ZERO, DialId(1)).is_some());
         assert!(!book.on_connected(address(1), DialId(9)));
         assert!(book.on_connected(address(1), DialId(1)));
         book.on_ourselves(address(1));
         book.on_ended(Instant::ZERO, address(1), Outcome::Useless, &config, &mut rng);
-        assert!(book.add(Instant::ZERO, address(1), 1));
+        assert!(add(&mut book, Instant::ZERO, 1, Source::Program, 1));
         assert_eq!((book.next_due(), book.idle()), (None, 0));
+    }
+
+    fn add(book: &mut Book, now: Instant, port: u16, source: Source, most: usize) -> bool {
+        let config = Config { max_known_peers: most, ..Config::default() };
+        book.add(now, address(port), source, u32::from(port), &config)
+    }
+
+    fn fail(book: &mut Book, now: Instant, dial: u64) -> Option<SocketAddr> {
+        let address = book.dial(now, DialId(dial))?;
+        book.on_failed(now, address, DialId(dial), &Config::default(), &mut Rng::new(dial));
+        Some(address)
+    }
+
+    #[test]
+    fn the_program_comes_first_then_who_failed_less_then_the_higher_priority() {
+        let mut book = Book::new(&mut Rng::new(1));
+        let mut now = Instant::ZERO;
+        let sources = [(3, Source::Tracker), (5, Source::PeerExchange), (1, Source::Program), (4, Source::Dht)];
+        sources.into_iter().for_each(|(port, source)| assert!(add(&mut book, now, port, source, 9)));
+        assert_eq!((fail(&mut book, now, 0), fail(&mut book, now, 1)), (Some(address(1)), Some(address(5))));
+        now += Duration::from_secs(10);
+        let order: Vec<_> = (9..14).map_while(|n| book.dial(now, DialId(n))).map(|a| a.port()).collect();
+        assert_eq!(order, [1, 4, 3, 5]);
+        assert_eq!((book.connecting(), book.idle()), (4, 0));
+    }
+
+    #[test]
+    fn a_full_book_forgets_the_least_useful_and_never_the_connected_or_what_the_program_named() {
+        let mut book = Book::new(&mut Rng::new(1));
+        let now = Instant::ZERO;
+        assert!(add(&mut book, now, 9, Source::PeerExchange, 4) && book.dial(now, DialId(0)).is_some());
+        let named = [(1, Source::PeerExchange), (2, Source::Program), (3, Source::Tracker)];
+        named.into_iter().for_each(|(port, source)| assert!(add(&mut book, now, port, source, 4)));
+        let knows = |book: &Book| (1..=9).filter(|n| book.by_address.contains_key(&address(*n))).collect::<Vec<_>>();
+        // Of the same source the older goes; a worse source takes nobody's place.
+        assert!(add(&mut book, now, 4, Source::PeerExchange, 4));
+        assert_eq!(knows(&book), [2, 3, 4, 9]);
+        assert!(add(&mut book, now, 5, Source::Tracker, 4) && !add(&mut book, now, 6, Source::PeerExchange, 4));
+        assert_eq!(knows(&book), [2, 3, 5, 9]);
+        // Who failed goes before any other, but for what the program named.
+        assert_eq!((fail(&mut book, now, 1), fail(&mut book, now, 2)), (Some(address(2)), Some(address(5))));
+        assert!(add(&mut book, now, 7, Source::PeerExchange, 4));
+        assert_eq!(knows(&book), [2, 3, 7, 9]);
+        assert!(add(&mut book, now, 1, Source::Program, 4) && add(&mut book, now, 4, Source::Program, 4));
+        assert_eq!(knows(&book), [1, 2, 4, 9]);
+        assert!(!add(&mut book, now, 8, Source::Tracker, 4) && add(&mut book, now, 8, Source::Program, 4));
+        assert_eq!(knows(&book), [1, 4, 8, 9]);
+        assert!(!add(&mut book, now, 2, Source::Program, 4));
+    }
+
+    #[test]
+    fn an_address_that_failed_too_often_is_forgotten_unless_the_program_named_it() {
+        let mut book = Book::new(&mut Rng::new(1));
+        let mut now = Instant::ZERO;
+        assert!(add(&mut book, now, 1, Source::Program, 9) && add(&mut book, now, 2, Source::Tracker, 9));
+        let mut tries = [0, 0];
+        for n in 0..40 {
+            while let Some(address) = fail(&mut book, now, n) {
+                tries[usize::from(address.port() - 1)] += 1;
+            }
+            now += Duration::from_secs(400);
+        }
+        assert_eq!((tries, book.idle()), ([40, Config::default().max_failures], 1));
+    }
+
+    #[test]
+    fn naming_an_address_again_hurries_it_only_when_the_program_does() {
+        let mut book = Book::new(&mut Rng::new(1));
+        let now = Instant::ZERO;
+        assert!(add(&mut book, now, 1, Source::Tracker, 9) && fail(&mut book, now, 1).is_some());
+        assert!(add(&mut book, now, 1, Source::PeerExchange, 9));
+        assert_eq!(book.dial(now, DialId(2)), None);
+        assert!(add(&mut book, now, 1, Source::Program, 9));
+        assert_eq!(book.dial(now, DialId(3)), Some(address(1)));
+    }
+
+    #[test]
+    fn its_orders_agree_with_its_entries_whatever_happens() {
+        for seed in 0..100 {
+            let mut rng = Rng::new(seed);
+            let mut book = Book::new(&mut rng);
+            let mut now = Instant::ZERO;
+            let config = Config { max_known_peers: 6, max_failures: 3, ..Config::default() };
+            for n in 0..300 {
+                let at = address(rng.below(12) as u16);
+                let sources = [Source::Program, Source::Tracker, Source::Dht, Source::PeerExchange];
+                match rng.below(10) {
+                    0..=2 => {
+                        let source = *rng.choose(&sources).unwrap();
+                        book.add(now, at, source, rng.below(4), &config);
+                    }
+                    3 => {
+                        if let Some(dialled) = book.dial(now, DialId(n)) {
+                            assert!(book.on_connected(dialled, DialId(n)));
+                        }
+                    }
+                    4 => drop(book.dial(now, DialId(n))),
+                    5 => book.on_shaken(at, PeerId([rng.below(3) as u8; 20])),
+                    6 => {
+                        let all = [Outcome::Stopped, Outcome::Useful, Outcome::Useless, Outcome::Needless];
+                        book.on_ended(now, at, *rng.choose(&all).unwrap(), &config, &mut rng);
+                    }
+                    7 => book.on_peer_gone(now, at, PeerId([rng.below(3) as u8; 20]), &config, &mut rng),
+                    8 if rng.below(9) == 0 => drop(book.abandon(now)),
+                    8 => book.forget(at),
+                    _ => now += Duration::from_secs(u64::from(rng.below(40))),
+                }
+                let count = |test: fn(&State) -> bool| book.entries.iter().filter(|(_, e)| test(&e.state)).count();
+                let idle = count(|s| matches!(s, State::Later(_) | State::Due(_)));
+                let connecting = count(|s| matches!(s, State::Dialling(_) | State::Shaking));
+                assert_eq!((book.idle(), book.connecting()), (idle, connecting), "seed {seed}");
+                assert_eq!(book.later.len() + book.due.len(), idle, "seed {seed}");
+                assert!(book.entries.len() <= 6 && book.by_address.len() == book.entries.len(), "seed {seed}");
+                let ids = book.entries.iter().filter(|(_, e)| e.peer_id.is_some()).count();
+                assert_eq!(book.by_peer_id.len(), ids, "seed {seed}");
+            }
+        }
     }
 }

@@ -48,7 +48,8 @@ pub enum Command {
         /// The torrent.
         torrent: TorrentId,
     },
-    /// Names a peer: it is dialled, and dialled again with back-off, for as long as the torrent is there. Ends in
+    /// Names a peer: it is dialled, and dialled again with back-off, for as long as the torrent is there or, where it is not the
+    /// program that names it, until it failed too often ([`Config::max_failures`](super::Config::max_failures)). Ends in
     /// [`Event::PeerAdded`] or [`Event::Refused`].
     AddPeer {
         /// The torrent.
@@ -86,8 +87,8 @@ pub enum Command {
         /// Whether it is wanted.
         download: bool,
     },
-    /// Closes connections to an IP address and makes and takes no more, in any torrent; or lets it in again. Ends in
-    /// [`Event::BanSet`] or, where no more bans are kept, [`Event::BanRefused`].
+    /// Closes connections to an IP address and makes and takes no more, in any torrent, and forgets what was named there; or lets it in
+    /// again, also where it was banned for lying. Ends in [`Event::BanSet`] or, where no more bans are kept, [`Event::BanRefused`].
     Ban {
         /// The address; one that is IPv4 in an IPv6 form counts as IPv4.
         ip: IpAddr,
@@ -263,7 +264,7 @@ pub enum Event {
         /// The address.
         ip: IpAddr,
     },
-    /// Terminal: the ban was not taken, because [`Config::max_bans`](super::Config::max_bans) are kept.
+    /// Terminal: the ban was not taken, because [`Config::max_bans`](super::Config::max_bans) that the program asked for are kept.
     BanRefused {
         /// The address.
         ip: IpAddr,
@@ -313,7 +314,8 @@ pub enum Event {
         /// Why, in words.
         reason: Gone,
     },
-    /// Notice: a peer sent bytes that were not the torrent's; its address is banned, in all torrents.
+    /// Notice: a peer sent bytes that were not the torrent's; its address (of a loopback address, only its port) is banned, in all
+    /// torrents.
     PeerBanned {
         /// The torrent.
         torrent: TorrentId,
@@ -359,7 +361,7 @@ pub enum Gone {
     TorrentStopped,
     /// It named a torrent that is not here, or another than the one it was dialled for.
     WrongTorrent,
-    /// It is connected twice, or is ourselves.
+    /// It is connected twice, or as often as one address may be, or is ourselves.
     Duplicate,
     /// Both sides have everything.
     Redundant,

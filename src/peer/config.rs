@@ -1,5 +1,6 @@
 use super::Limits;
 use crate::select::PipelineConfig;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// The swarm's limits and times. Every collection of the swarm is bounded by one of these.
@@ -40,11 +41,25 @@ pub struct Config {
     /// The most connections that came in and have not shaken hands; 256 by default. Another closes the oldest of them, so that
     /// silent ones keep nobody out.
     pub max_incoming_handshakes: usize,
-    /// The most addresses known in one torrent; 1,000 by default. Another is [`Refusal::Full`](super::Refusal::Full).
+    /// The most connections of one torrent to one IP address, whatever the peer ids and ports; 1 by default, so that nobody fills our
+    /// places from one host. Several peers behind one address translator share it. Loopback addresses are exempt. 0 counts as 1.
+    pub max_connections_per_ip: usize,
+    /// The most addresses known in one torrent; 1,000 by default. Another takes the place of the least useful that is not connected:
+    /// of those that failed, the one that failed most often; else the one that came from the worst source, longest ago. What the program
+    /// named gives way only to another that it names, and only where it failed. Where nothing gives way, the new one is
+    /// [`Refusal::Full`](super::Refusal::Full).
     pub max_known_peers: usize,
-    /// The most IP addresses banned, over all torrents; 4,096 by default. The ban of a liar beyond it takes the place of the oldest
-    /// such ban; one that the program asks for is refused.
+    /// How often in a row an address may fail before it is forgotten; 8 by default. Those that the program named never are. 0 counts
+    /// as 1.
+    pub max_failures: u32,
+    /// The most IP addresses banned, over all torrents; 4,096 by default. Another takes the place of the oldest ban of a liar; where all
+    /// are the program's own, it is refused.
     pub max_bans: usize,
+    /// The IPv4 address at which others see us, where it is known: for the order of peers (BEP 40). `None` by default: the local
+    /// address of the latest connection stands for it.
+    pub external_v4: Option<Ipv4Addr>,
+    /// The IPv6 address at which others see us, as [`external_v4`](Self::external_v4).
+    pub external_v6: Option<Ipv6Addr>,
 
     /// How long the first pause before an address is dialled again lasts; 1 s by default. Each further failure doubles it.
     /// Every pause is lengthened at random by up to a quarter.
@@ -87,8 +102,14 @@ pub struct Config {
     /// How many unused block buffers are kept; 1,024 by default.
     pub pooled_blocks: usize,
     /// How long a peer that gave blocks of a piece with a wrong hash is asked for nothing; 1 s by default. Each further bad
-    /// piece doubles it, up to a minute.
+    /// piece doubles it, up to a minute. It ends at once when its blocks turn out to have been right.
     pub parole: Duration,
+    /// Of how many blocks of pieces with a wrong hash the givers and hashes are remembered in one torrent, until the piece is good;
+    /// 65,536 by default, which is 1 GiB of pieces in 2 MiB of memory. The oldest piece is forgotten first, the latest never.
+    pub suspect_blocks: usize,
+    /// How many IP addresses with a part in bad pieces are remembered in one torrent when they are not connected; 1,000 by default. The
+    /// one that has been gone for longest is forgotten first.
+    pub max_suspects: usize,
 
     /// The longest message with an id that we do not know, in bytes; 128 KiB by default. It is
     /// gathered whole, only to be ignored.
@@ -113,8 +134,12 @@ impl Default for Config {
             idle_inbound: Duration::from_secs(60),
             pair_window: Duration::from_secs(10),
             max_incoming_handshakes: 256,
+            max_connections_per_ip: 1,
             max_known_peers: 1000,
+            max_failures: 8,
             max_bans: 4096,
+            external_v4: None,
+            external_v6: None,
             redial_first: Duration::from_secs(1),
             redial_longest: Duration::from_secs(300),
             choke_interval: Duration::from_secs(10),
@@ -130,6 +155,8 @@ impl Default for Config {
             store_retry: Duration::from_secs(5),
             pooled_blocks: 1024,
             parole: Duration::from_secs(1),
+            suspect_blocks: 65_536,
+            max_suspects: 1000,
             longest_message: 128 << 10,
             close_redundant: true,
             status_interval: Duration::from_secs(1),

@@ -7,7 +7,7 @@ use crate::machine::{Block, BlockBuf, ConnId, Instant, Map, RateMeter, Rng};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::Span;
 use crate::proto::handshake::Decoder;
-use crate::proto::id::{PeerId, PieceIndex};
+use crate::proto::id::PeerId;
 use crate::proto::message::{Frames, Limits, Message};
 use crate::select;
 use slab::Slab;
@@ -18,8 +18,6 @@ use std::net::SocketAddr;
 const LATE: usize = 1000;
 /// How many times [`Config::silence`](super::Config::silence) a peer may take to read what we send while its queue is full.
 const SLOW_READER: u32 = 5;
-/// How many pieces a connection remembers to have given blocks of.
-const CONTRIBUTIONS: usize = 64;
 
 /// A stream to a peer.
 #[derive(Debug)]
@@ -85,12 +83,10 @@ pub(super) struct Link {
     pub(super) pipeline: select::Pipeline,
     /// The block that is coming in.
     pub(super) incoming: Option<Incoming>,
-    /// Unfinished pieces that it gave blocks of, latest last.
-    pub(super) contributed: VecDeque<PieceIndex>,
-    /// How many bad pieces it had a part in, less good ones.
-    pub(super) faults: u32,
-    /// Until when it is asked for nothing.
-    pub(super) parole_until: Instant,
+    /// The peer's key among the torrent's givers of blocks.
+    pub(super) giver: u32,
+    /// When bytes of a block last came.
+    pub(super) gave: Option<Instant>,
 
     pub(super) queue: Queue,
     /// What was read and waits for room in the queue, from `held_at` on.
@@ -128,6 +124,7 @@ impl Link {
         peer: select::Peer,
         peer_id: PeerId,
         pieces: u32,
+        giver: u32,
         hub: &mut Hub,
     ) -> Self {
         let limits = Limits { other: hub.config.longest_message, ..Limits::of_torrent(pieces) };
@@ -150,9 +147,8 @@ impl Link {
             late: VecDeque::new(),
             pipeline: select::Pipeline::new(hub.config.pipeline),
             incoming: None,
-            contributed: VecDeque::new(),
-            faults: 0,
-            parole_until: Instant::ZERO,
+            giver,
+            gave: None,
             queue: Queue::new(&mut hub.rng),
             held: Vec::new(),
             held_at: 0,
@@ -185,22 +181,6 @@ impl Link {
         self.late.extend(self.asked.remove(at));
         self.late.drain(..self.late.len().saturating_sub(LATE));
         self.pipeline.on_cancelled(now);
-    }
-
-    /// Remembers that the peer gave a block of a piece.
-    pub(super) fn contribute(&mut self, piece: PieceIndex) {
-        if !self.contributed.iter().rev().any(|p| *p == piece) {
-            if self.contributed.len() >= CONTRIBUTIONS {
-                self.contributed.pop_front();
-            }
-            self.contributed.push_back(piece);
-        }
-    }
-
-    /// Says whether the peer gave a block of a finished piece, and forgets it.
-    pub(super) fn take_contribution(&mut self, piece: PieceIndex) -> bool {
-        let at = self.contributed.iter().position(|p| *p == piece);
-        at.is_some_and(|at| self.contributed.remove(at).is_some())
     }
 }
 

@@ -8,10 +8,6 @@ use crate::proto::geometry::Span;
 use crate::proto::message::Message;
 use crate::select::Arrival;
 use log::{debug, info};
-use std::time::Duration;
-
-/// The longest time that a peer is asked for nothing because of bad pieces.
-const LONGEST_PAROLE: Duration = Duration::from_secs(60);
 
 impl Torrent {
     /// Says whether a peer may be asked for blocks at all.
@@ -20,7 +16,7 @@ impl Torrent {
             && link.we_want
             && self.is_running()
             && self.storing < hub.config.store_credit
-            && now >= self.retry_at.max(link.parole_until)
+            && now >= self.retry_at.max(self.liars.parole_until(link.giver))
     }
 
     /// Asks a peer for as many blocks as should be asked of it and the download rate allows.
@@ -77,6 +73,7 @@ impl Torrent {
     pub(super) fn on_block_data(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant, data: &[u8]) {
         let Some(link) = conn.link_mut() else { return };
         link.moved = Some(now);
+        link.gave = Some(now);
         link.download.add(now, data.len() as u64);
         self.download.add(now, data.len() as u64);
         self.on_download(hub, link, now, data.len());
@@ -111,7 +108,7 @@ impl Torrent {
             }
             Arrival::Wanted { cancel } => {
                 link.turn.gave.add(now, u64::from(span.length));
-                link.contribute(span.piece);
+                self.liars.on_block(link.giver, span, self.geometry.blocks_in(span.piece));
                 self.todo.cancels.extend(cancel.into_iter().map(|peer| (peer, span)));
                 self.stores += 1;
                 self.storing += span.length as usize;
@@ -129,7 +126,7 @@ impl Torrent {
         conn.send(hub, now, &Message::Cancel(span));
     }
 
-    /// Takes the store's answer for a block. Peers that gave blocks of a bad piece are to be put on parole by the caller.
+    /// Takes the store's answer for a block. Who is found guilty by it is to be banned by the caller.
     pub(super) fn on_stored(&mut self, hub: &mut Hub, now: Instant, span: Span, outcome: Stored) {
         if self.stores == 0 || !self.geometry.contains(span) {
             return;
@@ -142,12 +139,20 @@ impl Torrent {
             Stored::Known => {
                 self.wasted += u64::from(span.length);
                 self.redundant += u64::from(span.length);
+                self.liars.on_good(span.piece);
                 self.on_piece_good(hub, now, span.piece);
             }
-            Stored::PieceGood => self.on_piece_good(hub, now, span.piece),
+            Stored::PieceGood => {
+                self.liars.on_good(span.piece);
+                self.on_piece_good(hub, now, span.piece);
+            }
             Stored::PieceBad => {
                 info!(target: "bip::peer", "{}: piece {} has the wrong hash and is fetched again", self.id, span.piece);
                 self.picker.on_piece_bad(span.piece);
+                self.pieces_failed = self.pieces_failed.saturating_add(1);
+                if let Some(at) = self.liars.on_bad(now, span.piece, hub.config.parole) {
+                    hub.set_timer_by(now, Timer::Refill(self.id), at);
+                }
                 self.wasted += u64::from(self.geometry.length_of(span.piece));
                 self.todo.refill = true;
             }
@@ -161,20 +166,5 @@ impl Torrent {
             self.todo.refill = true;
         }
         self.touch(hub, now);
-    }
-
-    /// Takes note that a piece is finished, for a peer that may have given blocks of it.
-    pub(super) fn judge(&self, hub: &mut Hub, link: &mut Link, now: Instant, span: Span, good: bool) {
-        if !link.take_contribution(span.piece) {
-            return;
-        }
-        if good {
-            link.faults = link.faults.saturating_sub(1);
-        } else {
-            let pause = hub.config.parole.saturating_mul(1 << link.faults.min(16)).min(LONGEST_PAROLE);
-            link.faults = link.faults.saturating_add(1);
-            link.parole_until = now + pause;
-            hub.set_timer_by(now, Timer::Refill(self.id), link.parole_until);
-        }
     }
 }

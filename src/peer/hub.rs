@@ -1,3 +1,5 @@
+use super::bans::Bans;
+use super::ourselves::Ourselves;
 use super::throttle::{Lane, Throttle};
 use super::{Config, Event};
 use crate::machine::{BlockPool, ConnId, DialId, Instant, Rng, Timers, TokenBucket, TorrentId};
@@ -13,6 +15,8 @@ pub(super) struct Hub {
     pub(super) config: Config,
     pub(super) rng: Rng,
     pub(super) peer_id: PeerId,
+    pub(super) ourselves: Ourselves,
+    pub(super) bans: Bans,
     pub(super) pool: BlockPool,
     pub(super) timers: Timers<Timer>,
     pub(super) events: VecDeque<Event>,

@@ -1,6 +1,8 @@
+use super::bans::Bans;
 use super::book::Outcome;
 use super::connection::{Stage, Table};
 use super::hub::{Hub, Step, Timer};
+use super::ourselves::Ourselves;
 use super::shaking::Dial;
 use super::throttle::{Throttle, dial_bucket};
 use super::torrent::Torrent;
@@ -52,6 +54,8 @@ impl Swarm {
                 config,
                 rng,
                 peer_id: PeerId::from_random(tail),
+                ourselves: Ourselves::default(),
+                bans: Bans::default(),
                 timers: Timers::new(),
                 events: VecDeque::new(),
                 steps: VecDeque::new(),
@@ -191,7 +195,7 @@ impl Swarm {
                     }
                 }
             }
-            if !todo.announce.is_empty() && torrent.picker.is_complete() && hub.config.close_redundant {
+            if !todo.announce.is_empty() && torrent.picker.has_all() && hub.config.close_redundant {
                 let full = |key: &usize| self.table.get(*key).and_then(|c| c.link()).is_some_and(|l| l.has.is_full());
                 let full = torrent.peers.iter().map(|(_, key)| *key).filter(full);
                 torrent.todo.close.extend(full.map(|key| (key, Gone::Redundant)));
@@ -302,9 +306,7 @@ impl Swarm {
                 torrent.picker.peer_left(&link.has);
                 torrent.seeds = torrent.seeds.saturating_sub(u32::from(link.has.is_full()));
                 torrent.peers.try_remove(link.peer.0 as usize);
-                if torrent.by_peer_id.get(&link.peer_id) == Some(&key) {
-                    torrent.by_peer_id.remove(&link.peer_id);
-                }
+                torrent.on_peer_gone(key, &link, address.ip(), self.hub.config.max_suspects);
                 if let Some(buf) = link.incoming.take().and_then(|incoming| incoming.buf) {
                     // The part of a block that came is of no use.
                     torrent.wasted += buf.bytes().len() as u64;
@@ -318,6 +320,9 @@ impl Swarm {
                         _ => Outcome::Useless,
                     };
                     torrent.book.on_ended(now, address, outcome, config, rng);
+                    if gone == Gone::Banned {
+                        torrent.book.forget(address);
+                    }
                 }
                 if !matches!(gone, Gone::Duplicate | Gone::Redundant) {
                     torrent.book.on_peer_gone(now, address, link.peer_id, config, rng);
@@ -455,7 +460,11 @@ impl Swarm {
     fn set_refill_timer(&mut self, now: Instant, place: usize) {
         let Some(torrent) = self.torrents.get(place) else { return };
         let links = torrent.peers.iter().filter_map(|(_, key)| self.table.get(*key)?.link());
-        let later = links.map(|link| link.parole_until).chain([torrent.retry_at]).filter(|at| *at > now).min();
+        let later = links
+            .map(|link| torrent.liars.parole_until(link.giver))
+            .chain([torrent.retry_at])
+            .filter(|at| *at > now)
+            .min();
         if let Some(at) = later {
             self.hub.set_timer(now, Timer::Refill(torrent.id), at);
         }
@@ -475,10 +484,12 @@ impl Machine for Swarm {
             }
             Command::SetLimits { limits } => self.on_set_limits(now, limits),
             Command::SetTorrentLimits { torrent, limits } => self.on_set_torrent_limits(now, torrent, limits),
-            Command::Select { torrent, selection } => self.on_select(now, torrent, selection),
+            Command::Select { torrent, selection } => self.on_select(now, torrent, &selection),
             Command::SetDownload { torrent, download } => self.on_set_download(now, torrent, download),
             Command::Ban { ip, banned } => self.on_ban(now, ip, banned),
-            Command::BlockHashes { .. } => {}
+            Command::BlockHashes { torrent, piece, good, hashes } => {
+                self.on_block_hashes(now, torrent, piece, good, &hashes);
+            }
             Command::RemoveTorrent { torrent } => self.on_remove_torrent(now, torrent),
             Command::Pause { torrent } => self.on_pause(now, torrent),
             Command::Resume { torrent } => self.on_resume(now, torrent),
@@ -490,8 +501,14 @@ impl Machine for Swarm {
 
     fn handle_input(&mut self, now: Instant, input: Input<'_, ()>) {
         match input {
-            Input::Accepted { conn, from, local: _ } => self.on_accepted(now, conn, from),
-            Input::Connected { dial, conn, local: _ } => self.on_connected(now, dial, conn),
+            Input::Accepted { conn, from, local } => {
+                self.hub.ourselves.on_local(local, true);
+                self.on_accepted(now, conn, from);
+            }
+            Input::Connected { dial, conn, local } => {
+                self.hub.ourselves.on_local(local, false);
+                self.on_connected(now, dial, conn);
+            }
             Input::ConnectFailed { dial, error } => self.on_connect_failed(now, dial, error),
             Input::Stream { conn, bytes } => self.on_stream(now, conn, bytes),
             Input::Writable { conn, queued } => self.on_writable(now, conn, queued),

@@ -113,7 +113,7 @@ impl Torrent {
                     if link.has.is_full() {
                         self.seeds += 1;
                     }
-                    if self.downloads && !link.we_want && !self.picker.have().contains(piece) {
+                    if self.downloads && !link.we_want && self.picker.wants(piece) {
                         link.we_want = true;
                         conn.send(hub, now, &Message::Interested);
                     }
@@ -157,9 +157,6 @@ impl Torrent {
         self.seeds = self.seeds.saturating_sub(u32::from(old.is_full())) + u32::from(link.has.is_full());
         self.touch(hub, now);
         let peer = link.peer;
-        let wants = self.downloads && self.picker.wants_from(&link.has);
-        let turned = wants != link.we_want;
-        link.we_want = wants;
         // What it has no more, it will not send.
         let lost: Vec<Span> = link.asked.iter().filter(|span| !link.has.contains(span.piece)).copied().collect();
         for span in lost {
@@ -167,9 +164,7 @@ impl Torrent {
             self.cancel(hub, conn, now, span);
             self.todo.refill = true;
         }
-        if turned {
-            conn.send(hub, now, if wants { &Message::Interested } else { &Message::NotInterested });
-        }
+        self.review_interest(hub, conn, now);
     }
 
     fn check_request(&self, span: Span) -> Result<(), Gone> {
@@ -185,7 +180,7 @@ impl Torrent {
     /// Says that a connection is of no use where both sides have everything.
     fn check_use(&self, hub: &Hub, conn: &Connection) -> Result<(), Gone> {
         let full = conn.link().is_some_and(|link| link.has.is_full());
-        if full && hub.config.close_redundant && self.picker.is_complete() {
+        if full && hub.config.close_redundant && self.picker.has_all() {
             return Err(Gone::Redundant);
         }
         Ok(())

@@ -22,16 +22,39 @@
 //!
 //! # Who stays
 //!
-//! Two connections to the same peer id in a torrent are one too many, whatever their addresses. Of a pair that crossed, both sides keep
+//! Two connections to the same peer id on the same IP address in a torrent are one too many; so are two by addresses of the two
+//! families, for a peer may have both. The same id on another address of the family is another peer: ids are no secret, and whoever
+//! repeats one is to keep nobody out. An IP address has one connection in a torrent, whatever the ids
+//! ([`Config::max_connections_per_ip`]). Of a pair that crossed, both sides keep
 //! the one that the larger peer id dialled. That is so only while the older is new and no block has moved on it
 //! ([`Config::pair_window`]): a peer id is no secret, and whoever repeats one takes no connection over. A connection to ourselves is closed, and an address that led to it is never dialled
-//! again. Addresses that were named are dialled until the torrent goes, with pauses that double; a peer that came in is not
-//! dialled, for its port is not where it listens. Where both sides have everything, the connection is closed
+//! again. Addresses that were named are dialled with pauses that double, those that the program named until the torrent goes, others
+//! until they failed [`Config::max_failures`] times; a peer that came in is not dialled, for its port is not where it listens.
+//! When more are due than there is room for, the order is: what the program named, who failed less often, and then the priority of
+//! BEP 40, on which both sides agree if we know [our address](Config::external_v4). Where both sides have everything, the connection is closed
 //! ([`Config::close_redundant`]).
 //!
 //! Connections that came in fill a part of the limits only ([`Config::inbound_percent`]), so that strangers keep no named peer
 //! out. Where that part is full, a newcomer takes the place of the peer that came in and has been of no use to either side for
-//! longest ([`Config::idle_inbound`]), and is closed if there is none.
+//! longest ([`Config::idle_inbound`]); else, if its priority (BEP 40) is higher, of the one with the lowest among those that have given us
+//! nothing for so long; and is closed if there is none.
+//!
+//! # Liars
+//!
+//! A piece with a wrong hash is fetched again, from one peer at a time. The store tells the hashes of the blocks of the bad copy and, later,
+//! of the good one ([`Command::BlockHashes`]): whoever sent a block that differs is banned, and nobody else. A peer that alone gave all
+//! of two bad copies is banned at once; alone behind one, it is asked for nothing for a while ([`Config::parole`]), as is
+//! everybody with a part in a bad copy whose hashes the store does not tell.
+//!
+//! All this goes by IP address: a new connection, port or peer id changes nothing. Peers behind one address translator stand and fall
+//! together. Only loopback addresses, which all peers on this host share, are told apart by port as well. A ban counts in all torrents,
+//! until the program lifts it ([`Command::Ban`]) or newer ones take its place ([`Config::max_bans`]); it is not kept beyond the swarm's life.
+//!
+//! # What is wanted
+//!
+//! A [`Selection`] has a priority for each piece, and may be changed at any time ([`Command::Select`]). Of what is skipped nothing is asked
+//! for; requests under way are cancelled, and what comes all the same is dropped. We are interested in who has what is wanted and missing.
+//! [`Event::Completed`] is told when all that is wanted is there, and again when more was wanted and has come.
 //!
 //! # A block's way in
 //!
@@ -96,6 +119,7 @@
 //! assert_eq!(swarm.poll_event(), Some(Event::PeerAdded { torrent, address }));
 //! ```
 
+mod bans;
 mod book;
 mod choking;
 mod command;
@@ -103,11 +127,16 @@ mod config;
 mod connection;
 mod download;
 mod hub;
+mod liars;
 mod limits;
 mod machine;
 mod messages;
+mod ourselves;
 mod outbox;
+mod places;
 mod reassigning;
+mod selecting;
+mod sentence;
 mod shaking;
 mod throttle;
 mod torrent;

@@ -116,7 +116,8 @@ impl Swarm {
             let hostage = torrent.picker.waits_for(span.piece, peer);
             let other = takers.iter().position(|taker| {
                 let case = Reassignment { present, other: taker.due, idle: taker.idle, hostage };
-                let has = |key| self.table.get(key).and_then(Connection::link).is_some_and(|l| l.has.contains(span.piece));
+                let has =
+                    |key| self.table.get(key).and_then(Connection::link).is_some_and(|l| l.has.contains(span.piece));
                 let afford = !at_risk || torrent.moved.saturating_add(u64::from(span.length)) <= most;
                 taker.peer != peer && case.is_worthwhile() && afford && has(taker.key)
             });

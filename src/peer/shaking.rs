@@ -1,3 +1,4 @@
+use super::bans::Party;
 use super::connection::{Connection, Link, Stage};
 use super::hub::Timer;
 use super::machine::Swarm;
@@ -21,6 +22,12 @@ pub(super) struct Dial {
 
 impl Swarm {
     pub(super) fn on_accepted(&mut self, now: Instant, id: ConnId, from: SocketAddr) {
+        if self.hub.bans.contains(from) {
+            if self.table.insert(now, id, from, false, Stage::Closing).is_some() {
+                self.hub.abort(id);
+            }
+            return;
+        }
         let deadline = now + self.hub.config.handshake_timeout;
         let stage = Stage::Handshaking { decoder: Decoder::default(), torrent: None, deadline };
         let Some(conn) = self.table.insert(now, id, from, false, stage) else { return };
@@ -51,10 +58,11 @@ impl Swarm {
             let torrent = self.torrents.get_mut(*key);
             torrent.is_some_and(|t| t.is_running() && t.book.on_connected(address, dial))
         });
+        let key = key.filter(|key| !self.forget_banned(*key, address));
         let deadline = now + self.hub.config.handshake_timeout;
         let stage = match key {
             Some(_) => Stage::Handshaking { decoder: Decoder::default(), torrent: key, deadline },
-            // The torrent has been paused or removed meanwhile.
+            // The torrent has been paused or removed meanwhile, or the address banned.
             None => Stage::Closing,
         };
         let Some(conn) = self.table.insert(now, id, address, true, stage) else {
@@ -153,7 +161,8 @@ impl Swarm {
         let torrent = self.torrents.get(place)?;
         let dialled = self.table.get(key)?.dialled;
         let config = &self.hub.config;
-        if let Some(other) = torrent.by_peer_id.get(&peer_id).copied() {
+        let address = self.table.get(key)?.address;
+        if let Some(other) = torrent.twin(peer_id, address.ip()) {
             let older = self.table.get(other)?;
             // Whoever repeats a peer id that it has seen takes no connection over that has proved its worth.
             let window = config.pair_window;
@@ -166,6 +175,9 @@ impl Swarm {
             self.close(now, other, Gone::Duplicate);
             return None;
         }
+        if torrent.is_crowded(address, config.max_connections_per_ip) {
+            return Some(Gone::Duplicate);
+        }
         let (most, most_here) = (config.limits.max_connections, torrent.max_connections(&config.limits));
         let (mut full, mut full_here) = (self.hub.open >= most, torrent.peers.len() >= most_here);
         if !dialled {
@@ -176,7 +188,9 @@ impl Swarm {
         if !full && !full_here {
             return None;
         }
-        let idle = if dialled { None } else { self.idle_inbound(now, full_here.then_some(place)) };
+        let of = full_here.then_some(place);
+        let idle =
+            if dialled { None } else { self.idle_inbound(now, of).or_else(|| self.lesser_inbound(now, address, of)) };
         let Some((idle, its_place)) = idle else { return Some(Gone::Full) };
         self.close(now, idle, Gone::Full);
         if its_place != place {
@@ -205,9 +219,10 @@ impl Swarm {
         let (Some(conn), Some(torrent)) = (self.table.get_mut(key), self.torrents.get_mut(place)) else { return };
         let (address, outgoing) = (conn.address, conn.dialled);
         let peer = Peer(torrent.peers.insert(key) as u32);
-        torrent.by_peer_id.insert(peer_id, key);
+        torrent.by_peer_id.insert((peer_id, address.ip().to_canonical()), key);
+        let giver = torrent.liars.enter(Party::of(address));
         let pieces = torrent.geometry.piece_count();
-        let mut link = Link::new(now, place, peer, peer_id, pieces, &mut self.hub);
+        let mut link = Link::new(now, place, peer, peer_id, pieces, giver, &mut self.hub);
         link.stopped_by_store = torrent.stopped_by_store;
         conn.stage = Stage::Open(Box::new(link));
         if torrent.stopped_by_store {
@@ -248,6 +263,10 @@ impl Swarm {
         while !full && most > 0 && self.hub.may_dial(now) {
             let dial = DialId(self.next_dial);
             let Some(address) = torrent.book.dial(now, dial) else { break };
+            if self.hub.bans.contains(address) {
+                torrent.book.forget(address);
+                continue;
+            }
             most -= 1;
             self.next_dial += 1;
             self.hub.dialling += 1;

@@ -1,13 +1,17 @@
 use super::book::Book;
 use super::hub::{Hub, Timer};
+use super::liars::Liars;
+use super::selecting::Wanted;
 use super::throttle::Throttle;
-use super::{Event, Gone, Limits, Selection, Status, TorrentLimits};
-use crate::machine::{ConnId, Instant, Map, RateMeter, Rng, TorrentId};
+use super::{Event, Gone, Limits, Status, TorrentLimits};
+use crate::machine::{ConnId, Instant, RateMeter, Rng, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{Geometry, Span};
 use crate::proto::id::{InfoHash, PeerId, PieceIndex};
 use crate::select::{Peer, Picker};
 use slab::Slab;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// One torrent: its pieces, its peers, and what is to be done about them.
@@ -21,11 +25,13 @@ pub(super) struct Torrent {
     pub(super) peers: Slab<usize>,
     /// How many of these came in.
     pub(super) inbound: usize,
-    pub(super) by_peer_id: Map<PeerId, usize>,
+    /// By peer id and IP address.
+    pub(super) by_peer_id: BTreeMap<(PeerId, IpAddr), usize>,
     pub(super) book: Book,
+    pub(super) liars: Liars,
     /// Whether what is missing is wanted.
     pub(super) downloads: bool,
-    pub(super) selection: Selection,
+    pub(super) wanted: Wanted,
     pub(super) limits: TorrentLimits,
     pub(super) throttle: Throttle,
     pub(super) paused: bool,
@@ -57,6 +63,8 @@ pub(super) struct Torrent {
     pub(super) watched: bool,
     /// Bytes of requests that were taken from peers which may have sent them.
     pub(super) moved: u64,
+    /// How often a piece had the wrong hash.
+    pub(super) pieces_failed: u32,
     bytes_done: u64,
     pub(super) seeds: u32,
     published: Status,
@@ -104,10 +112,11 @@ impl Torrent {
             picker: Picker::new(geometry, have, rng.fork()),
             peers: Slab::new(),
             inbound: 0,
-            by_peer_id: Map::new(rng),
+            by_peer_id: BTreeMap::new(),
             book: Book::new(rng),
+            liars: Liars::default(),
             downloads: true,
-            selection: Selection::default(),
+            wanted: Wanted::all(geometry, have),
             limits: TorrentLimits::default(),
             throttle: Throttle::default(),
             paused: false,
@@ -125,6 +134,7 @@ impl Torrent {
             redundant: 0,
             watched: false,
             moved: 0,
+            pieces_failed: 0,
             bytes_done: geometry.bytes_in(have),
             seeds: 0,
             published: Status::default(),
@@ -157,10 +167,7 @@ impl Torrent {
         self.bytes_done += u64::from(self.geometry.length_of(piece));
         self.todo.announce.push(piece);
         hub.events.push_back(Event::PieceDone { torrent: self.id, piece });
-        if self.picker.is_complete() {
-            hub.events.push_back(Event::Completed { torrent: self.id });
-            self.publish(hub, now);
-        }
+        self.count_wanted(hub, now, piece);
     }
 
     /// Takes note that the figures change: they are published when the interval has passed.
@@ -178,7 +185,7 @@ impl Torrent {
         self.publish(hub, now);
     }
 
-    fn publish(&mut self, hub: &mut Hub, now: Instant) {
+    pub(super) fn publish(&mut self, hub: &mut Hub, now: Instant) {
         let status = self.status(now);
         if status != self.published {
             self.published = status.clone();
@@ -194,23 +201,23 @@ impl Torrent {
 
     fn status(&mut self, now: Instant) -> Status {
         let download_rate = self.download.per_second(now);
-        let left = self.geometry.total_length().saturating_sub(self.bytes_done);
+        let left = self.wanted.bytes.saturating_sub(self.wanted.bytes_done);
         let time_left = (left > 0 && download_rate > 0).then(|| Duration::from_secs(left.div_ceil(download_rate)));
         Status {
             pieces_done: self.picker.have().count(),
             pieces: self.geometry.piece_count(),
             bytes_done: self.bytes_done,
-            pieces_wanted: self.geometry.piece_count(),
-            pieces_wanted_done: self.picker.have().count(),
-            bytes_wanted: self.geometry.total_length(),
-            bytes_wanted_done: self.bytes_done,
+            pieces_wanted: self.wanted.pieces,
+            pieces_wanted_done: self.wanted.pieces_done,
+            bytes_wanted: self.wanted.bytes,
+            bytes_wanted_done: self.wanted.bytes_done,
             download_rate,
             upload_rate: self.upload.per_second(now),
             downloaded: self.download.total(),
             uploaded: self.upload.total(),
             wasted: self.wasted,
             redundant: self.redundant,
-            pieces_failed: 0,
+            pieces_failed: self.pieces_failed,
             peers: u32::try_from(self.peers.len()).unwrap_or(u32::MAX),
             seeds: self.seeds,
             connecting: u32::try_from(self.book.connecting()).unwrap_or(u32::MAX),

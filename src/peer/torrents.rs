@@ -8,7 +8,7 @@ use crate::machine::{Block, Instant, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{Geometry, Span};
 use crate::proto::id::InfoHash;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// What is asked of the swarm about its torrents, and what the store answers.
 impl Swarm {
@@ -36,7 +36,7 @@ impl Swarm {
         } else {
             let mut torrent = Torrent::new(id, info_hash, geometry, have, &mut self.hub.rng);
             torrent.downloads = download;
-            torrent.selection = selection;
+            torrent.begin_with(&selection);
             torrent.limits = limits;
             torrent.throttle.set_rates(now, torrent.limits.upload_rate, torrent.limits.download_rate);
             self.hub.events.push_back(Event::TorrentAdded { torrent: id });
@@ -47,12 +47,12 @@ impl Swarm {
         }
     }
 
-    fn refuse(&mut self, torrent: TorrentId, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, torrent: TorrentId, refusal: Refusal) {
         self.hub.events.push_back(Event::Refused { torrent, refusal });
     }
 
     /// Gives the place of a torrent that is not being removed; refuses the command where there is none.
-    fn find(&mut self, id: TorrentId) -> Option<usize> {
+    pub(super) fn find(&mut self, id: TorrentId) -> Option<usize> {
         let place = self.by_id.get(&id).copied();
         let place = place.filter(|place| self.torrents.get(*place).is_some_and(|t| !t.removing));
         if place.is_none() {
@@ -128,10 +128,14 @@ impl Swarm {
         self.dial(now, place);
     }
 
-    pub(super) fn on_add_peer(&mut self, now: Instant, id: TorrentId, address: SocketAddr, _source: Source) {
+    pub(super) fn on_add_peer(&mut self, now: Instant, id: TorrentId, address: SocketAddr, source: Source) {
         let Some(place) = self.find(id) else { return };
+        if self.hub.bans.contains(address) {
+            return self.refuse(id, Refusal::Banned);
+        }
         let Some(torrent) = self.torrents.get_mut(place) else { return };
-        if !torrent.book.add(now, address, self.hub.config.max_known_peers) {
+        let priority = self.hub.ourselves.priority_of(address, &self.hub.config);
+        if !torrent.book.add(now, address, source, priority, &self.hub.config) {
             return self.refuse(id, Refusal::Full);
         }
         torrent.touch(&mut self.hub, now);
@@ -156,13 +160,6 @@ impl Swarm {
         self.settle(now, place);
     }
 
-    pub(super) fn on_select(&mut self, _now: Instant, id: TorrentId, selection: Selection) {
-        let Some(place) = self.find(id) else { return };
-        let Some(torrent) = self.torrents.get_mut(place) else { return };
-        torrent.selection = selection;
-        self.hub.events.push_back(Event::Selected { torrent: id });
-    }
-
     pub(super) fn on_set_download(&mut self, _now: Instant, id: TorrentId, download: bool) {
         let Some(place) = self.find(id) else { return };
         let Some(torrent) = self.torrents.get_mut(place) else { return };
@@ -170,21 +167,11 @@ impl Swarm {
         self.hub.events.push_back(Event::DownloadSet { torrent: id });
     }
 
-    pub(super) fn on_ban(&mut self, _now: Instant, ip: IpAddr, _banned: bool) {
-        self.hub.events.push_back(Event::BanSet { ip });
-    }
-
     pub(super) fn on_stored(&mut self, now: Instant, id: TorrentId, span: Span, outcome: Stored) {
         let Some(place) = self.by_id.get(&id).copied() else { return };
         let Some(torrent) = self.torrents.get_mut(place) else { return };
         torrent.on_stored(&mut self.hub, now, span, outcome);
-        if let Stored::PieceGood | Stored::PieceBad = outcome {
-            for (_, key) in &torrent.peers {
-                if let Some(link) = self.table.get_mut(*key).and_then(|c| c.link_mut()) {
-                    torrent.judge(&mut self.hub, link, now, span, outcome == Stored::PieceGood);
-                }
-            }
-        }
+        self.sentence(now, place);
         self.settle(now, place);
         self.finish_removal(place);
     }

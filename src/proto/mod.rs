@@ -10,5 +10,6 @@ pub mod handshake;
 pub mod id;
 pub mod message;
 pub mod metainfo;
+pub mod priority;
 pub mod reader;
 pub mod sha1;

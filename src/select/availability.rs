@@ -1,9 +1,9 @@
 //! How many peers have each piece, and which piece that nobody has begun is the rarest.
 
+use super::order::{NOWHERE, Order};
 use crate::machine::Rng;
 use crate::proto::bitfield::Bitfield;
 use crate::proto::id::PieceIndex;
-use std::collections::VecDeque;
 
 /// Pieces looked at in order of rarity before the peer's own pieces are walked instead.
 const PROBES: usize = 256;
@@ -12,23 +12,17 @@ const COMPARED: usize = 1024;
 /// Where more than one in so many of the listed pieces change their count, all are grouped anew.
 const REGROUP: usize = 8;
 
-const NOWHERE: u32 = u32::MAX;
+/// How many priorities there are that a wanted piece may have.
+pub(super) const CLASSES: usize = 3;
 
-/// Counts of peers per piece, and the pieces that are to be begun, grouped by that count.
+/// Counts of peers per piece, and the pieces that are to be begun, grouped by that count within each class of priority.
 ///
 /// What it tracks:
 ///
 /// - `counts[piece] + shift` is the number of peers that have the piece. The sum is what counts: a peer that has most pieces
 ///   raises `shift` and lowers the counts of the few that it lacks, so a seed costs nothing, whether it joined as one or became
 ///   one. Numbers may be below zero and wrap around; only their differences mean something.
-/// - `order` holds every *listed* piece (to be begun) once, rarest group first; within a group the order means nothing.
-///   `place[piece]` is its position there. Group `g` is of count `base + g` and begins at `starts[g]`.
-///
-/// ```text
-///   count   base          base+1   base+2 (empty)   base+3
-///   order | 7 2 9 4     | 1 3    |                | 0 5 8 6 |
-///   starts  0             4        6                6
-/// ```
+/// - Every *listed* piece (to be begun) is in the [`Order`] of one class, at position `place[piece]`.
 ///
 /// One peer more for a piece swaps it with the last of its group and moves the border: constant work. To list or unlist a piece
 /// moves one piece per group, of which there are no more than peers.
@@ -36,36 +30,41 @@ const NOWHERE: u32 = u32::MAX;
 pub(super) struct Availability {
     counts: Vec<i32>,
     shift: i32,
-    listed: Bitfield,
-    order: Vec<u32>,
     place: Vec<u32>,
-    starts: VecDeque<u32>,
-    base: i32,
+    classes: [Order; CLASSES],
     #[cfg(test)]
     pub(super) work: u64,
 }
 
 impl Availability {
-    /// Makes the counts of no peers, with all pieces listed that are not in `have`.
-    pub(super) fn new(have: &Bitfield) -> Self {
-        let order: Vec<u32> = have.iter_missing().map(|p| p.0).collect();
-        let mut place = vec![NOWHERE; have.pieces() as usize];
-        let mut listed = Bitfield::new(have.pieces());
-        for (at, piece) in (0u32..).zip(&order) {
-            place[*piece as usize] = at;
-            listed.insert(PieceIndex(*piece));
-        }
-        Self {
+    /// Makes the counts of no peers, with all pieces listed in a class that are not in `have`.
+    pub(super) fn new(have: &Bitfield, class: usize) -> Self {
+        let order = || Order::new(have.pieces());
+        let mut new = Self {
             counts: vec![0; have.pieces() as usize],
             shift: 0,
-            listed,
-            order,
-            place,
-            starts: VecDeque::from([0]),
-            base: 0,
+            place: vec![NOWHERE; have.pieces() as usize],
+            classes: [order(), order(), order()],
             #[cfg(test)]
             work: 0,
+        };
+        new.list_anew(|piece| (!have.contains(piece)).then_some(class));
+        new
+    }
+
+    /// Lists every piece in the class that is given for it, or not at all. Work: some sweeps over all pieces.
+    pub(super) fn list_anew(&mut self, class: impl Fn(PieceIndex) -> Option<usize>) {
+        let pieces = self.counts.len() as u32;
+        self.classes.iter_mut().for_each(|order| *order = Order::new(pieces));
+        for (piece, place) in (0u32..).zip(&mut self.place) {
+            *place = NOWHERE;
+            if let Some(order) = class(PieceIndex(piece)).and_then(|class| self.classes.get_mut(class)) {
+                *place = order.order.len() as u32;
+                order.order.push(piece);
+                order.listed.insert(PieceIndex(piece));
+            }
         }
+        self.classes.iter_mut().for_each(|order| order.regroup(&self.counts, &mut self.place));
     }
 
     /// Counts a peer in.
@@ -91,7 +90,8 @@ impl Availability {
     }
 
     fn count_each(&mut self, pieces: impl Iterator<Item = PieceIndex>, many: u32, by: i32) {
-        if many as usize <= self.order.len() / REGROUP {
+        let listed: usize = self.classes.iter().map(|order| order.order.len()).sum();
+        if many as usize <= listed / REGROUP {
             pieces.for_each(|piece| if by > 0 { self.raise(piece) } else { self.lower(piece) });
             return;
         }
@@ -100,34 +100,7 @@ impl Availability {
                 *count = count.wrapping_add(by);
             }
         }
-        self.regroup();
-    }
-
-    /// Makes the groups anew from the counts: cheaper than to move most pieces one by one.
-    fn regroup(&mut self) {
-        let counts = || self.counts.iter().zip(&self.place).filter(|(_, at)| **at != NOWHERE).map(|(count, _)| *count);
-        // Counts are compared by their distance from one of them, so that they may wrap.
-        let Some(origin) = counts().next() else { return };
-        let lowest = counts().map(|c| c.wrapping_sub(origin)).min().unwrap_or(0);
-        self.base = origin.wrapping_add(lowest);
-        let mut sizes: Vec<u32> = Vec::new();
-        for count in counts() {
-            let group = self.group(count);
-            if sizes.len() <= group {
-                sizes.resize(group + 1, 0);
-            }
-            sizes[group] += 1;
-        }
-        let begins = sizes.iter().scan(0, |sum, size| Some(std::mem::replace(sum, *sum + size)));
-        self.starts = begins.collect();
-        let mut next = self.starts.clone();
-        for ((piece, count), place) in (0u32..).zip(&self.counts).zip(&mut self.place).filter(|(_, at)| **at != NOWHERE)
-        {
-            let at = &mut next[count.wrapping_sub(self.base) as usize];
-            self.order[*at as usize] = piece;
-            *place = *at;
-            *at += 1;
-        }
+        self.classes.iter_mut().for_each(|order| order.regroup(&self.counts, &mut self.place));
     }
 
     /// Gives how many peers have a piece.
@@ -138,7 +111,9 @@ impl Availability {
 
     /// Says whether some peer has a listed piece.
     pub(super) fn offers_any(&self) -> bool {
-        self.starts.get(self.first_offered()).is_some_and(|s| (*s as usize) < self.order.len())
+        self.classes.iter().any(|order| {
+            order.starts.get(order.first_offered(self.shift)).is_some_and(|s| (*s as usize) < order.order.len())
+        })
     }
 
     /// Counts one peer more for a piece.
@@ -146,15 +121,8 @@ impl Availability {
         let Some(count) = self.counts.get_mut(piece.as_usize()) else { return };
         let old = *count;
         *count = old.wrapping_add(1);
-        if self.is_listed(piece) {
-            let group = self.group(old);
-            let last = self.end(group) - 1;
-            self.swap(self.place[piece.as_usize()], last);
-            match self.starts.get_mut(group + 1) {
-                Some(start) => *start = last,
-                None => self.starts.push_back(last),
-            }
-            self.trim();
+        if let Some(order) = self.classes.iter_mut().find(|order| order.listed.contains(piece)) {
+            order.raise(&mut self.place, piece, old);
         }
     }
 
@@ -163,98 +131,55 @@ impl Availability {
         let Some(count) = self.counts.get_mut(piece.as_usize()) else { return };
         let old = *count;
         *count = old.wrapping_sub(1);
-        if self.is_listed(piece) {
-            let group = self.group(old);
-            self.swap(self.place[piece.as_usize()], self.starts[group]);
-            self.starts[group] += 1;
-            if group == 0 {
-                self.starts.push_front(0);
-                self.base = self.base.wrapping_sub(1);
-            }
-            self.trim();
+        if let Some(order) = self.classes.iter_mut().find(|order| order.listed.contains(piece)) {
+            order.lower(&mut self.place, piece, old);
         }
     }
 
     /// Says whether a piece is to be begun.
+    #[cfg(test)]
     pub(super) fn is_listed(&self, piece: PieceIndex) -> bool {
-        self.listed.contains(piece)
+        self.classes.iter().any(|order| order.listed.contains(piece))
     }
 
-    /// Lists a piece: it is to be begun.
-    pub(super) fn list(&mut self, piece: PieceIndex) {
-        if !self.listed.insert(piece) {
+    /// Lists a piece in a class, if it is in none: it is to be begun.
+    pub(super) fn list(&mut self, piece: PieceIndex, class: usize) {
+        if self.classes.iter().any(|order| order.listed.contains(piece)) {
             return;
         }
-        let count = self.counts[piece.as_usize()];
-        if self.order.is_empty() {
-            self.starts = VecDeque::from([0]);
-            self.base = count;
+        if let (Some(order), Some(count)) = (self.classes.get_mut(class), self.counts.get(piece.as_usize())) {
+            order.list(&mut self.place, piece, *count);
         }
-        while count.wrapping_sub(self.base) < 0 {
-            self.starts.push_front(0);
-            self.base = self.base.wrapping_sub(1);
-        }
-        let group = self.group(count);
-        while self.starts.len() <= group {
-            self.starts.push_back(self.order.len() as u32);
-        }
-        // The room at the end travels down to the group: each later group gives its first place and takes one behind its last.
-        let mut room = self.order.len() as u32;
-        self.order.push(piece.0);
-        for later in (group + 1..self.starts.len()).rev() {
-            let first = self.starts[later];
-            // An empty group has nothing to give.
-            if first != room {
-                self.put(self.order[first as usize], room);
-            }
-            self.starts[later] = first + 1;
-            room = first;
-        }
-        self.put(piece.0, room);
     }
 
     /// Unlists a piece: it is begun, or not needed.
     pub(super) fn unlist(&mut self, piece: PieceIndex) {
-        if !self.listed.remove(piece) {
-            return;
+        let Some(count) = self.counts.get(piece.as_usize()) else { return };
+        if let Some(order) = self.classes.iter_mut().find(|order| order.listed.contains(piece)) {
+            order.unlist(&mut self.place, piece, *count);
         }
-        let group = self.group(self.counts[piece.as_usize()]);
-        // The gap travels up to the end: each group fills it with its last.
-        let mut gap = self.place[piece.as_usize()];
-        for later in group..self.starts.len() {
-            let last = self.end(later) - 1;
-            // An empty group, or one whose last is the gap, has nothing to give.
-            if last != gap {
-                self.put(self.order[last as usize], gap);
-            }
-            if later > group {
-                self.starts[later] -= 1;
-            }
-            gap = last;
-        }
-        self.order.pop();
-        self.place[piece.as_usize()] = NOWHERE;
-        self.trim();
     }
 
-    /// Gives the rarest listed piece among those that a peer has; of several, each is as likely as the others.
+    /// Gives the rarest listed piece of a class among those that a peer has; of several, each is as likely as the others.
     ///
     /// Looks at no more than 256 pieces in order of rarity. Where the peer has none of them its own pieces are walked instead,
     /// 64 at a step, and the first 1024 that are listed, from a random one on, are compared: a peer with more of them than that
     /// may be given a piece that is not its very rarest.
-    pub(super) fn rarest(&mut self, has: &Bitfield, rng: &mut Rng) -> Option<PieceIndex> {
+    pub(super) fn rarest(&mut self, class: usize, has: &Bitfield, rng: &mut Rng) -> Option<PieceIndex> {
         let mut probes = 0;
-        for group in self.first_offered()..self.starts.len() {
-            let end = self.end(group);
+        let order = self.classes.get(class)?;
+        for group in order.first_offered(self.shift)..order.starts.len() {
+            let (start, end) = (self.classes[class].starts[group], self.classes[class].end(group));
             // A shuffle that stops at the first piece that the peer has: all that it has come first equally often.
-            for at in self.starts[group]..end {
+            for at in start..end {
                 if probes == PROBES {
-                    return self.walk(has, rng);
+                    return self.walk(class, has, rng);
                 }
                 probes += 1;
                 self.count_work();
-                self.swap(at, at + rng.below(end - at));
-                let piece = PieceIndex(self.order[at as usize]);
+                let order = &mut self.classes[class];
+                order.swap(&mut self.place, at, at + rng.below(end - at));
+                let piece = PieceIndex(order.order[at as usize]);
                 if has.contains(piece) {
                     return Some(piece);
                 }
@@ -263,14 +188,14 @@ impl Availability {
         None
     }
 
-    fn walk(&mut self, has: &Bitfield, rng: &mut Rng) -> Option<PieceIndex> {
-        let words = self.listed.as_bytes().len().div_ceil(8);
+    fn walk(&mut self, class: usize, has: &Bitfield, rng: &mut Rng) -> Option<PieceIndex> {
+        let words = has.as_bytes().len().div_ceil(8);
         let start = rng.below(words as u32) as usize;
         let mut best: Option<(u32, PieceIndex)> = None;
         let (mut compared, mut ties) = (0, 1);
         for word in (start..words).chain(0..start) {
             self.count_work();
-            for piece in common(&self.listed, has, word) {
+            for piece in common(&self.classes[class].listed, has, word) {
                 self.count_work();
                 let peers = self.of(piece);
                 if best.is_none_or(|(least, _)| peers < least) {
@@ -290,39 +215,24 @@ impl Availability {
         best.map(|(_, piece)| piece)
     }
 
-    /// Gives the first group of pieces that at least one peer has.
-    fn first_offered(&self) -> usize {
-        usize::try_from(1i32.wrapping_sub(self.base.wrapping_add(self.shift))).unwrap_or(0)
-    }
-
-    fn group(&self, count: i32) -> usize {
-        usize::try_from(count.wrapping_sub(self.base)).expect("no listed piece is below the first group")
-    }
-
-    fn end(&self, group: usize) -> u32 {
-        self.starts.get(group + 1).copied().unwrap_or(self.order.len() as u32)
-    }
-
-    fn put(&mut self, piece: u32, at: u32) {
-        self.order[at as usize] = piece;
-        self.place[piece as usize] = at;
-    }
-
-    fn swap(&mut self, a: u32, b: u32) {
-        let (at_a, at_b) = (self.order[a as usize], self.order[b as usize]);
-        self.put(at_a, b);
-        self.put(at_b, a);
-    }
-
-    /// Lets go of empty groups at both ends.
-    fn trim(&mut self) {
-        while self.starts.len() > 1 && self.starts[1] == 0 {
-            self.starts.pop_front();
-            self.base = self.base.wrapping_add(1);
+    /// Gives the first listed piece of a class, in order, that a peer has, and is not before the 64 that begin with `64 * from`; and
+    /// moves `from` there. Looks at 64 pieces in a step.
+    pub(super) fn first(&mut self, class: usize, has: &Bitfield, from: &mut usize) -> Option<PieceIndex> {
+        let words = has.as_bytes().len().div_ceil(8);
+        let order = self.classes.get_mut(class)?;
+        if order.order.is_empty() {
+            return None;
         }
-        while self.starts.len() > 1 && self.starts.back().is_some_and(|s| *s as usize == self.order.len()) {
-            self.starts.pop_back();
+        order.skip_empty(words);
+        *from = order.from.max(*from);
+        while *from < words {
+            self.count_work();
+            if let Some(piece) = common(&self.classes[class].listed, has, *from).next() {
+                return Some(piece);
+            }
+            *from += 1;
         }
+        None
     }
 
     fn count_work(&mut self) {
@@ -365,12 +275,16 @@ mod tests {
 
     /// Checks that the groups are what the counts say.
     fn check(a: &Availability) {
-        assert_eq!(a.order.len() as u32, a.listed.count());
-        for (at, piece) in a.order.iter().enumerate() {
-            assert_eq!(a.place[*piece as usize] as usize, at);
-            assert!(a.is_listed(PieceIndex(*piece)));
-            let group = a.group(a.counts[*piece as usize]);
-            assert!((a.starts[group]..a.end(group)).contains(&(at as u32)), "piece {piece} is not in its group: {a:?}");
+        for o in &a.classes {
+            assert_eq!(o.order.len() as u32, o.listed.count());
+            assert!(o.listed.iter().all(|p| p.as_usize() / 64 >= o.from));
+            for (at, piece) in o.order.iter().enumerate() {
+                assert_eq!(a.place[*piece as usize] as usize, at);
+                assert!(o.listed.contains(PieceIndex(*piece)));
+                let group = o.group(a.counts[*piece as usize]);
+                let places = o.starts[group]..o.end(group);
+                assert!(places.contains(&(at as u32)), "piece {piece} is not in its group: {a:?}");
+            }
         }
     }
 
@@ -379,11 +293,11 @@ mod tests {
         for seed in 0..30 {
             let mut rng = Rng::new(seed);
             let pieces = 1 + rng.below(100);
-            let mut a = Availability::new(&Bitfield::new(pieces));
+            let mut a = Availability::new(&Bitfield::new(pieces), 1);
             let mut peers: Vec<Bitfield> = Vec::new();
             for _ in 0..400 {
                 let piece = PieceIndex(rng.below(pieces));
-                match rng.below(7) {
+                match rng.below(8) {
                     0 => {
                         let odds = rng.below(11);
                         let has = set(pieces, (0..pieces).filter(|_| rng.below(10) < odds).collect::<Vec<_>>());
@@ -394,8 +308,12 @@ mod tests {
                         let gone = peers.swap_remove(rng.below(peers.len() as u32) as usize);
                         a.subtract(&gone);
                     }
-                    2 => a.list(piece),
+                    2 => a.list(piece, rng.below(3) as usize),
                     3 => a.unlist(piece),
+                    4 if rng.below(10) == 0 => {
+                        let classes: Vec<_> = (0..pieces).map(|_| rng.below(4).checked_sub(1)).collect();
+                        a.list_anew(|p| classes[p.as_usize()].map(|class| class as usize));
+                    }
                     _ if !peers.is_empty() => {
                         let which = rng.below(peers.len() as u32) as usize;
                         if peers[which].insert(piece) {
@@ -405,16 +323,19 @@ mod tests {
                     _ => {}
                 }
                 check(&a);
-                assert!(a.starts.len() <= peers.len() + 1, "more groups than peers");
+                assert!(a.classes.iter().all(|o| o.starts.len() <= peers.len() + 1), "more groups than peers");
                 for p in (0..pieces).map(PieceIndex) {
                     assert_eq!(a.of(p) as usize, peers.iter().filter(|has| has.contains(p)).count());
                 }
                 assert_eq!(a.offers_any(), peers.iter().any(|has| has.iter().any(|p| a.is_listed(p))));
                 if let Some(has) = peers.first() {
-                    let least = has.iter().filter(|p| a.is_listed(*p)).map(|p| a.of(p)).min();
-                    let found = a.rarest(has, &mut rng);
+                    let class = rng.below(3) as usize;
+                    let listed = a.classes[class].listed.clone();
+                    let least = has.iter().filter(|p| listed.contains(*p)).map(|p| a.of(p)).min();
+                    let found = a.rarest(class, has, &mut rng);
                     assert_eq!(found.map(|p| a.of(p)), least);
-                    assert!(found.is_none_or(|p| has.contains(p) && a.is_listed(p)));
+                    assert!(found.is_none_or(|p| has.contains(p) && listed.contains(p)));
+                    assert_eq!(a.first(class, has, &mut 0), has.iter().find(|p| listed.contains(*p)));
                     check(&a);
                 }
             }
@@ -424,7 +345,7 @@ mod tests {
     #[test]
     fn equally_rare_pieces_are_equally_likely_also_for_a_peer_that_lacks_some() {
         let has = set(1000, (0..1000).filter(|p| p % 3 == 0 && *p < 300));
-        let mut a = Availability::new(&Bitfield::new(1000));
+        let mut a = Availability::new(&Bitfield::new(1000), 1);
         a.add(&Bitfield::full(1000));
         a.add(&has);
         // A hundred pieces of this peer are held by two peers, 900 by one; make them all of one group.
@@ -432,7 +353,7 @@ mod tests {
         let mut rng = Rng::new(11);
         let mut seen = [0u32; 1000];
         for _ in 0..100_000 {
-            seen[a.rarest(&has, &mut rng).unwrap().as_usize()] += 1;
+            seen[a.rarest(1, &has, &mut rng).unwrap().as_usize()] += 1;
         }
         let square: f64 = seen.iter().filter(|n| **n > 0).map(|n| (f64::from(*n) - 1000.0).powi(2) / 1000.0).sum();
         assert_eq!(seen.iter().filter(|n| **n > 0).count(), 100);
@@ -443,7 +364,7 @@ mod tests {
     #[test]
     fn two_million_pieces_cost_a_poor_peer_a_bounded_search() {
         const PIECES: u32 = 1 << 21;
-        let mut a = Availability::new(&Bitfield::new(PIECES));
+        let mut a = Availability::new(&Bitfield::new(PIECES), 1);
         let mut rng = Rng::new(5);
         a.add(&Bitfield::full(PIECES));
         let poor = set(PIECES, [PIECES - 1]);
@@ -459,8 +380,18 @@ mod tests {
             (&Bitfield::new(PIECES), PROBES as u64 + u64::from(PIECES) / 64),
         ] {
             a.work = 0;
-            assert_eq!(a.rarest(has, &mut rng).is_some(), !has.is_empty());
+            assert_eq!(a.rarest(1, has, &mut rng).is_some(), !has.is_empty());
             assert!(a.work <= most, "{has:?}: {} steps", a.work);
+            // In order: one sweep for all that a peer is asked for at a time.
+            (a.work, a.classes[1].from) = (0, 0);
+            let mut from = 0;
+            for _ in 0..500 {
+                if let Some(piece) = a.first(1, has, &mut from) {
+                    a.unlist(piece);
+                }
+            }
+            assert!(a.work <= 500 + u64::from(PIECES) / 64, "{has:?}: {} steps in order", a.work);
+            a.list_anew(|_| Some(1));
         }
     }
 }

@@ -516,7 +516,8 @@ mod tests {
     #[test]
     fn fewer_slots_than_before_choke_the_uninterested_first_and_then_who_gives_least() {
         let choker = Choker::new(config(1, 0));
-        let mut all = [peer(1, true, true, 5), peer(2, true, true, 9), peer(3, false, true, 10), peer(4, true, false, 0)];
+        let mut all =
+            [peer(1, true, true, 5), peer(2, true, true, 9), peer(3, false, true, 10), peer(4, true, false, 0)];
         all[0].rate = 7;
         for goal in [Goal::Download, Goal::Upload] {
             let decision = choker.fill(at(1), goal, &all);

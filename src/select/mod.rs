@@ -6,7 +6,7 @@
 //! | class | question | here |
 //! |---|---|---|
 //! | revelation | what do we show of what we have? | honest: all that is verified, at once |
-//! | selection | which piece next? | [`Picker`]: what is begun first, then rarest first |
+//! | selection | which piece next? | [`Picker`]: by priority; then what is begun, then rarest first or in order; a piece that was bad from one peer at a time |
 //! | queueing | whom to ask, and for how much? | [`Picker`]: requests move when a peer chokes us, goes, or is much slower than another. [`Pipeline`]: how many at a time |
 //! | choking | whom to serve? | [`Choker`]: all while there are slots, else who gives most, and others in turn |
 //!
@@ -57,6 +57,7 @@
 
 mod availability;
 mod choker;
+mod order;
 mod picker;
 mod pipeline;
 mod progress;

@@ -1,17 +1,20 @@
 //! Which block to ask a peer for.
 
-use super::Peer;
-use super::availability::{Availability, common};
+use super::availability::{Availability, CLASSES};
 use super::progress::{Progress, State};
 use super::suspects::Suspects;
+use super::{Peer, Priority};
 use crate::machine::{Map, Rng};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{BLOCK_LENGTH, Geometry, Span};
 use crate::proto::id::PieceIndex;
+use open::Open;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Begun pieces looked at for one that a peer can go on with, before the peer's own pieces are walked instead.
 const OPEN_SCAN: usize = 256;
+/// The class of normal priority: the highest has the least number.
+const NORMAL: usize = 1;
 
 /// What to do with a block that came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +35,13 @@ pub enum Arrival {
 /// - What is begun is finished first: the piece that the peer gave blocks of before, else of all begun pieces that it has the one
 ///   with the fewest blocks missing. Several peers may share a piece.
 /// - Then the rarest piece is begun, any of the equally rare ones with the same likelihood.
-/// - A piece that came with the wrong hash is *suspect* until it is good: one peer at a time is asked for it, its *owner*, so that who
-///   spoils it does so alone. Of a suspect piece no other peer's block is taken. Peers that gave nothing of the bad copy go on with it
-///   before anything else; one that did, or would only finish what another began and is asked for no more, when there is nothing else to ask it for. At most 256 pieces are suspect at a time; further bad ones are fetched as any.
+/// - What has a higher priority comes before that, begun or not, and what is skipped is never asked for nor taken
+///   ([`set_priorities`](Self::set_priorities)). In sequential mode the first of the begun pieces is gone on with and then the first
+///   of the others is begun, whoever has how much of it.
+/// - A piece that came with the wrong hash is *suspect* until it is good: one peer at a time is asked for it, its *owner*, so that
+///   who spoils it does so alone. Of a suspect piece no other peer's block is taken. Peers that gave nothing of the
+///   bad copy go on with it before anything else; one that did, or would only finish what another began and is asked for no more,
+///   when there is nothing else to ask it for. At most 256 pieces are suspect at a time; further bad ones are fetched as any.
 /// - A block that one peer is asked for is asked of no other, not even in the end game: instead the request
 ///   [moves](Self::move_request) to a peer that is expected to send it much sooner. Those of suspect pieces do not.
 ///
@@ -44,19 +51,25 @@ pub enum Arrival {
 ///
 /// # Limits
 ///
-/// Memory is 13 bytes per piece, a byte per block of a begun piece, and some 30 per request. A piece is begun only by a request or
+/// Memory is 14 bytes per piece (15 with priorities), a byte per block of a begun piece, and some 30 per request. A piece is begun only by a request or
 /// a block, so begun pieces are at most requests and blocks received. A call of [`pick`](Self::pick) does, per piece that it takes
 /// from, at most some hundred steps, and where the peer has almost nothing that we need, a step per 64 pieces of the torrent and
-/// a thousand more.
+/// a thousand more, for each priority in use; in sequential mode the steps per 64 pieces are made once in a call.
 #[derive(Debug)]
 pub struct Picker {
     geometry: Geometry,
     have: Bitfield,
+    /// The pieces that are ours or skipped: of no peer's pieces are these wanted.
+    settled: Bitfield,
+    /// None where all are normal.
+    priorities: Option<Vec<Priority>>,
+    sequential: bool,
     rng: Rng,
     /// All pieces, and in its list the untouched ones.
     availability: Availability,
     begun: BTreeMap<PieceIndex, Progress>,
-    open: Open,
+    /// For each class of priority.
+    open: [Open; CLASSES],
     /// Pieces that came with the wrong hash; neither listed nor begun.
     suspects: Suspects,
     /// What each peer is asked for. Never walked.
@@ -72,33 +85,6 @@ struct Asked {
     blocks: VecDeque<(PieceIndex, u32)>,
 }
 
-/// The begun pieces that have missing blocks: as a list to look through, and as a set to intersect with a peer's pieces.
-#[derive(Debug)]
-struct Open {
-    list: Vec<PieceIndex>,
-    places: BTreeMap<PieceIndex, usize>,
-    set: Bitfield,
-}
-
-impl Open {
-    fn new(pieces: u32) -> Self {
-        Self { list: Vec::new(), places: BTreeMap::new(), set: Bitfield::new(pieces) }
-    }
-
-    fn set(&mut self, piece: PieceIndex, open: bool) {
-        if open && self.set.insert(piece) {
-            self.places.insert(piece, self.list.len());
-            self.list.push(piece);
-        } else if !open && self.set.remove(piece) {
-            let place = self.places.remove(&piece).expect("every open piece has a place");
-            self.list.swap_remove(place);
-            if let Some(moved) = self.list.get(place) {
-                self.places.insert(*moved, place);
-            }
-        }
-    }
-}
-
 impl Picker {
     /// Makes a picker for a torrent of which the pieces in `have` are there. A `have` of another number of pieces counts as empty.
     pub fn new(geometry: Geometry, have: &Bitfield, mut rng: Rng) -> Self {
@@ -106,10 +92,13 @@ impl Picker {
         let have = if have.pieces() == pieces { have.clone() } else { Bitfield::new(pieces) };
         Self {
             geometry,
-            availability: Availability::new(&have),
+            availability: Availability::new(&have, NORMAL),
+            settled: have.clone(),
             have,
+            priorities: None,
+            sequential: false,
             begun: BTreeMap::new(),
-            open: Open::new(pieces),
+            open: [Open::new(pieces), Open::new(pieces), Open::new(pieces)],
             suspects: Suspects::default(),
             peers: Map::new(&mut rng),
             requests: 0,
@@ -122,8 +111,13 @@ impl Picker {
         &self.have
     }
 
-    /// Says whether all pieces are ours.
+    /// Says whether all pieces that are wanted are ours.
     pub fn is_complete(&self) -> bool {
+        self.settled.is_full()
+    }
+
+    /// Says whether all pieces are ours.
+    pub fn has_all(&self) -> bool {
         self.have.is_full()
     }
 
@@ -168,7 +162,7 @@ impl Picker {
         // Begun pieces that nobody has are few. Were they many and one of them had come back, we would only ask twice too early.
         self.requests > 0
             && !self.availability.offers_any()
-            && self.open.list.iter().take(OPEN_SCAN).all(|p| self.availability.of(*p) == 0)
+            && self.open.iter().flat_map(|open| open.list.iter().take(OPEN_SCAN)).all(|p| self.availability.of(*p) == 0)
     }
 
     /// Counts in what a peer has. Work: none for a seed; else a step for each piece that it has, or for each that it lacks,
@@ -187,9 +181,14 @@ impl Picker {
         self.availability.raise(piece);
     }
 
-    /// Says whether a peer has a piece that is not ours: whether we are interested.
+    /// Says whether a piece is wanted and not ours.
+    pub fn wants(&self, piece: PieceIndex) -> bool {
+        piece.0 < self.geometry.piece_count() && !self.settled.contains(piece)
+    }
+
+    /// Says whether a peer has a piece that is wanted and not ours: whether we are interested.
     pub fn wants_from(&self, has: &Bitfield) -> bool {
-        !has.is_empty() && self.have.lacks_any_of(has)
+        !has.is_empty() && self.settled.lacks_any_of(has)
     }
 
     /// Chooses up to `count` blocks to ask a peer for, appends them to `out`, and marks them as asked from it.
@@ -198,8 +197,9 @@ impl Picker {
     /// missing again (a release, a failed store, a bad piece).
     pub fn pick(&mut self, peer: Peer, has: &Bitfield, count: usize, out: &mut Vec<Span>) {
         let goal = out.len().saturating_add(count);
+        let mut from = [0; CLASSES];
         while out.len() < goal {
-            let Some(piece) = self.choose(peer, has) else { break };
+            let Some(piece) = self.choose(peer, has, &mut from) else { break };
             let progress = match self.suspects.own(piece, peer) {
                 Some(suspect) => &mut suspect.progress,
                 None => self.begin(piece),
@@ -218,10 +218,10 @@ impl Picker {
     /// Takes note of a whole block that came from a peer, asked for or not.
     ///
     /// Any block that we lack is wanted, also one that the peer was not asked for, or no longer is: it may have been on its way
-    /// when the peer choked us. Of a suspect piece only its owner's are. A span that is none of the torrent's blocks is unwanted.
+    /// when the peer choked us. Of a suspect piece only its owner's are, and none of a skipped one. A span that is none of the torrent's blocks is unwanted.
     pub fn on_block(&mut self, peer: Peer, span: Span) -> Arrival {
         let Some(block) = self.block_of(span) else { return Arrival::Unwanted };
-        if self.have.contains(span.piece) {
+        if self.settled.contains(span.piece) {
             return Arrival::Unwanted;
         }
         let progress = match self.suspects.get_mut(span.piece) {
@@ -255,6 +255,7 @@ impl Picker {
         self.drop_progress(piece);
         self.availability.unlist(piece);
         self.have.insert(piece);
+        self.settled.insert(piece);
     }
 
     /// Takes note that a piece has the wrong hash: all of it is missing again, and it is suspect until it is good. A piece that is
@@ -266,7 +267,7 @@ impl Picker {
             self.suspects.restart(piece, blocks);
         } else if let Some(progress) = self.drop_progress(piece) {
             if !self.suspects.insert(piece, blocks, progress.into_givers()) {
-                self.availability.list(piece);
+                self.list(piece);
             }
         }
     }
@@ -299,35 +300,38 @@ impl Picker {
         }
     }
 
-    /// Chooses a piece with a missing block.
-    fn choose(&mut self, peer: Peer, has: &Bitfield) -> Option<PieceIndex> {
-        self.suspects
-            .first_for(peer, has, |_| true)
-            .or_else(|| self.choose_unsuspected(peer, has))
-            .or_else(|| self.suspects.last_for(has, |_| true))
+    /// Chooses a piece with a missing block. `from` is as in [`Availability::first`], for each class.
+    fn choose(&mut self, peer: Peer, has: &Bitfield, from: &mut [usize; CLASSES]) -> Option<PieceIndex> {
+        let first = (0..CLASSES).zip(from).find_map(|(class, from)| {
+            let suspect = self.suspects.first_for(peer, has, |piece| self.class(piece) == Some(class));
+            suspect.or_else(|| self.choose_unsuspected(peer, has, class, from))
+        });
+        first.or_else(|| {
+            (0..CLASSES).find_map(|class| self.suspects.last_for(has, |piece| self.class(piece) == Some(class)))
+        })
     }
 
-    fn choose_unsuspected(&mut self, peer: Peer, has: &Bitfield) -> Option<PieceIndex> {
+    fn choose_unsuspected(&mut self, peer: Peer, has: &Bitfield, class: usize, from: &mut usize) -> Option<PieceIndex> {
+        let begun = if self.sequential { self.open[class].first(has) } else { self.choose_begun(peer, has, class) };
+        begun.or_else(|| match self.sequential {
+            true => self.availability.first(class, has, from),
+            false => self.availability.rarest(class, has, &mut self.rng),
+        })
+    }
+
+    /// Chooses a begun piece with a missing block.
+    fn choose_begun(&mut self, peer: Peer, has: &Bitfield, class: usize) -> Option<PieceIndex> {
+        let open = &self.open[class];
         let latest = self.peers.get(&peer).map(|asked| asked.latest);
-        if let Some(piece) = latest.filter(|p| self.open.set.contains(*p) && has.contains(*p)) {
+        if let Some(piece) = latest.filter(|p| open.set.contains(*p) && has.contains(*p)) {
             return Some(piece);
         }
-        let open = self.open.list.len();
-        let start = if open <= OPEN_SCAN { 0 } else { self.rng.below(open as u32) as usize };
-        let (tail, head) = (&self.open.list[start..], &self.open.list[..start]);
+        let count = open.list.len();
+        let start = if count <= OPEN_SCAN { 0 } else { self.rng.below(count as u32) as usize };
+        let (tail, head) = (&open.list[start..], &open.list[..start]);
         let looked_at = tail.iter().chain(head).take(OPEN_SCAN).filter(|p| has.contains(**p));
         let best = looked_at.min_by_key(|p| self.begun.get(p).map_or(0, Progress::missing)).copied();
-        if best.is_some() {
-            return best;
-        }
-        if open > OPEN_SCAN {
-            let words = has.as_bytes().len().div_ceil(8);
-            let found = (0..words).find_map(|word| common(&self.open.set, has, word).next());
-            if found.is_some() {
-                return found;
-            }
-        }
-        self.availability.rarest(has, &mut self.rng)
+        if best.is_none() && count > OPEN_SCAN { open.search(has) } else { best }
     }
 
     fn note_asked(&mut self, peer: Peer, piece: PieceIndex, blocks: &[u32], out: &mut Vec<Span>) {
@@ -392,9 +396,22 @@ impl Picker {
     /// Forgets what became of a piece's blocks, and that it is suspect.
     fn drop_progress(&mut self, piece: PieceIndex) -> Option<Progress> {
         self.forget_asked(piece);
-        self.open.set(piece, false);
+        self.set_open(piece, false);
         let suspect = self.suspects.remove(piece).map(|suspect| suspect.progress);
         self.begun.remove(&piece).or(suspect)
+    }
+
+    /// Lists a piece as untouched, unless it is skipped.
+    fn list(&mut self, piece: PieceIndex) {
+        if let Some(class) = self.class(piece) {
+            self.availability.list(piece, class);
+        }
+    }
+
+    fn set_open(&mut self, piece: PieceIndex, open: bool) {
+        if let Some(class) = self.class(piece) {
+            self.open[class].set(piece, open);
+        }
     }
 
     /// Puts a piece whose blocks have changed where it belongs: among the untouched, the open, or the fully asked for.
@@ -402,10 +419,11 @@ impl Picker {
         let Some(progress) = self.begun.get(&piece) else { return };
         if progress.is_untouched() {
             self.begun.remove(&piece);
-            self.open.set(piece, false);
-            self.availability.list(piece);
+            self.set_open(piece, false);
+            self.list(piece);
         } else {
-            self.open.set(piece, progress.missing() > 0);
+            let open = progress.missing() > 0;
+            self.set_open(piece, open);
         }
     }
 
@@ -417,6 +435,9 @@ impl Picker {
 }
 
 mod end_game;
+mod open;
+mod priorities;
+
 #[cfg(test)]
 mod model;
 #[cfg(test)]

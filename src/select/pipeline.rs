@@ -36,7 +36,13 @@ impl Default for PipelineConfig {
     ///
     /// 500 requests fill 100 Mbit/s at a round trip of 600 ms, or 1 Gbit/s at 60 ms.
     fn default() -> Self {
-        Self { min: 1, first: 4, max: 500, queue_time: Duration::from_millis(500), stall_after: Duration::from_secs(20) }
+        Self {
+            min: 1,
+            first: 4,
+            max: 500,
+            queue_time: Duration::from_millis(500),
+            stall_after: Duration::from_secs(20),
+        }
     }
 }
 

@@ -49,6 +49,10 @@ impl Suspects {
         self.pieces.contains_key(&piece)
     }
 
+    pub(super) fn keys(&self) -> impl Iterator<Item = &PieceIndex> {
+        self.pieces.keys()
+    }
+
     pub(super) fn get(&self, piece: PieceIndex) -> Option<&Suspect> {
         self.pieces.get(&piece)
     }

@@ -61,7 +61,7 @@ pub struct Selection {
     /// A priority for each file, in the torrent's order; empty where all are [`Priority::Normal`]. Another number of them than of files
     /// is [`Refusal::WrongSelection`].
     ///
-    /// A piece has the highest priority of the files that have a byte in it. What of it lies in a file that is skipped is kept
+    /// A piece has the highest priority of the files that have a byte in it; padding has no say. What of it lies in a file that is skipped is kept
     /// beside the files, so that such a file is not made.
     pub files: Vec<Priority>,
     /// Whether pieces of the same priority are fetched in their order instead of the rarest first.
@@ -223,7 +223,7 @@ pub enum Event {
         /// The address.
         ip: IpAddr,
     },
-    /// Answer: the ban was not taken, because [`peer::Config::max_bans`] are kept.
+    /// Answer: the ban was not taken, because [`peer::Config::max_bans`] that the program asked for are kept.
     BanRefused {
         /// The address.
         ip: IpAddr,
@@ -332,9 +332,9 @@ pub enum State {
         /// Pieces looked at.
         checked: u32,
     },
-    /// In its swarm, with pieces missing.
+    /// In its swarm, with pieces missing that are wanted.
     Downloading,
-    /// In its swarm, complete.
+    /// In its swarm, with all that is wanted; of what is not, pieces may be missing.
     Seeding,
     /// Paused by the program.
     Paused,

@@ -2,12 +2,12 @@
 
 use super::command::{AddError, Command, Directive, Event, Selection, Spec, State, Status};
 use super::config::Config;
+use super::selection::{self, Completion, Selecting};
 use crate::disk::{self, Oddity};
 use crate::machine::{Input, Instant, Machine, NoJobs, Output, TorrentId};
 use crate::peer::{self, Refusal, Source, TorrentLimits};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::id::InfoHash;
-use crate::select::Priority;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
@@ -40,6 +40,7 @@ struct Torrent {
     add_unanswered: Option<AddError>,
     /// Whether the program asked for the removal, and so gets an answer.
     removal_asked: bool,
+    selecting: Selecting,
     /// Pauses and resumes that the swarm has not answered yet, in order.
     asked: VecDeque<Asked>,
     figures: peer::Status,
@@ -50,7 +51,7 @@ enum Phase {
     /// The disk is checking what is there. `cancelled` when the torrent was removed meanwhile.
     Checking { checked: u32, cancelled: bool },
     /// The disk is done; the swarm is taking the torrent in.
-    Joining { oddities: Vec<Oddity>, have: u32 },
+    Joining { oddities: Vec<Oddity> },
     /// In the swarm.
     Joined,
     /// The swarm is letting it go.
@@ -68,13 +69,6 @@ enum Asked {
     Ourselves,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Completion {
-    Missing,
-    Syncing,
-    Told,
-}
-
 impl Torrent {
     fn status(&self, torrent: TorrentId) -> Status {
         let state = match &self.phase {
@@ -84,7 +78,7 @@ impl Torrent {
             Phase::Joined => match &self.failed {
                 Some(error) => State::Failed(error.clone()),
                 None if self.paused => State::Paused,
-                None if self.figures.pieces_done == self.figures.pieces => State::Seeding,
+                None if selection::is_complete(&self.figures) => State::Seeding,
                 None => State::Downloading,
             },
         };
@@ -119,20 +113,23 @@ impl Coordinator {
             Some(Refusal::DuplicateTorrent)
         } else if self.torrents.values().any(|t| share_files(&t.spec, &spec)) {
             Some(Refusal::SameFiles)
+        } else if !spec.selection.fits(&spec.layout) {
+            Some(Refusal::WrongSelection)
         } else {
             None
         };
         if let Some(refusal) = refusal {
             return self.push(Directive::Answer(Event::AddFailed { torrent: id, error: AddError::Refused(refusal) }));
         }
-        let geometry = spec.layout.geometry();
-        let figures = peer::Status { pieces: geometry.piece_count(), ..peer::Status::default() };
+        let nothing = Bitfield::new(spec.layout.geometry().piece_count());
+        let wanted = spec.selection.of_pieces(&spec.layout).pieces;
+        let figures = selection::figures(&spec.layout, &nothing, wanted.as_ref());
         self.push(Directive::ToDisk(disk::Command::Add {
             torrent: id,
             layout: spec.layout.clone(),
             root: spec.root.clone(),
             writable: spec.writable,
-            skipped: spec.selection.files.iter().map(|p| *p == Priority::Skip).collect(),
+            skipped: spec.selection.skipped(),
             resume: spec.resume.clone(),
         }));
         self.torrents.insert(
@@ -143,10 +140,11 @@ impl Coordinator {
                 phase: Phase::Checking { checked: 0, cancelled: false },
                 paused: false,
                 failed: None,
-                completion: Completion::Missing,
+                completion: Completion::default(),
                 early_peers: Vec::new(),
                 add_unanswered: Some(AddError::Removed),
                 removal_asked: false,
+                selecting: Selecting::default(),
                 asked: VecDeque::new(),
                 figures,
             },
@@ -209,8 +207,27 @@ impl Coordinator {
         if torrent.phase != Phase::Joined {
             return self.refuse(id, Refusal::NotReady);
         }
-        let selection = peer::Selection { pieces: None, sequential: selection.sequential };
-        self.push(Directive::ToPeer(peer::Command::Select { torrent: id, selection }));
+        if !selection.fits(&torrent.spec.layout) {
+            return self.refuse(id, Refusal::WrongSelection);
+        }
+        let skipped = selection.skipped();
+        torrent.selecting.push(selection);
+        self.push(Directive::ToDisk(disk::Command::Select { torrent: id, skipped }));
+    }
+
+    /// Hands a selection on to the swarm now that the disk has it.
+    fn on_disk_selected(&mut self, id: TorrentId, error: Option<disk::Error>) {
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
+        let Some(selection) = torrent.selecting.pop() else { return };
+        if torrent.phase != Phase::Joined {
+            return self.refuse(id, Refusal::UnknownTorrent);
+        }
+        let command = peer::Command::Select { torrent: id, selection: selection.of_pieces(&torrent.spec.layout) };
+        torrent.spec.selection = selection;
+        self.push(Directive::ToPeer(command));
+        if let Some(error) = error {
+            self.on_failed(id, error);
+        }
     }
 
     fn on_set_torrent_limits(&mut self, id: TorrentId, limits: TorrentLimits) {
@@ -267,7 +284,7 @@ impl Coordinator {
     /// Ends a torrent: everything the program still waits for about it is answered here, and only here.
     fn forget(&mut self, id: TorrentId, error: Option<disk::Error>) {
         let Some(torrent) = self.torrents.remove(&id) else { return };
-        for _ in torrent.early_peers {
+        for _ in 0..torrent.early_peers.len() + torrent.selecting.len() {
             self.refuse(id, Refusal::UnknownTorrent);
         }
         if let Some(error) = torrent.add_unanswered {
@@ -314,23 +331,24 @@ impl Coordinator {
             disk::Event::Stopped { torrent, error } => self.on_failed(torrent, error),
             // Written, Read and BlockHashes go to the swarm without passing here.
             disk::Event::Written { .. } | disk::Event::Read { .. } | disk::Event::BlockHashes { .. } => {}
-            disk::Event::Retried { .. } | disk::Event::Selected { .. } => {}
+            disk::Event::Selected { torrent, error } => self.on_disk_selected(torrent, error),
+            disk::Event::Retried { .. } => {}
         }
     }
 
     fn on_checked(&mut self, id: TorrentId, have: Bitfield, oddities: Vec<Oddity>) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
-        torrent.figures.pieces_done = have.count();
-        torrent.figures.bytes_done = torrent.spec.layout.geometry().bytes_in(&have);
+        let selection = torrent.spec.selection.of_pieces(&torrent.spec.layout);
+        torrent.figures = selection::figures(&torrent.spec.layout, &have, selection.pieces.as_ref());
         if let Phase::Checking { cancelled: false, .. } = torrent.phase {
-            torrent.phase = Phase::Joining { oddities, have: have.count() };
+            torrent.phase = Phase::Joining { oddities };
             let command = peer::Command::AddTorrent {
                 torrent: id,
                 info_hash: torrent.info_hash,
                 geometry: torrent.spec.layout.geometry(),
                 have,
                 download: torrent.spec.writable,
-                selection: peer::Selection { pieces: None, sequential: torrent.spec.selection.sequential },
+                selection,
                 limits: torrent.spec.limits.clone(),
             };
             self.push(Directive::ToPeer(command));
@@ -343,18 +361,18 @@ impl Coordinator {
 
     fn on_synced(&mut self, id: TorrentId, error: Option<disk::Error>) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
-        if torrent.completion != Completion::Syncing {
+        if !torrent.completion.is_syncing() {
             return;
         }
-        match error {
-            None => {
-                torrent.completion = Completion::Told;
-                self.push(Directive::Milestone(Event::Completed { torrent: id }));
-            }
-            Some(error) => {
-                torrent.completion = Completion::Missing;
-                self.on_failed(id, error);
-            }
+        let (told, again) = torrent.completion.on_synced(error.is_none());
+        if again {
+            self.directives.push_back(Directive::ToDisk(disk::Command::Sync { torrent: id }));
+        }
+        if told {
+            self.push(Directive::Milestone(Event::Completed { torrent: id }));
+        }
+        if let Some(error) = error {
+            self.on_failed(id, error);
         }
     }
 
@@ -373,8 +391,7 @@ impl Coordinator {
     /// Starts the sync that ends in `Completed`.
     fn complete(&mut self, id: TorrentId) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
-        if torrent.completion == Completion::Missing {
-            torrent.completion = Completion::Syncing;
+        if torrent.completion.on_complete() {
             self.push(Directive::ToDisk(disk::Command::Sync { torrent: id }));
         }
     }
@@ -398,7 +415,7 @@ impl Coordinator {
                     self.push(Directive::Answer(Event::Resumed { torrent }));
                 }
                 // What was left undone by a failure is tried again.
-                if self.torrents.get(&torrent).is_some_and(|t| t.figures.pieces_done == t.figures.pieces) {
+                if self.torrents.get(&torrent).is_some_and(|t| selection::is_complete(&t.figures)) {
                     self.complete(torrent);
                 }
             }
@@ -409,7 +426,12 @@ impl Coordinator {
             peer::Event::TorrentLimitsSet { torrent } => {
                 self.push(Directive::Answer(Event::TorrentLimitsSet { torrent }));
             }
-            peer::Event::Selected { torrent } => self.push(Directive::Answer(Event::Selected { torrent })),
+            peer::Event::Selected { torrent } => {
+                if let Some(torrent) = self.torrents.get_mut(&torrent) {
+                    torrent.completion.on_selected();
+                }
+                self.push(Directive::Answer(Event::Selected { torrent }));
+            }
             peer::Event::BanSet { ip } => self.push(Directive::Answer(Event::BanSet { ip })),
             peer::Event::BanRefused { ip } => self.push(Directive::Answer(Event::BanRefused { ip })),
             peer::Event::DownloadSet { .. } => {}
@@ -444,14 +466,14 @@ impl Coordinator {
 
     fn on_joined(&mut self, id: TorrentId) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
-        let Phase::Joining { oddities, have } = &mut torrent.phase else { return };
+        let Phase::Joining { oddities } = &mut torrent.phase else { return };
         let event = Event::Added {
             torrent: id,
-            pieces_done: *have,
+            pieces_done: torrent.figures.pieces_done,
             pieces: torrent.figures.pieces,
             oddities: std::mem::take(oddities),
         };
-        let complete = *have == torrent.figures.pieces;
+        let complete = selection::is_complete(&torrent.figures);
         torrent.phase = Phase::Joined;
         torrent.add_unanswered = None;
         let peers = std::mem::take(&mut torrent.early_peers);

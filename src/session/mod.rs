@@ -12,6 +12,9 @@
 //!                     (none)            Closing ◀───────── Leaving
 //! ```
 //!
+//! Files can be selected when a torrent is added and at any time while it is in its swarm ([`Selection`]): the disk is told first, then
+//! the swarm. A torrent is complete, and counts as seeding, when all that is wanted is there.
+//!
 //! A session can have a thread for each subsystem ([`Builder::spawn`]) or live in a loop of the program's own
 //! ([`Builder::in_caller`]); the machines and the wiring are the same.
 //!
@@ -26,6 +29,7 @@ mod coordinator;
 mod error;
 #[cfg(feature = "reactor")]
 mod handle;
+mod selection;
 #[cfg(feature = "reactor")]
 mod tasks;
 mod wiring;

@@ -1,13 +1,14 @@
 //! Whole sessions in a simulated world: the real machines and the real wiring on virtual time.
 
 use crate::sim::{Link, World};
-use bip::disk::{Call, Executor, Fault, Memory, Operation};
+use bip::disk::{Call, Executor, Fault, FileSystem, Memory, Operation};
 use bip::machine::{Secret, TorrentId};
-use bip::peer::{Gone, Source};
+use bip::peer::{Gone, Refusal, Source};
 use bip::proto::id::InfoHash;
 use bip::proto::metainfo::{Layout, SafePath};
 use bip::proto::sha1::Sha1;
-use bip::session::{Command, Config, Event, Placement, Spec, State, Wired, wire};
+use bip::select::Priority::{self, High, Low, Normal, Skip};
+use bip::session::{AddError, Command, Config, Event, Placement, Selection, Spec, State, Wired, wire};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -354,6 +355,102 @@ fn a_torrent_that_is_only_read_is_uploaded_and_never_downloaded() {
     assert!(done > 0 && done < all && all == content.layout.geometry().total_length(), "{done} of {all}");
     assert!(part.memory.contents(&Path::new(ROOT).join("tree1/deep/long")).is_none());
     assert_eq!(figures(&leecher).pieces_done, figures(&part).pieces_done);
+}
+
+#[test]
+fn a_selection_downloads_seeds_restarts_is_extended_and_completes_and_makes_no_skipped_file() {
+    with_seeds("a_selection_downloads_seeds_restarts_is_extended_and_completes", 8, |seed| {
+        let mut world = World::new(seed, Link::default());
+        let content = content(1, 32 * 1024);
+        let placement = if seed % 2 == 0 { Placement::TOGETHER } else { Placement::APART };
+        let seeder = Node::new(&mut world, Placement::TOGETHER);
+        content.put(&seeder.memory);
+        seeder.add(0, &content);
+        // The first file shares a piece with the empty and the long one; the long one with all others.
+        let chosen = |files: [Priority; 5]| Selection { files: files.to_vec(), sequential: seed % 3 == 0 };
+        let first = chosen([Skip, Skip, Normal, Skip, Skip]);
+        let spec = |selection: &Selection| Spec { selection: selection.clone(), ..content.spec() };
+        let only = |node: &Node, names: &[&str]| {
+            for (path, bytes) in &content.files {
+                let there = node.memory.contents(path);
+                let wanted = names.iter().any(|name| path.ends_with(name));
+                assert_eq!(there.as_ref(), wanted.then_some(bytes), "{}", path.display());
+            }
+        };
+        let mut leecher = Node::new(&mut world, placement);
+        leecher.send(Command::Add { torrent: TorrentId(0), spec: spec(&first) });
+        leecher.peer(0, &seeder);
+        assert!(world.run_until(HOUR, |_| leecher.completed(0)));
+        world.run_until(Duration::from_secs(5), |_| false);
+        only(&leecher, &["long"]);
+        let figures = leecher.session.board.status(TorrentId(0)).unwrap().swarm.clone();
+        assert_eq!(leecher.state(0), Some(State::Seeding));
+        assert_eq!((figures.pieces_wanted_done, figures.pieces_wanted), (8, 8));
+        assert!(figures.pieces > 8 && figures.time_left.is_none());
+
+        // The process dies; what was there is there.
+        world.cut(leecher.host);
+        world.hosts[leecher.host].crash();
+        let memory = leecher.memory.clone();
+        let mut again = Node::with_memory(&mut world, placement, memory, &Config::default());
+        again.send(Command::Add { torrent: TorrentId(0), spec: spec(&first) });
+        assert!(world.run_until(HOUR, |_| again.completed(0)));
+        let added = again.events.iter().find_map(|e| match e {
+            Event::Added { pieces_done, .. } => Some(*pieces_done),
+            _ => None,
+        });
+        assert_eq!(added, Some(8));
+        only(&again, &["long"]);
+
+        // Another peer gets from it what it has, and no more: also the pieces that are shared.
+        let mut other = Node::new(&mut world, Placement::TOGETHER);
+        other.send(Command::Add { torrent: TorrentId(0), spec: spec(&first) });
+        other.peer(0, &again);
+        assert!(world.run_until(HOUR, |_| other.completed(0)));
+        only(&other, &["long"]);
+
+        // More is wanted, and then everything.
+        again.peer(0, &seeder);
+        for (files, names) in [
+            ([Skip, Skip, Low, High, Skip], &["long", "tiny"][..]),
+            ([High, Normal, Skip, Skip, Low], &["first", "empty", "long", "tiny", "end"]),
+            ([Normal; 5], &["first", "empty", "long", "tiny", "end"]),
+        ] {
+            again.read();
+            again.events.clear();
+            again.send(Command::Select { torrent: TorrentId(0), selection: chosen(files) });
+            let selected = Event::Selected { torrent: TorrentId(0) };
+            let done = |node: &mut Node| {
+                node.read();
+                let complete = node.session.board.status(TorrentId(0)).is_some_and(|s| s.state == State::Seeding);
+                node.events.contains(&selected) && complete
+            };
+            assert!(world.run_until(HOUR, |_| done(&mut again)), "{:?}", again.events);
+            world.run_until(Duration::from_secs(5), |_| false);
+            only(&again, names);
+        }
+        let names = again.memory.list(&Path::new(ROOT).join("tree1")).unwrap();
+        assert!(names.iter().all(|e| !e.name.to_string_lossy().starts_with('.')), "{names:?}");
+        assert!(content.is_in(&again.memory));
+    });
+}
+
+#[test]
+fn a_selection_that_does_not_fit_the_torrent_is_refused() {
+    let mut world = World::new(1, Link::default());
+    let content = content(1, 32 * 1024);
+    let mut node = Node::new(&mut world, Placement::TOGETHER);
+    let wrong = Selection { files: vec![Skip; 3], sequential: false };
+    let spec = Spec { selection: wrong.clone(), ..content.spec() };
+    node.send(Command::Add { torrent: TorrentId(1), spec });
+    node.add(0, &content);
+    world.run_until(HOUR, |_| false);
+    node.send(Command::Select { torrent: TorrentId(0), selection: wrong });
+    world.run_until(HOUR, |_| false);
+    node.read();
+    let refusal = Refusal::WrongSelection;
+    assert!(node.events.contains(&Event::AddFailed { torrent: TorrentId(1), error: AddError::Refused(refusal) }));
+    assert!(node.events.contains(&Event::Refused { torrent: TorrentId(0), refusal }));
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod faults;
 mod making;
 mod native;
 mod random;
+mod skipping;
+mod suspects;
 mod verifying;
 mod writing;
 

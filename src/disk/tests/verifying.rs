@@ -118,8 +118,8 @@ fn pieces_of_several_mebibytes_are_checked_job_by_job() {
     sample.put_files(&memory);
     let mut check = check_on(&memory);
     assert!(report(check.ask(start(&sample))).is_complete());
-    // Files, four and two mebibytes (the last partly), close.
-    assert_eq!(check.jobs_done, 1 + 4 + 2 + 1);
+    // What lies beside the files, files, four and two mebibytes (the last partly), close.
+    assert_eq!(check.jobs_done, 1 + 1 + 4 + 2 + 1);
 }
 
 #[test]

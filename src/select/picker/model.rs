@@ -20,6 +20,8 @@ struct Model {
     ours: Vec<bool>,
     /// Whether each piece came with the wrong hash.
     suspect: Vec<bool>,
+    wanted: Vec<Priority>,
+    sequential: bool,
     peers: BTreeMap<Peer, Bitfield>,
     next_peer: u32,
 }
@@ -40,6 +42,8 @@ impl Model {
             blocks: (0..pieces).map(|p| vec![Block::Free; geometry.blocks_in(PieceIndex(p)) as usize]).collect(),
             ours: (0..pieces).map(|p| have.contains(PieceIndex(p))).collect(),
             suspect: vec![false; pieces as usize],
+            wanted: vec![Priority::Normal; pieces as usize],
+            sequential: false,
             rng,
             geometry,
             peers: BTreeMap::new(),
@@ -59,7 +63,8 @@ impl Model {
         let mut spans = Vec::new();
         for (piece, blocks) in (0u32..).map(PieceIndex).zip(&self.blocks) {
             for (number, block) in (0u32..).zip(blocks) {
-                if !self.ours[piece.as_usize()] && which(block) {
+                let gone = *block == Block::Free && self.wanted[piece.as_usize()] == Priority::Skip;
+                if !self.ours[piece.as_usize()] && !gone && which(block) {
                     spans.push(self.geometry.block(piece, number).unwrap());
                 }
             }
@@ -110,16 +115,29 @@ impl Model {
                 has.contains(piece) && !self.ours[piece.as_usize()],
                 "asked for {span}, which the peer lacks or we have"
             );
+            let priority = |piece: PieceIndex| self.wanted[piece.as_usize()];
+            assert!(priority(piece) != Priority::Skip, "{span} is skipped");
+            let mut open = self.spans(|b| *b == Block::Free);
+            open.retain(|s| has.contains(s.piece) && !self.suspect[s.piece.as_usize()]);
+            if !self.suspect[piece.as_usize()] {
+                let most = open.iter().map(|s| priority(s.piece)).max();
+                assert!(most <= Some(priority(piece)), "{span} was asked for before what is wanted more");
+            }
+            open.retain(|s| priority(s.piece) == priority(piece));
+            let begun = |s: &&Span| !self.is_untouched(s.piece);
             if self.suspect[piece.as_usize()] {
                 assert_eq!(self.picker.owner(piece), Some(peer));
                 assert_eq!(self.asked_for(piece), Vec::from_iter(self.asked_for(piece).first().map(|_| peer)));
             } else if self.is_untouched(piece) {
-                let open = self.spans(|b| *b == Block::Free).into_iter();
-                let open = open.filter(|s| has.contains(s.piece) && !self.suspect[s.piece.as_usize()]);
-                let begun = open.clone().find(|s| !self.is_untouched(s.piece));
-                assert_eq!(begun, None, "{span} was begun before that was finished");
-                let rarest = open.map(|s| self.holders(s.piece)).min();
-                assert_eq!(Some(self.holders(piece)), rarest, "{span} is not the rarest");
+                assert_eq!(open.iter().find(begun), None, "{span} was begun before that was finished");
+                if self.sequential {
+                    assert_eq!(open.first().map(|s| s.piece), Some(piece), "{span} is not the first");
+                } else {
+                    let rarest = open.iter().map(|s| self.holders(s.piece)).min();
+                    assert_eq!(Some(self.holders(piece)), rarest, "{span} is not the rarest");
+                }
+            } else if self.sequential && open.contains(span) {
+                assert_eq!(open.iter().find(begun), Some(span), "{span} is not the first of those begun");
             }
             match self.block(*span).clone() {
                 Block::Free => *self.block(*span) = Block::Asked(BTreeSet::from([peer])),
@@ -155,7 +173,7 @@ impl Model {
             return;
         }
         let fits = self.geometry.contains(span) && self.picker.block_of(span).is_some();
-        if !fits || self.ours[span.piece.as_usize()] {
+        if !fits || self.ours[span.piece.as_usize()] || self.wanted[span.piece.as_usize()] == Priority::Skip {
             assert_eq!(arrival, Arrival::Unwanted);
             return;
         }
@@ -192,8 +210,30 @@ impl Model {
         }
     }
 
+    /// Has other pieces wanted, in another order.
+    fn select(&mut self, odds: u32) {
+        let all = [Priority::Skip, Priority::Low, Priority::Normal, Priority::High];
+        let least = usize::from(odds == 0);
+        self.wanted = (0..self.pieces()).map(|_| *self.rng.choose(&all[least..]).unwrap()).collect();
+        self.sequential = self.rng.below(2) == 0;
+        let cancelled: BTreeSet<_> =
+            self.picker.set_priorities(Some(&self.wanted), self.sequential).into_iter().collect();
+        let mut expected = BTreeSet::new();
+        for span in self.spans(|b| matches!(b, Block::Asked(_))) {
+            if self.wanted[span.piece.as_usize()] == Priority::Skip {
+                if let Block::Asked(askers) = std::mem::replace(self.block(span), Block::Free) {
+                    expected.extend(askers.into_iter().map(|peer| (peer, span)));
+                }
+            }
+        }
+        assert_eq!(cancelled, expected);
+    }
+
     fn step(&mut self) {
         let pieces = self.pieces();
+        if self.rng.below(25) == 0 {
+            self.select(1);
+        }
         let asked = self.spans(|b| matches!(b, Block::Asked(_)));
         match self.rng.below(20) {
             0 if self.peers.len() < 8 => {
@@ -275,12 +315,15 @@ impl Model {
             assert_eq!(p.availability(piece) as usize, self.holders(piece));
             let suspect = self.suspect[piece.as_usize()];
             assert_eq!(p.is_suspect(piece), suspect, "piece {piece}");
-            assert_eq!(p.availability.is_listed(piece), self.is_untouched(piece) && !suspect, "piece {piece}");
+            let skipped = self.wanted[piece.as_usize()] == Priority::Skip;
+            assert_eq!(p.priority(piece), self.wanted[piece.as_usize()]);
+            let listed = self.is_untouched(piece) && !suspect && !skipped;
+            assert_eq!(p.availability.is_listed(piece), listed, "piece {piece}");
             assert_eq!(p.begun.contains_key(&piece), !ours && !self.is_untouched(piece) && !suspect, "piece {piece}");
             let blocks = &self.blocks[piece.as_usize()];
-            let open = !ours && !suspect && !self.is_untouched(piece) && blocks.contains(&Block::Free);
-            assert_eq!(p.open.set.contains(piece), open);
-            assert_eq!(p.open.list.contains(&piece), open);
+            let open = !ours && !suspect && !skipped && !self.is_untouched(piece) && blocks.contains(&Block::Free);
+            assert_eq!(p.open.iter().any(|o| o.set.contains(piece)), open);
+            assert_eq!(p.open.iter().any(|o| o.list.contains(&piece)), open);
             let Some(progress) = p.progress(piece) else { continue };
             for (number, block) in (0u32..).zip(blocks) {
                 let askers: BTreeSet<Peer> = progress.asked_for(number).iter().map(|(_, peer)| *peer).collect();
@@ -300,8 +343,11 @@ impl Model {
         for (peer, has) in &self.peers {
             let listed = p.peers.get(peer).map(|asked| asked.blocks.iter().copied().collect::<BTreeSet<_>>());
             assert_eq!(listed.unwrap_or_default(), by_peer.remove(peer).unwrap_or_default());
-            assert_eq!(p.wants_from(has), has.iter().any(|piece| !self.ours[piece.as_usize()]));
+            let wanted = |p: PieceIndex| !self.ours[p.as_usize()] && self.wanted[p.as_usize()] != Priority::Skip;
+            assert_eq!(p.wants_from(has), has.iter().any(wanted));
         }
+        let left = self.ours.iter().zip(&self.wanted).filter(|(ours, wanted)| !**ours && **wanted != Priority::Skip);
+        assert_eq!((p.is_complete(), p.has_all()), (left.count() == 0, self.ours.iter().all(|o| *o)));
         assert!(by_peer.is_empty(), "peers that are gone are asked: {by_peer:?}");
     }
 
@@ -309,7 +355,11 @@ impl Model {
     fn finish(&mut self) {
         self.join(Bitfield::full(self.pieces()));
         for _ in 0..100_000 {
-            if self.picker.is_complete() {
+            if self.picker.is_complete() && self.wanted.contains(&Priority::Skip) {
+                // All that was wanted is there; now the rest.
+                self.select(0);
+                self.check();
+            } else if self.picker.is_complete() {
                 assert!(self.ours.iter().all(|o| *o) && self.picker.begun.is_empty());
                 assert!(!self.suspect.contains(&true) && self.picker.requests() == 0);
                 return;

@@ -9,7 +9,8 @@ use bip::disk::{self, Error};
 use bip::machine::{Rng, TorrentId};
 use bip::peer::{self, Refusal, Source};
 use bip::proto::id::{InfoHash, PieceIndex};
-use bip::session::{Command, Config, Coordinator, Directive, Event, Spec};
+use bip::select::Priority;
+use bip::session::{Command, Config, Coordinator, Directive, Event, Selection, Spec};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Peers that may be named before a torrent has joined.
@@ -45,8 +46,9 @@ impl Swarm {
             | Command::RemoveTorrent { torrent }
             | Command::Pause { torrent }
             | Command::Resume { torrent }
+            | Command::AddPeer { torrent, .. }
             | Command::SetTorrentLimits { torrent, .. }
-            | Command::AddPeer { torrent, .. } => *torrent,
+            | Command::Select { torrent, .. } => *torrent,
             Command::SetLimits { .. } => return self.told.push_back(Event::LimitsSet),
             other => panic!("the coordinator has no business with {other:?}"),
         };
@@ -69,6 +71,7 @@ impl Swarm {
             }
             (Command::Pause { torrent }, _) => Event::Paused { torrent },
             (Command::Resume { torrent }, _) => Event::Resumed { torrent },
+            (Command::Select { torrent, .. }, _) => Event::Selected { torrent },
             (Command::SetTorrentLimits { torrent, .. }, _) => Event::TorrentLimitsSet { torrent },
             (Command::AddPeer { torrent, address, .. }, Some(joined)) => {
                 joined.peers += 1;
@@ -114,6 +117,7 @@ struct Disk {
 struct Store {
     checked: bool,
     syncs: usize,
+    selects: usize,
     removals: usize,
 }
 
@@ -144,6 +148,14 @@ impl Disk {
                 Some(_) => Event::Synced { torrent, error: Some(Error::Removing) },
                 None => Event::Synced { torrent, error: Some(Error::UnknownTorrent) },
             },
+            Command::Select { torrent, .. } => match self.torrents.get_mut(&torrent) {
+                Some(store) if store.removals == 0 => {
+                    store.selects += 1;
+                    return;
+                }
+                Some(_) => Event::Selected { torrent, error: Some(Error::Removing) },
+                None => Event::Selected { torrent, error: Some(Error::UnknownTorrent) },
+            },
             Command::Retry { torrent } => Event::Retried { torrent, found: self.torrents.contains_key(&torrent) },
             other => panic!("the coordinator has no business with {other:?}"),
         };
@@ -173,6 +185,9 @@ impl Disk {
                 }
                 self.told.push_back(Event::Added { torrent, have, oddities: Vec::new() });
             }
+        } else if store.selects > 0 {
+            store.selects -= 1;
+            self.told.push_back(Event::Selected { torrent, error: fails.then_some(Error::Busy) });
         } else if store.syncs > 0 {
             store.syncs -= 1;
             self.told.push_back(Event::Synced { torrent, error: fails.then_some(Error::Busy) });
@@ -191,6 +206,13 @@ impl Disk {
             self.told.push_back(disk::Event::Stopped { torrent, error: Error::Busy });
         }
     }
+}
+
+/// Makes a selection of files, now and then of another torrent's.
+fn selection(rng: &mut Rng) -> Selection {
+    let all = [Priority::Skip, Priority::Low, Priority::Normal, Priority::High];
+    let files = (0..2 + rng.below(8) / 7).map(|_| *rng.choose(&all).expect("there are four")).collect();
+    Selection { files, sequential: rng.below(2) == 0 }
 }
 
 impl Subject for Coordinators {
@@ -212,6 +234,7 @@ impl Subject for Coordinators {
                 torrent,
                 spec: Spec {
                     writable: rng.below(2) == 0,
+                    selection: if rng.below(4) == 0 { selection(rng) } else { Selection::default() },
                     // Now and then another torrent's.
                     ..Spec::new(
                         info_hash(if rng.below(8) == 0 { TorrentId(0) } else { torrent }),
@@ -224,6 +247,7 @@ impl Subject for Coordinators {
             10 | 11 => Command::Pause { torrent },
             12 | 13 => Command::Resume { torrent },
             14 if rng.below(8) == 0 => Command::ShutDown,
+            15 | 16 => Command::Select { torrent, selection: selection(rng) },
             20 => Command::SetLimits { limits: limits(rng) },
             21 | 22 => Command::SetTorrentLimits { torrent, limits: torrent_limits(rng) },
             _ => Command::AddPeer { torrent, address: address(rng), source: Source::Program },
@@ -238,6 +262,7 @@ impl Subject for Coordinators {
             Command::Remove { torrent } => (torrent, "remove".into()),
             Command::Pause { torrent } => (torrent, "pause".into()),
             Command::Resume { torrent } => (torrent, "resume".into()),
+            Command::Select { torrent, .. } => (torrent, "select".into()),
             Command::AddPeer { torrent, address, .. } => (torrent, format!("peer {address}")),
             Command::SetTorrentLimits { torrent, .. } => (torrent, "limits".into()),
             Command::SetLimits { .. } => return Some(Ask { about: "limits".into(), kind: String::new() }),
@@ -257,6 +282,7 @@ impl Subject for Coordinators {
             Event::Removed { torrent, .. } => (torrent, Some("remove".into())),
             Event::Paused { torrent } => (torrent, Some("pause".into())),
             Event::Resumed { torrent } => (torrent, Some("resume".into())),
+            Event::Selected { torrent } => (torrent, Some("select".into())),
             Event::PeerAdded { torrent, address } => (torrent, Some(format!("peer {address}"))),
             Event::TorrentLimitsSet { torrent } => (torrent, Some("limits".into())),
             Event::LimitsSet => return Some(End { about: "limits".into(), kind: Some(String::new()) }),
@@ -284,7 +310,7 @@ impl Subject for Coordinators {
         loop {
             let (swarm, disk) = (&self.swarm, &self.disk);
             let leaving = swarm.torrents.iter().filter(|(_, t)| t.removing).map(|(id, _)| *id).collect::<Vec<_>>();
-            let busy = |s: &Store| !s.checked || s.syncs > 0 || s.removals > 0;
+            let busy = |s: &Store| !s.checked || s.syncs > 0 || s.selects > 0 || s.removals > 0;
             let working = disk.torrents.iter().filter(|(_, s)| busy(s)).map(|(id, _)| *id).collect::<Vec<_>>();
             let mut ways = Vec::new();
             ways.extend((!swarm.told.is_empty()).then_some(0));

@@ -11,6 +11,7 @@ use bip::proto::id::{InfoHash, PeerId, PieceIndex};
 use bip::proto::message::Message;
 use bip::proto::metainfo::{Layout, SafePath};
 use bip::proto::sha1::Sha1;
+use bip::select::Priority;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -235,7 +236,7 @@ impl Subject for Swarms {
                     geometry: geometry(),
                     have,
                     download: rng.below(8) != 0,
-                    selection: Selection::default(),
+                    selection: if rng.below(4) == 0 { selection(rng) } else { Selection::default() },
                     limits: if rng.below(2) == 0 { TorrentLimits::default() } else { torrent_limits(rng) },
                 }
             }
@@ -243,6 +244,7 @@ impl Subject for Swarms {
             5 if rng.below(4) == 0 => peer::Command::Pause { torrent },
             6 => peer::Command::Resume { torrent },
             7 => self.wrong_answer(rng),
+            8 => peer::Command::Select { torrent, selection: selection(rng) },
             12 if rng.below(3) == 0 => peer::Command::SetLimits { limits: limits(rng) },
             13 => peer::Command::SetTorrentLimits { torrent, limits: torrent_limits(rng) },
             _ => peer::Command::AddPeer { torrent, address: address(rng), source: Source::Program },
@@ -257,6 +259,7 @@ impl Subject for Swarms {
             Command::Pause { torrent } => (torrent, "pause".into()),
             Command::Resume { torrent } => (torrent, "resume".into()),
             Command::AddPeer { torrent, address, .. } => (torrent, format!("peer {address}")),
+            Command::Select { torrent, .. } => (torrent, "select".into()),
             Command::SetTorrentLimits { torrent, .. } => (torrent, "limits".into()),
             Command::SetLimits { .. } => return Some(Ask { about: "limits".into(), kind: String::new() }),
             _ => return None,
@@ -272,6 +275,7 @@ impl Subject for Swarms {
             Event::Paused { torrent } => (torrent, Some("pause".into())),
             Event::Resumed { torrent } => (torrent, Some("resume".into())),
             Event::PeerAdded { torrent, address } => (torrent, Some(format!("peer {address}"))),
+            Event::Selected { torrent } => (torrent, Some("select".into())),
             Event::TorrentLimitsSet { torrent } => (torrent, Some("limits".into())),
             Event::LimitsSet => return Some(End { about: "limits".into(), kind: Some(String::new()) }),
             Event::Refused { torrent, .. } => (torrent, None),
@@ -370,6 +374,19 @@ fn the_swarm_keeps_the_laws() {
     }
 }
 
+/// Makes a selection of pieces, now and then of another torrent's.
+fn selection(rng: &mut Rng) -> Selection {
+    let count = geometry().piece_count() + rng.below(8) / 7;
+    let all = [Priority::Skip, Priority::Low, Priority::Normal, Priority::High];
+    let pieces = (0..count).map(|_| *rng.choose(&all).expect("there are four")).collect();
+    Selection { pieces: (rng.below(4) != 0).then_some(pieces), sequential: rng.below(2) == 0 }
+}
+
+/// Makes a list of skipped files, now and then of another torrent's.
+fn skipped(rng: &mut Rng) -> Vec<bool> {
+    (0..2 + rng.below(8) / 7).map(|_| rng.below(2) == 0).collect()
+}
+
 /// Files in memory with the torrents' content, some of it, or none.
 fn memory() -> disk::Memory {
     let memory = disk::Memory::new();
@@ -404,9 +421,10 @@ impl Subject for Disks {
                 layout: layout(torrent.0),
                 root: PathBuf::from("/store"),
                 writable: rng.below(8) != 0,
-                skipped: Vec::new(),
+                skipped: if rng.below(2) == 0 { skipped(rng) } else { Vec::new() },
                 resume: None,
             },
+            8 | 9 => disk::Command::Select { torrent, skipped: skipped(rng) },
             3 if rng.below(4) == 0 => disk::Command::Remove { torrent },
             4 => disk::Command::Sync { torrent },
             5 => disk::Command::Retry { torrent },
@@ -426,6 +444,7 @@ impl Subject for Disks {
             Command::Write { torrent, span, .. } => (torrent, format!("write {span}")),
             Command::Read { torrent, span, ticket } => (torrent, format!("read {span} for {ticket}")),
             Command::Sync { torrent } => (torrent, "sync".into()),
+            Command::Select { torrent, .. } => (torrent, "select".into()),
             Command::Retry { torrent } => (torrent, "retry".into()),
             other => panic!("what does {other:?} ask?"),
         };
@@ -440,6 +459,7 @@ impl Subject for Disks {
             Event::Written { torrent, span, .. } => (torrent, format!("write {span}")),
             Event::Read { torrent, span, ticket, .. } => (torrent, format!("read {span} for {ticket}")),
             Event::Synced { torrent, .. } => (torrent, "sync".into()),
+            Event::Selected { torrent, .. } => (torrent, "select".into()),
             Event::Retried { torrent, .. } => (torrent, "retry".into()),
             _ => return None,
         };

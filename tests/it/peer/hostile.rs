@@ -142,7 +142,7 @@ fn the_end_game_cancels_what_another_peer_has_sent() {
 }
 
 #[test]
-fn a_liar_alone_is_asked_ever_more_rarely() {
+fn a_liar_alone_is_banned_after_its_second_bad_piece_and_an_honest_peer_completes() {
     let mut world = World::new(1);
     let shape = geometry(1);
     let (a, b) = (
@@ -159,9 +159,9 @@ fn a_liar_alone_is_asked_ever_more_rarely() {
     world.nodes[a].store.bytes.fill(0);
     world.introduce(b, a);
     world.run(seconds(100));
-    // Pauses of 1, 2, 4, ... s, and at most one piece for each.
-    assert!((3..=9).contains(&world.nodes[b].store.bad_pieces), "{}", world.nodes[b].store.bad_pieces);
-    assert!(world.nodes[b].status().wasted > 0);
+    assert_eq!((world.nodes[b].store.bad_pieces, world.nodes[b].gone()), (2, vec![Gone::Banned]));
+    let status = world.nodes[b].status();
+    assert!(status.wasted > 0 && status.pieces_failed == 2, "{status:?}");
     let honest = world.seed(Config::default(), shape);
     world.introduce(b, honest);
     assert!(world.run_until(seconds(100), |w| w.nodes[b].is_complete()));

@@ -1,11 +1,15 @@
 //! The swarm, by its public calls alone.
 
+mod book;
 mod connections;
 mod download;
 mod hostile;
+mod liars;
 mod limits;
+mod selecting;
 mod store;
 mod storing;
 mod transfer;
 mod upload;
+mod wire;
 mod world;

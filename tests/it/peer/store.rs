@@ -3,9 +3,10 @@
 use bip::machine::{Block, Instant, Rng, TorrentId};
 use bip::peer::{Command, Event, Stored};
 use bip::proto::bitfield::Bitfield;
-use bip::proto::geometry::{Geometry, Span};
+use bip::proto::geometry::{BLOCK_LENGTH, Geometry, Span};
 use bip::proto::id::PieceIndex;
-use std::collections::{BTreeMap, VecDeque};
+use bip::proto::sha1::Sha1;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// The true bytes of the torrent.
@@ -36,6 +37,11 @@ pub(super) struct Store {
     pub(super) stores: usize,
     pub(super) loads: usize,
     pub(super) bad_pieces: usize,
+    /// Pieces that were bad and are not good yet.
+    bad: BTreeSet<PieceIndex>,
+    /// Of a thousand blocks that it gives, how many have a wrong byte.
+    pub(super) lies: u32,
+    rng: Rng,
 }
 
 impl Store {
@@ -60,6 +66,9 @@ impl Store {
             stores: 0,
             loads: 0,
             bad_pieces: 0,
+            bad: BTreeSet::new(),
+            lies: 0,
+            rng: Rng::new(u64::from(have.count())),
         }
     }
 
@@ -76,6 +85,22 @@ impl Store {
         start..start + span.length as usize
     }
 
+    fn hashes(&self, piece: PieceIndex) -> Vec<[u8; 20]> {
+        let length = self.geometry.length_of(piece);
+        let whole = self.range(Span { piece, begin: 0, length });
+        self.bytes[whole].chunks(BLOCK_LENGTH as usize).map(Sha1::digest).collect()
+    }
+
+    /// Has one block of each piece be wrong for good, a different one of each.
+    pub(super) fn spoil_a_block_of_each_piece(&mut self) {
+        for piece in (0..self.geometry.piece_count()).map(PieceIndex) {
+            let blocks = self.geometry.blocks_in(piece);
+            let span = self.geometry.block(piece, self.rng.below(blocks)).expect("one of the piece's blocks");
+            let range = self.range(span);
+            self.bytes[range].fill(0xbd);
+        }
+    }
+
     pub(super) fn on_event(&mut self, now: Instant, event: &Event) {
         let due = now + self.delay;
         match event {
@@ -85,6 +110,7 @@ impl Store {
                 self.bytes[range].copy_from_slice(block);
                 let arrived = self.arrived.entry((*torrent, span.piece)).or_default();
                 let length = self.geometry.length_of(span.piece);
+                let (torrent, piece) = (*torrent, span.piece);
                 let outcome = if self.failing > 0 {
                     self.failing -= 1;
                     Stored::Failed
@@ -93,22 +119,33 @@ impl Store {
                     if *arrived < length {
                         Stored::Kept
                     } else {
-                        self.arrived.remove(&(*torrent, span.piece));
+                        self.arrived.remove(&(torrent, piece));
                         let whole = self.range(Span { piece: span.piece, begin: 0, length });
                         if self.bytes[whole.clone()] == self.truth[whole] {
                             Stored::PieceGood
                         } else {
                             self.bad_pieces += 1;
+                            self.bad.insert(piece);
                             Stored::PieceBad
                         }
                     }
                 };
-                self.pending.push_back((due, Command::Stored { torrent: *torrent, span: *span, outcome }));
+                let good = outcome == Stored::PieceGood;
+                let tell = outcome == Stored::PieceBad || good && self.bad.remove(&piece);
+                let hashes = Command::BlockHashes { torrent, piece, good, hashes: self.hashes(piece).into() };
+                let answer = Command::Stored { torrent, span: *span, outcome };
+                let answers =
+                    if good { [Some(answer), tell.then_some(hashes)] } else { [tell.then_some(hashes), Some(answer)] };
+                self.pending.extend(answers.into_iter().flatten().map(|answer| (due, answer)));
             }
             Event::Load { torrent, span, ticket } => {
                 self.loads += 1;
-                let range = self.range(*span);
-                let block = (!self.unreadable).then(|| Block::from(self.bytes[range].to_vec()));
+                let mut bytes = self.bytes[self.range(*span)].to_vec();
+                if self.rng.below(1000) < self.lies {
+                    let at = self.rng.below(span.length) as usize;
+                    bytes[at] ^= 1 + self.rng.below(255) as u8;
+                }
+                let block = (!self.unreadable).then(|| Block::from(bytes));
                 self.pending.push_back((due, Command::Loaded { torrent: *torrent, ticket: *ticket, block }));
             }
             _ => {}

@@ -341,10 +341,15 @@ impl World {
     /// Connects to a node as a peer that the test plays.
     pub(super) fn connect(&mut self, n: usize) -> usize {
         let stream = self.streams.len();
+        self.connect_from(n, SocketAddr::from(([10, 9, (stream >> 8) as u8, stream as u8], 5000)))
+    }
+
+    /// Connects to a node from that address.
+    pub(super) fn connect_from(&mut self, n: usize, from: SocketAddr) -> usize {
+        let stream = self.streams.len();
         let theirs = self.new_conn(n, stream, 0);
         self.streams.push(Stream { halves: [Half::new(End::Node(n, theirs)), Half::new(End::Raw)] });
         self.raws.insert(stream, Raw::default());
-        let from = SocketAddr::from(([10, 9, (stream >> 8) as u8, stream as u8], 5000));
         let local = self.nodes[n].address;
         self.input(n, Input::Accepted { conn: theirs, from, local });
         stream
@@ -353,6 +358,13 @@ impl World {
     /// Connects and shakes hands; the id's bytes are all `id`.
     pub(super) fn shaken(&mut self, n: usize, id: u8) -> usize {
         let raw = self.connect(n);
+        self.write(raw, &handshake(id));
+        raw
+    }
+
+    /// Connects from that address and shakes hands.
+    pub(super) fn shaken_from(&mut self, n: usize, id: u8, from: SocketAddr) -> usize {
+        let raw = self.connect_from(n, from);
         self.write(raw, &handshake(id));
         raw
     }

@@ -421,8 +421,7 @@ impl Network {
             };
             let bytes = end.take(size);
             end.on_agenda += size as u64;
-            if end.wrote && end.queued <= LOW_WATERMARK && !end.finishing {
-                end.wrote = false;
+            if size > 0 && end.queued <= LOW_WATERMARK && !end.finishing {
                 self.news.push_back((end.seat, News::Writable { conn: end.conn, queued: end.queued }));
             }
             let (other, fin) = (end.other, end.finishing && end.queued == 0);

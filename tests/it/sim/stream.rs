@@ -23,8 +23,6 @@ pub(super) struct End {
     queue: VecDeque<Block>,
     mark: usize,
     pub(super) queued: usize,
-    /// Written since the last `Writable`.
-    pub(super) wrote: bool,
     /// Sent by this end and not read by the other.
     pub(super) under_way: usize,
     /// Whether it waits for its turn at the uplink.
@@ -65,7 +63,6 @@ impl End {
             queue: VecDeque::new(),
             mark: 0,
             queued: 0,
-            wrote: false,
             under_way: 0,
             in_turn: false,
             unread: VecDeque::new(),
@@ -88,7 +85,6 @@ impl End {
     pub(super) fn write(&mut self, bytes: Block) {
         self.written += bytes.len() as u64;
         self.queued += bytes.len();
-        self.wrote = true;
         self.queue.push_back(bytes);
     }
 

@@ -11,6 +11,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+/// A count that leaks at a rate: what passed beyond the rate.
+#[derive(Debug, Default)]
+struct Leak {
+    level: f64,
+    at: Option<Instant>,
+}
+
+impl Leak {
+    /// Counts; gives what has passed beyond the rate.
+    fn add(&mut self, now: Instant, rate: f64, amount: usize) -> f64 {
+        let passed = now.since(self.at.replace(now).unwrap_or(now)).as_secs_f64();
+        self.level = (self.level - passed * rate).max(0.0) + amount as f64;
+        self.level
+    }
+}
+
 /// What a member is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -38,10 +54,11 @@ pub(super) struct Member {
     /// Bytes of blocks that came and went since it came.
     downloaded: u64,
     uploaded: u64,
+    /// How far it was beyond its rates for bytes up, bytes down and dials.
+    leaks: [Leak; 3],
     status: Status,
     /// Bytes of blocks that ever came, and of these those of blocks that were there already.
     pub(super) received: u64,
-    pub(super) sent: u64,
     pub(super) redundant: u64,
     /// Who sent a wrong block last.
     wrong_from: BTreeMap<Span, usize>,
@@ -65,9 +82,9 @@ impl Member {
             served: 0,
             downloaded: 0,
             uploaded: 0,
+            leaks: Default::default(),
             status: Status::default(),
             received: 0,
-            sent: 0,
             redundant: 0,
             wrong_from: BTreeMap::new(),
             wronged_by: BTreeSet::new(),
@@ -78,6 +95,24 @@ impl Member {
     /// Says whether it is there.
     pub(super) fn is_in(&self) -> bool {
         self.mail.is_some()
+    }
+
+    /// Counts what passes and says no more than what may gather beyond a rate may pass at once.
+    fn check_rates(&mut self, now: Instant, up: usize, down: usize, dials: usize) {
+        let limits = &self.config.limits;
+        // A quarter of a second's worth may gather, or two blocks; the block that exceeds it is sent in whole. What was asked for
+        // within the rate may come late and all together: as much as others keep ready for a second.
+        for (leak, rate, bytes, late) in [(0, limits.upload_rate, up, 0.0), (1, limits.download_rate, down, 1.0)] {
+            let Some(rate) = rate.map(|rate| rate.get() as f64).filter(|_| bytes > 0) else { continue };
+            let beyond = self.leaks[leak].add(now, rate, bytes);
+            let most = (rate / 4.0).max(32_768.0) + 16_384.0 + late * rate;
+            assert!(beyond <= most, "{beyond:.0} bytes beyond the rate of {rate:.0}");
+        }
+        if dials > 0 {
+            let rate = f64::from(limits.dials_per_second);
+            let beyond = self.leaks[2].add(now, rate, dials);
+            assert!(beyond <= rate / 4.0 + 1.0, "{beyond:.1} dials beyond the rate of {rate}");
+        }
     }
 
     pub(super) fn post(&self, command: Command) {
@@ -121,6 +156,7 @@ impl Ledger {
         let member = &mut self.members[member];
         (member.mail, member.seat) = (Some(mail), Some(seat));
         (member.downloaded, member.uploaded) = (0, 0);
+        member.leaks = Default::default();
         member.status = Status::default();
         assert_eq!((member.dials, member.open, member.served), (0, 0, 0), "nothing is left of an earlier visit");
     }
@@ -194,10 +230,11 @@ impl Ledger {
 }
 
 impl Tap for Shared {
-    fn dialled(&mut self, _: Instant, by: Seat) {
+    fn dialled(&mut self, now: Instant, by: Seat) {
         let mut ledger = self.lock();
         let n = ledger.by_seat[&by];
         ledger.members[n].dials += 1;
+        ledger.members[n].check_rates(now, 0, 0, 1);
     }
 
     fn dial_ended(&mut self, by: Seat) {
@@ -217,13 +254,14 @@ impl Tap for Shared {
         }
     }
 
-    fn read(&mut self, _: Instant, end: EndId, bytes: &[u8]) {
+    fn read(&mut self, now: Instant, end: EndId, bytes: &[u8]) {
         self.lock().change(end, |side, member, content| {
             let from = side.to;
             side.on_read(content, member.calls, bytes, |fact| match fact {
                 Fact::Bytes(n) => {
                     member.downloaded += n as u64;
                     member.received += n as u64;
+                    member.check_rates(now, 0, n, 0);
                 }
                 Fact::Block(span, is_true) => {
                     if member.store.has(span) {
@@ -237,16 +275,18 @@ impl Tap for Shared {
         });
     }
 
-    fn wrote(&mut self, _: Instant, end: EndId, bytes: &[u8]) {
+    fn wrote(&mut self, now: Instant, end: EndId, bytes: &[u8]) {
         self.lock().change(end, |side, member, content| {
             let honest = member.role != Role::Liar;
             let (good, call) = (&member.store.good, member.calls);
+            let mut sent = 0;
             side.on_written(content, good, honest, call, bytes, |fact| {
                 if let Fact::Bytes(n) = fact {
-                    member.uploaded += n as u64;
-                    member.sent += n as u64;
+                    sent += n;
                 }
             });
+            member.uploaded += sent as u64;
+            member.check_rates(now, sent, 0, 0);
             let most = member.config.pipeline.max;
             assert!(side.open_requests() <= most, "{} requests are open to one peer", side.open_requests());
         });

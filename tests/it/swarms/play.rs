@@ -41,6 +41,8 @@ pub(super) struct Group {
     pub(super) crash: u32,
     /// How many in a hundred of its blocks have a wrong byte.
     pub(super) lies: u32,
+    /// What it may use of its link up and down, for the bound, where that is less.
+    pub(super) limit: Option<(u64, u64)>,
     pub(super) config: Config,
 }
 
@@ -61,8 +63,14 @@ impl Group {
             stays: None,
             crash: 0,
             lies: 0,
+            limit: None,
             config,
         }
+    }
+
+    /// Gives the rates up and down that it can reach.
+    fn rates(&self) -> (u64, u64) {
+        self.limit.unwrap_or((self.up, self.down))
     }
 }
 
@@ -80,14 +88,15 @@ impl Scenario {
     }
 
     /// Gives the least time in which all leechers can have everything when all come at once (Kumar and Ross): the seeders send it
-    /// all once, the slowest downloads it all, and all together send as much as is wanted.
+    /// all once, the slowest downloads it all, and all together send as much as is wanted. What liars send
+    /// does not count.
     pub(super) fn bound(&self) -> f64 {
         let bytes = self.bytes() as f64;
         let of = |wanted: &[Role]| self.groups.iter().filter(|g| wanted.contains(&g.role)).cloned().collect::<Vec<_>>();
-        let rate = |groups: &[Group]| groups.iter().map(|g| g.count as f64 * g.up as f64).sum::<f64>();
-        let seeders = rate(&of(&[Role::Seeder, Role::Liar]));
+        let rate = |groups: &[Group]| groups.iter().map(|g| g.count as f64 * g.rates().0 as f64).sum::<f64>();
+        let seeders = rate(&of(&[Role::Seeder]));
         let leechers = of(&[Role::Leecher, Role::FreeRider]);
-        let slowest = leechers.iter().map(|g| g.down).min().unwrap_or(u64::MAX) as f64;
+        let slowest = leechers.iter().map(|g| g.rates().1).min().unwrap_or(u64::MAX) as f64;
         let count: usize = leechers.iter().map(|g| g.count).sum();
         let all = seeders + rate(&of(&[Role::Leecher]));
         (bytes / seeders).max(bytes / slowest).max(count as f64 * bytes / all)
@@ -320,7 +329,7 @@ impl Play<'_> {
             assert!(member.store.good.is_full());
             let came = if self.scenario.groups[seat.group].arrive > Duration::from_secs(10) { seat.came } else { None };
             let taken = seat.done.expect("all are done").since(came.unwrap_or(start)).as_secs_f64();
-            figures.finished(member.role, self.scenario.groups[seat.group].up, taken);
+            figures.finished(member.role, self.scenario.groups[seat.group].rates().0, taken);
             for liar in &member.wronged_by {
                 assert!(member.banned.contains(liar), "member {n} took a wrong block of {liar} and never banned it");
             }
