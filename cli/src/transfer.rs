@@ -164,6 +164,9 @@ impl<'a> Transfer<'a> {
             Event::Refused { refusal, .. } if self.checked.is_some() => self.output.note(self.name, refusal),
             // A peer named to a torrent that could not be added, which is told next.
             Event::Refused { refusal, .. } => log::debug!(target: "bip::get", "{refusal}"),
+            Event::PeerBanned { ip, piece, .. } => {
+                self.output.note(self.name, format_args!("{ip} sent wrong bytes, in piece {piece}, and is banned"));
+            }
             Event::PeerConnected { address, .. } => log::info!(target: "bip::peer", "{address} is connected"),
             Event::PieceDone { .. } => {
                 self.came = self.came.saturating_add(1);
