@@ -135,7 +135,8 @@ impl<'a> Transfer<'a> {
     /// Says whether somebody may come: to what is not complete, or is to be seeded.
     pub(crate) fn welcomes(&self) -> bool {
         let all = self.checked == Some(self.torrent.geometry().piece_count());
-        !self.is_failed() && !(all && self.plan.goal.ends_when_complete())
+        let done = all && self.plan.goal.ends_when_complete();
+        !self.is_failed() && !done
     }
 
     /// Takes an event about this torrent.
