@@ -394,6 +394,7 @@ fn torrent_of(event: &Event) -> Option<TorrentId> {
         | Event::Refused { torrent, .. }
         | Event::Checking { torrent, .. }
         | Event::PeerConnected { torrent, .. }
+        | Event::PeerBanned { torrent, .. }
         | Event::PieceDone { torrent, .. }
         | Event::Completed { torrent, .. }
         | Event::Failed { torrent, .. } => Some(*torrent),

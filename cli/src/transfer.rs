@@ -135,7 +135,8 @@ impl<'a> Transfer<'a> {
     /// Says whether somebody may come: to what is not complete, or is to be seeded.
     pub(crate) fn welcomes(&self) -> bool {
         let all = self.checked == Some(self.torrent.geometry().piece_count());
-        !self.is_failed() && !(all && self.plan.goal.ends_when_complete())
+        let done = all && self.plan.goal.ends_when_complete();
+        !self.is_failed() && !done
     }
 
     /// Takes an event about this torrent.
@@ -144,7 +145,7 @@ impl<'a> Transfer<'a> {
             return Ok(());
         }
         match event {
-            Event::Checking { checked, pieces, .. } => {
+            Event::Checking { checked, pieces, .. } if !self.is_checked() => {
                 self.phase = Phase::Checking(checked);
                 let done = u64::from(checked) * self.torrent.total_length() / u64::from(pieces.max(1));
                 if let Some(progress) = &mut self.progress {
@@ -164,6 +165,9 @@ impl<'a> Transfer<'a> {
             Event::Refused { refusal, .. } if self.checked.is_some() => self.output.note(self.name, refusal),
             // A peer named to a torrent that could not be added, which is told next.
             Event::Refused { refusal, .. } => log::debug!(target: "bip::get", "{refusal}"),
+            Event::PeerBanned { ip, piece, .. } => {
+                self.output.note(self.name, format_args!("{ip} sent wrong bytes, in piece {piece}, and is banned"));
+            }
             Event::PeerConnected { address, .. } => log::info!(target: "bip::peer", "{address} is connected"),
             Event::PieceDone { .. } => {
                 self.came = self.came.saturating_add(1);
