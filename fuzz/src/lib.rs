@@ -5,18 +5,20 @@ mod bencode;
 mod handshake;
 mod message;
 mod metainfo;
+mod resume;
 
 pub use bencode::bencode;
 pub use handshake::handshake;
 pub use message::message;
 pub use metainfo::metainfo;
+pub use resume::resume;
 
 /// A target's name, which is also its folder in `corpus/`, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
 pub const TARGETS: &[Target] =
-    &[("bencode", bencode), ("handshake", handshake), ("message", message), ("metainfo", metainfo)];
+    &[("bencode", bencode), ("handshake", handshake), ("message", message), ("metainfo", metainfo), ("resume", resume)];
 
 /// Divides bytes into parts whose lengths come from `sizes`, used again and again; no part is empty.
 fn parts<'a>(mut bytes: &'a [u8], sizes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {

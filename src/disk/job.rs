@@ -5,6 +5,7 @@ use super::file_system::{Entry, Stat};
 use super::store::Store;
 use crate::machine::Block;
 use crate::proto::id::FileIndex;
+use crate::proto::resume::{FileStamp, Resume};
 use crate::proto::sha1::Sha1;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -53,7 +54,11 @@ pub(crate) enum Work {
     Hash { store: Arc<Store>, offset: u64, hash: HashState, until: u32 },
     /// Reads.
     Read { store: Arc<Store>, offset: u64, length: u32 },
-    /// Brings a file to the medium, and if the executor made it also its name.
+    /// Reads resume data.
+    Load { path: PathBuf },
+    /// Writes resume data, so that what is there is always whole.
+    Save { path: PathBuf, resume: Box<Resume> },
+    /// Brings a file to the medium, and if the executor made it also its name; then looks at it.
     Sync { store: Arc<Store>, file: FileIndex },
     /// Closes a store's files.
     Close { store: Arc<Store> },
@@ -65,14 +70,18 @@ pub(crate) enum Work {
 
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// The lengths of files that are there, in order.
+    /// The files that are there, in order, and those of them that were made.
     Stat {
-        lengths: Vec<Result<Option<u64>, Error>>,
+        found: Vec<Result<Option<FileStamp>, Error>>,
+        made: Vec<FileIndex>,
         seeks: bool,
     },
+    /// None where there is none, or none that can be used.
+    Loaded(Option<Box<Resume>>),
+    Synced(Result<Option<FileStamp>, Error>),
     Hash(Result<HashState, Error>),
     Read(Result<Block, Error>),
-    /// A sync or close ended.
+    /// A save or close ended.
     Nothing(Result<(), Error>),
     /// Also whether reads far apart cost a seek there.
     Examined(Result<(Stat, bool), Error>),

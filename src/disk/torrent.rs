@@ -1,17 +1,21 @@
 //! One torrent's store: its check, its incomplete pieces, and what waits.
 
 use super::checker::{CheckTask, Checker};
-use super::command::{Event, Oddity, Written};
+use super::command::{Checked, Event, Oddity, Written};
 use super::config::{Config, JOB_BYTES};
-use super::error::Error;
+use super::error::{Error, Operation};
 use super::job::{HashState, Outcome, Work};
 use super::piece::{Next, Partial};
+use super::rechecks::Rechecks;
+use super::resume::ResumeFile;
+use super::saving::Saver;
 use super::store::Store;
-use crate::machine::{Block, JobError, TorrentId};
+use crate::machine::{Block, JobError, Rng, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::Span;
 use crate::proto::id::{FileIndex, PieceIndex};
 use crate::proto::metainfo::Layout;
+use crate::proto::resume::Resume;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -23,15 +27,17 @@ pub(crate) enum Task {
     Write(PieceIndex, Vec<FileIndex>),
     Read(Span, u64),
     Sync(FileIndex),
+    Save,
     Close,
 }
 
 /// The kinds of work, which take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// Reads, syncs and closes.
+    /// Reads, syncs, saves and closes.
     Read,
     Write,
+    /// Checks of what was there, and of what may be there no more.
     Check,
 }
 
@@ -58,6 +64,10 @@ impl Answers {
 #[derive(Debug)]
 struct Syncing {
     left: Vec<FileIndex>,
+    /// Pieces that were written since the last sync.
+    pieces: BTreeSet<PieceIndex>,
+    /// What is to be saved once it has ended.
+    snapshot: Option<Box<Resume>>,
     /// Commands that it answers; none for the sync before closing.
     asked: usize,
     error: Option<Error>,
@@ -67,15 +77,21 @@ struct Syncing {
 /// One torrent's store.
 #[derive(Debug)]
 pub(crate) struct Torrent {
-    id: TorrentId,
-    store: Arc<Store>,
-    layout: Arc<Layout>,
+    pub(super) id: TorrentId,
+    pub(super) store: Arc<Store>,
+    pub(super) layout: Arc<Layout>,
     /// The check of what was there; while it runs, `Add` is unanswered.
-    checker: Option<Checker>,
-    have: Bitfield,
+    pub(super) checker: Option<Checker>,
+    pub(super) have: Bitfield,
+    pub(super) rechecks: Rechecks,
+    pub(super) saver: Saver,
+    /// Reads that have failed one after the other.
+    pub(super) failed_reads: u32,
+    /// Whether it was told that nothing can be read.
+    pub(super) unreadable: bool,
     /// Why writes are refused until a retry.
     stopped: Option<Error>,
-    partials: BTreeMap<PieceIndex, Partial>,
+    pub(super) partials: BTreeMap<PieceIndex, Partial>,
     /// Pieces with something to do, once each.
     ready: VecDeque<PieceIndex>,
     reads: VecDeque<(Span, u64)>,
@@ -83,15 +99,17 @@ pub(crate) struct Torrent {
     syncing: Option<Syncing>,
     /// Files written since they were last brought to the medium.
     dirty: BTreeSet<FileIndex>,
+    /// Pieces written since the last sync began.
+    fresh: BTreeSet<PieceIndex>,
     in_flight: usize,
     /// Blocks without an answer.
     writes: usize,
     /// Bytes of blocks that wait to be written.
-    waiting: usize,
+    pub(super) waiting: usize,
     /// Ranges remembered over all incomplete pieces.
-    ranges: usize,
+    pub(super) ranges: usize,
     /// Commands to remove it.
-    removals: usize,
+    pub(super) removals: usize,
     removal_error: Option<Error>,
     synced_last: bool,
     closing: bool,
@@ -100,10 +118,25 @@ pub(crate) struct Torrent {
 }
 
 impl Torrent {
-    pub(crate) fn new(id: TorrentId, store: Arc<Store>, layout: Arc<Layout>) -> Self {
+    pub(crate) fn new(
+        id: TorrentId,
+        store: Arc<Store>,
+        layout: Arc<Layout>,
+        resume: Option<ResumeFile>,
+        config: &Config,
+        rng: &mut Rng,
+    ) -> Self {
+        let mut checker = Checker::new(Arc::clone(&store), Arc::clone(&layout));
+        if let Some(file) = &resume {
+            checker = checker.with_resume(file.clone(), config, rng.fork());
+        }
         Self {
             id,
-            checker: Some(Checker::new(Arc::clone(&store), Arc::clone(&layout))),
+            checker: Some(checker),
+            rechecks: Rechecks::default(),
+            saver: Saver::new(resume),
+            failed_reads: 0,
+            unreadable: false,
             have: Bitfield::new(layout.geometry().piece_count()),
             store,
             layout,
@@ -114,6 +147,7 @@ impl Torrent {
             syncs: 0,
             syncing: None,
             dirty: BTreeSet::new(),
+            fresh: BTreeSet::new(),
             in_flight: 0,
             writes: 0,
             waiting: 0,
@@ -150,7 +184,7 @@ impl Torrent {
             Error::OutOfRange { span }
         } else if block.len() != span.length as usize {
             Error::WrongLength { span, found: block.len() }
-        } else if self.have.contains(span.piece) {
+        } else if self.have.contains(span.piece) || self.rechecks.contains(span.piece) {
             return Some(Ok(Written::Known));
         } else if let Some(error) = &self.stopped {
             error.clone()
@@ -212,10 +246,15 @@ impl Torrent {
 
     pub(crate) fn on_retry(&mut self) {
         self.stopped = None;
+        (self.failed_reads, self.unreadable) = (0, false);
+        if self.removals == 0 {
+            self.rechecks.retry();
+        }
     }
 
     pub(crate) fn on_remove(&mut self) {
         self.removals += 1;
+        self.rechecks.stop();
         if let Some(checker) = &mut self.checker {
             checker.stop();
         }
@@ -226,8 +265,13 @@ impl Torrent {
         self.removals > 0 || self.checker.as_ref().is_some_and(|c| c.failure().is_some())
     }
 
+    /// Gives how many of its jobs are under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
     fn is_idle(&self) -> bool {
-        self.in_flight == 0 && self.writes == 0 && self.reads.is_empty() && self.syncs == 0 && self.syncing.is_none()
+        self.saver.is_idle() && self.in_flight == 0 && self.writes == 0 && self.reads.is_empty() && self.syncs == 0 && self.syncing.is_none()
     }
 
     /// Gives the next job of a class, if there is one.
@@ -235,7 +279,10 @@ impl Torrent {
         let next = match class {
             Class::Read => self.next_read(out),
             Class::Write => self.next_write(out),
-            Class::Check => self.checker.as_mut().and_then(Checker::next).map(|(work, task)| (work, Task::Check(task))),
+            Class::Check => match &mut self.checker {
+                Some(checker) => checker.next().map(|(work, task)| (work, Task::Check(task))),
+                None => self.next_recheck(),
+            },
         };
         self.in_flight += usize::from(next.is_some());
         next
@@ -247,14 +294,21 @@ impl Torrent {
             let offset = self.layout.geometry().offset_of(span);
             return Some((Work::Read { store, offset, length: span.length }, Task::Read(span, ticket)));
         }
+        if let Some(next) = self.next_save() {
+            return Some(next);
+        }
         // Twice: the end of a sync may let the last one begin.
         for _ in 0..2 {
             let ending = self.is_ending() && self.is_idle();
-            if self.syncing.is_none() && (self.syncs > 0 || (ending && !self.synced_last)) {
+            // A sync says that all is on the medium: what is in doubt comes first.
+            let asked = self.syncs > 0 && self.rechecks.is_idle();
+            if self.syncing.is_none() && (asked || (ending && !self.synced_last) || self.is_save_due()) {
+                let snapshot = self.snapshot();
+                let pieces = std::mem::take(&mut self.fresh);
                 let asked = std::mem::take(&mut self.syncs);
                 self.synced_last |= ending;
                 let left: Vec<_> = std::mem::take(&mut self.dirty).into_iter().rev().collect();
-                self.syncing = Some(Syncing { left, asked, error: None, in_flight: false });
+                self.syncing = Some(Syncing { left, pieces, snapshot, asked, error: None, in_flight: false });
             }
             if let Some(syncing) = self.syncing.as_mut().filter(|s| !s.in_flight) {
                 if let Some(file) = syncing.left.pop() {
@@ -262,6 +316,9 @@ impl Torrent {
                     return Some((Work::Sync { store, file }, Task::Sync(file)));
                 }
                 self.end_sync(out);
+                if let Some(next) = self.next_save() {
+                    return Some(next);
+                }
             }
         }
         if self.is_ending() && self.is_idle() && self.synced_last && !self.closing {
@@ -272,8 +329,12 @@ impl Torrent {
     }
 
     fn end_sync(&mut self, out: &mut Answers) {
-        let Some(Syncing { asked, error, .. }) = self.syncing.take() else { return };
-        if asked == 0 && self.removal_error.is_none() {
+        let Some(Syncing { asked, snapshot, mut error, .. }) = self.syncing.take() else { return };
+        self.after_sync(snapshot, error.as_ref());
+        if error.is_none() {
+            error = self.rechecks.error().cloned();
+        }
+        if asked == 0 && self.is_ending() && self.removal_error.is_none() {
             self.removal_error.clone_from(&error);
         }
         for _ in 0..asked {
@@ -313,7 +374,7 @@ impl Torrent {
         None
     }
 
-    fn answer_writes(&mut self, spans: Vec<Span>, outcome: &Result<Written, Error>, out: &mut Answers) {
+    pub(super) fn answer_writes(&mut self, spans: Vec<Span>, outcome: &Result<Written, Error>, out: &mut Answers) {
         self.writes -= spans.len();
         for span in spans {
             out.answer(Event::Written { torrent: self.id, span, outcome: outcome.clone() });
@@ -321,34 +382,48 @@ impl Torrent {
     }
 
     /// Takes a job's end. Says whether the torrent is closed and gone.
-    pub(crate) fn on_done(&mut self, task: Task, outcome: Result<Outcome, JobError>, out: &mut Answers) -> bool {
+    pub(crate) fn on_done(
+        &mut self,
+        config: &Config,
+        task: Task,
+        outcome: Result<Outcome, JobError>,
+        out: &mut Answers,
+    ) -> bool {
         self.in_flight -= 1;
         match (task, outcome) {
+            (Task::Check(CheckTask::Hash(piece)), outcome) if self.checker.is_none() => {
+                self.on_rechecked(piece, outcome, out);
+            }
             (Task::Check(task), outcome) => {
                 if let Some(checker) = &mut self.checker {
                     checker.on_done(task, outcome);
                 }
-                self.check_on(out);
+                self.check_on(config, out);
             }
             (Task::Write(piece, files), outcome) => {
                 // Only now, or a sync meanwhile would take them off the list; and a failed write may have written some.
-                self.dirty.extend(files);
+                self.dirty.extend(files.into_iter().filter(|file| !is_uncreated(&self.store, *file, &outcome)));
+                self.fresh.insert(piece);
                 match outcome {
                     Ok(Outcome::Hash(Ok(hash))) => self.on_written(piece, hash, out),
                     outcome => self.on_write_failed(piece, failure(outcome), out),
                 }
             }
             (Task::Read(span, ticket), Ok(Outcome::Read(Ok(block)))) => {
+                self.failed_reads = 0;
                 out.answer(Event::Read { torrent: self.id, span, ticket, block: Ok(block) });
             }
             (Task::Read(span, ticket), outcome) => {
                 let error = failure(outcome);
                 out.answer(Event::Read { torrent: self.id, span, ticket, block: Err(error.clone()) });
-                self.stop(error, out);
+                self.on_read_failed(span, error, config.read_failures, out);
             }
             (Task::Sync(file), outcome) => {
                 let error = match outcome {
-                    Ok(Outcome::Nothing(Ok(()))) => None,
+                    Ok(Outcome::Synced(Ok(stamp))) => {
+                        self.saver.set_stamp(file, stamp);
+                        None
+                    }
                     outcome => Some(failure(outcome)),
                 };
                 if let Some(syncing) = &mut self.syncing {
@@ -359,8 +434,13 @@ impl Torrent {
                 }
                 if let Some(error) = error {
                     self.dirty.insert(file);
+                    self.on_sync_failed(file);
                     self.stop(error, out);
                 }
+            }
+            (Task::Save, outcome) => {
+                let saved = matches!(outcome, Ok(Outcome::Nothing(Ok(()))));
+                self.on_saved((!saved).then(|| failure(outcome)), out);
             }
             (Task::Close, _) => {
                 self.on_closed(out);
@@ -371,7 +451,7 @@ impl Torrent {
     }
 
     /// Looks at the check after each of its steps.
-    pub(crate) fn check_on(&mut self, out: &mut Answers) {
+    pub(crate) fn check_on(&mut self, config: &Config, out: &mut Answers) {
         let Some(checker) = &mut self.checker else { return };
         if checker.failure().is_some() {
             checker.stop();
@@ -385,18 +465,27 @@ impl Torrent {
             self.have = checker.have().clone();
             let files = self.layout.files().iter().zip(checker.found()).enumerate();
             let oddities = files.filter_map(|(index, (file, found))| {
-                let found = found.filter(|&found| found > file.length)?;
+                let found = found.filter(|found| found.length > file.length)?.length;
                 Some(Oddity::TooLong { file: FileIndex(index as u32), found, expected: file.length })
             });
             let oddities = oddities.collect();
+            let stamps = checker.found().to_vec();
+            self.dirty.extend(checker.made());
+            let believed = checker.believed().map(|resume| resume.partials.clone());
+            let checked = if believed.is_some() { Checked::Sampled } else { Checked::Full };
             self.checker = None;
-            out.answer(Event::Added { torrent, have: self.have.clone(), oddities });
+            self.begin_saving(stamps, checked);
+            let writable = self.store.writable;
+            let stored = believed.filter(|_| writable).map(|partials| self.adopt(&partials, config.ranges));
+            let (have, stored) = (self.have.clone(), stored.unwrap_or_default());
+            out.answer(Event::Added { torrent, have, stored, checked, oddities });
         }
     }
 
     fn on_written(&mut self, piece: PieceIndex, hash: HashState, out: &mut Answers) {
         let Some(partial) = self.partials.get_mut(&piece) else { return };
         let progress = partial.on_done(hash);
+        self.saver.change();
         self.answer_writes(progress.kept, &Ok(Written::Kept), out);
         if let Some((last, digest)) = progress.complete {
             let good = self.layout.piece_hash(piece) == Some(&digest);
@@ -419,8 +508,20 @@ impl Torrent {
         self.enqueue(piece);
     }
 
+    /// Takes note that what was written to a file may not be on the medium, whatever a later sync says.
+    fn on_sync_failed(&mut self, file: FileIndex) {
+        self.saver.distrust();
+        let pieces = self.pieces_of(file);
+        let range = PieceIndex(pieces.start)..PieceIndex(pieces.end);
+        let synced = self.syncing.iter().flat_map(|syncing| syncing.pieces.range(range.clone()));
+        let doubtful: Vec<PieceIndex> = synced.chain(self.fresh.range(range.clone())).copied().collect();
+        self.suspect(doubtful);
+    }
+
     fn on_write_failed(&mut self, piece: PieceIndex, error: Error, out: &mut Answers) {
-        if let Some(partial) = self.partials.get_mut(&piece) {
+        if error.is_gone() {
+            self.on_partial_gone(piece, &error, out);
+        } else if let Some(partial) = self.partials.get_mut(&piece) {
             let before = partial.ranges();
             let failed = partial.on_failed();
             self.ranges = self.ranges - before + partial.ranges();
@@ -440,8 +541,12 @@ impl Torrent {
         if self.stopped.is_some() {
             return;
         }
+        out.notice(Event::Stopped { torrent: self.id, error: error.clone(), unreadable: false });
+        self.stop_writing(error, out);
+    }
+
+    pub(super) fn stop_writing(&mut self, error: Error, out: &mut Answers) {
         self.stopped = Some(error.clone());
-        out.notice(Event::Stopped { torrent: self.id, error: error.clone() });
         let mut failed = Vec::new();
         let mut ranges = 0;
         for partial in self.partials.values_mut() {
@@ -467,10 +572,23 @@ impl Torrent {
     }
 }
 
-fn failure(outcome: Result<Outcome, JobError>) -> Error {
+/// Says whether a file that was to be written could not be made: there is nothing to sync.
+fn is_uncreated(store: &Store, file: FileIndex, outcome: &Result<Outcome, JobError>) -> bool {
+    let Ok(Outcome::Hash(Err(Error::Io { operation: Operation::Creating, file: name, .. }))) = outcome else {
+        return false;
+    };
+    store.name(file) == *name
+}
+
+pub(super) fn failure(outcome: Result<Outcome, JobError>) -> Error {
     match outcome {
         Err(error) => Error::Job(error),
-        Ok(Outcome::Hash(Err(error)) | Outcome::Read(Err(error)) | Outcome::Nothing(Err(error))) => error,
+        Ok(
+            Outcome::Hash(Err(error))
+            | Outcome::Read(Err(error))
+            | Outcome::Nothing(Err(error))
+            | Outcome::Synced(Err(error)),
+        ) => error,
         // The executor answers every job in kind.
         Ok(_) => Error::Job(JobError::Refused),
     }

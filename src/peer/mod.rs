@@ -96,6 +96,7 @@ mod machine;
 mod messages;
 mod outbox;
 mod shaking;
+mod store;
 mod torrent;
 mod torrents;
 mod upload;

@@ -49,7 +49,7 @@ pub(super) struct Torrent {
     pub(super) download: RateMeter,
     pub(super) upload: RateMeter,
     pub(super) wasted: u64,
-    bytes_done: u64,
+    pub(super) bytes_done: u64,
     pub(super) seeds: u32,
     published: Status,
     published_at: Option<Instant>,

@@ -51,7 +51,7 @@ impl Swarm {
     }
 
     /// Gives the place of a torrent that is not being removed; refuses the command where there is none.
-    fn find(&mut self, id: TorrentId) -> Option<usize> {
+    pub(super) fn find(&mut self, id: TorrentId) -> Option<usize> {
         let place = self.by_id.get(&id).copied();
         let place = place.filter(|place| self.torrents.get(*place).is_some_and(|t| !t.removing));
         if place.is_none() {
@@ -151,13 +151,6 @@ impl Swarm {
         let Some(torrent) = self.torrents.get_mut(place) else { return };
         torrent.selection = selection;
         self.hub.events.push_back(Event::Selected { torrent: id });
-    }
-
-    pub(super) fn on_set_download(&mut self, _now: Instant, id: TorrentId, download: bool) {
-        let Some(place) = self.find(id) else { return };
-        let Some(torrent) = self.torrents.get_mut(place) else { return };
-        torrent.downloads = download;
-        self.hub.events.push_back(Event::DownloadSet { torrent: id });
     }
 
     pub(super) fn on_ban(&mut self, _now: Instant, ip: IpAddr, _banned: bool) {

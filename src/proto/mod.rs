@@ -11,4 +11,5 @@ pub mod id;
 pub mod message;
 pub mod metainfo;
 pub mod reader;
+pub mod resume;
 pub mod sha1;

@@ -26,6 +26,7 @@ mod coordinator;
 mod error;
 #[cfg(feature = "reactor")]
 mod handle;
+mod retrying;
 #[cfg(feature = "reactor")]
 mod tasks;
 mod wiring;
