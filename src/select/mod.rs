@@ -60,6 +60,7 @@ mod choker;
 mod picker;
 mod pipeline;
 mod progress;
+mod suspects;
 
 pub use choker::{Candidate, Choker, ChokerConfig, Decision};
 pub use picker::{Arrival, END_GAME_OPEN, END_GAME_PEERS, Picker};

@@ -3,6 +3,7 @@
 use super::Peer;
 use super::availability::{Availability, common};
 use super::progress::{Progress, State};
+use super::suspects::Suspects;
 use crate::machine::{Map, Rng};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{BLOCK_LENGTH, Geometry, Span};
@@ -39,6 +40,10 @@ pub enum Arrival {
 /// - What is begun is finished first: the piece that the peer gave blocks of before, else of all begun pieces that it has the one
 ///   with the fewest blocks missing. Several peers may share a piece.
 /// - Then the rarest piece is begun, any of the equally rare ones with the same likelihood.
+/// - A piece that came with the wrong hash is *suspect* until it is good: one peer at a time is asked for it, its *owner*, also in the
+///   end game, so that who spoils it does so alone. Of a suspect piece no other peer's block is taken. Peers that gave nothing of the
+///   bad copy go on with it before anything else; one that did, or would only finish what another began and is asked for no more,
+///   when there is nothing else to ask it for. At most 256 pieces are suspect at a time; further bad ones are fetched as any.
 /// - End game: when every missing block that some peer has is asked for, a peer with nothing else to do and
 ///   fewer than [`END_GAME_OPEN`] requests is asked for blocks that others are asked for, those with the fewest askers first. The first to send it has the others cancelled.
 ///
@@ -61,6 +66,8 @@ pub struct Picker {
     availability: Availability,
     begun: BTreeMap<PieceIndex, Progress>,
     open: Open,
+    /// Pieces that came with the wrong hash; neither listed nor begun.
+    suspects: Suspects,
     /// What each peer is asked for. Never walked.
     peers: Map<Peer, Asked>,
     /// How many requests there are in all.
@@ -112,6 +119,7 @@ impl Picker {
             have,
             begun: BTreeMap::new(),
             open: Open::new(pieces),
+            suspects: Suspects::default(),
             peers: Map::new(&mut rng),
             requests: 0,
             rng,
@@ -130,7 +138,23 @@ impl Picker {
 
     /// Says whether the store has all blocks of a piece that is not verified yet.
     pub fn is_stored(&self, piece: PieceIndex) -> bool {
-        self.begun.get(&piece).is_some_and(Progress::is_stored)
+        self.progress(piece).is_some_and(Progress::is_stored)
+    }
+
+    /// Says whether a piece came with the wrong hash and is fetched again from one peer at a time.
+    pub fn is_suspect(&self, piece: PieceIndex) -> bool {
+        self.suspects.contains(piece)
+    }
+
+    /// Gives the one peer that a suspect piece is being fetched from.
+    pub fn owner(&self, piece: PieceIndex) -> Option<Peer> {
+        self.suspects.owner(piece)
+    }
+
+    /// Has a peer asked for a suspect piece only when there is nothing else to ask it for. Those that gave blocks of a bad copy are
+    /// so already.
+    pub fn avoid(&mut self, peer: Peer, piece: PieceIndex) {
+        self.suspects.avoid(peer, piece);
     }
 
     /// Gives how many peers have a piece.
@@ -185,11 +209,13 @@ impl Picker {
         let goal = out.len().saturating_add(count);
         while out.len() < goal {
             let Some(piece) = self.choose(peer, has) else { break };
-            let blocks = self.geometry.blocks_in(piece);
-            self.availability.unlist(piece);
-            let progress = self.begun.entry(piece).or_insert_with(|| Progress::new(blocks));
-            let mut taken = Vec::with_capacity(goal.min(out.len() + blocks as usize) - out.len());
-            while out.len() + taken.len() < goal {
+            let progress = match self.suspects.own(piece, peer) {
+                Some(suspect) => &mut suspect.progress,
+                None => self.begin(piece),
+            };
+            let most = goal - out.len();
+            let mut taken = Vec::with_capacity(most.min(progress.missing() as usize));
+            while taken.len() < most {
                 let Some(block) = progress.ask_next(peer) else { break };
                 taken.push(block);
             }
@@ -204,18 +230,21 @@ impl Picker {
     /// Takes note of a whole block that came from a peer, asked for or not.
     ///
     /// Any block that we lack is wanted, also one that the peer was not asked for, or no longer is: it may have been on its way
-    /// when the peer choked us. A span that is none of the torrent's blocks is unwanted.
+    /// when the peer choked us. Of a suspect piece only its owner's are. A span that is none of the torrent's blocks is unwanted.
     pub fn on_block(&mut self, peer: Peer, span: Span) -> Arrival {
         let Some(block) = self.block_of(span) else { return Arrival::Unwanted };
         if self.have.contains(span.piece) {
             return Arrival::Unwanted;
         }
-        let blocks = self.geometry.blocks_in(span.piece);
-        self.availability.unlist(span.piece);
-        let progress = self.begun.entry(span.piece).or_insert_with(|| Progress::new(blocks));
+        let progress = match self.suspects.get_mut(span.piece) {
+            Some(suspect) if !suspect.takes_from(peer) => return Arrival::Unwanted,
+            Some(suspect) => &mut suspect.progress,
+            None => self.begin(span.piece),
+        };
         if !matches!(progress.state(block), Some(State::Missing | State::Asked)) {
             return Arrival::Unwanted;
         }
+        progress.gave(peer);
         let mut cancel = progress.settle(block, State::Arrived);
         self.forget(span.piece, block, &cancel);
         self.sort_in(span.piece);
@@ -240,22 +269,28 @@ impl Picker {
         self.have.insert(piece);
     }
 
-    /// Takes note that a piece has the wrong hash: all of it is missing again. A piece that is ours stays ours.
+    /// Takes note that a piece has the wrong hash: all of it is missing again, and it is suspect until it is good. A piece that is
+    /// ours stays ours.
     pub fn on_piece_bad(&mut self, piece: PieceIndex) {
-        if self.begun.contains_key(&piece) {
-            self.drop_progress(piece);
-            self.availability.list(piece);
+        let blocks = self.geometry.blocks_in(piece);
+        if self.suspects.contains(piece) {
+            self.forget_asked(piece);
+            self.suspects.restart(piece, blocks);
+        } else if let Some(progress) = self.drop_progress(piece) {
+            if !self.suspects.insert(piece, blocks, progress.into_givers()) {
+                self.availability.list(piece);
+            }
         }
     }
 
     /// Forgets all requests to a peer, which choked us, stalls or is gone: others can be asked at once.
     pub fn release(&mut self, peer: Peer) {
         let Some(asked) = self.peers.remove(&peer) else { return };
+        self.suspects.release(peer);
         let mut piece_before = None;
         for (piece, block) in asked.blocks {
-            if let Some(progress) = self.begun.get_mut(&piece) {
-                self.requests -= usize::from(progress.unask(block, peer));
-            }
+            let freed = self.progress_mut(piece).is_some_and(|progress| progress.unask(block, peer));
+            self.requests -= usize::from(freed);
             if let Some(before) = piece_before.filter(|before| *before != piece) {
                 self.sort_in(before);
             }
@@ -269,15 +304,22 @@ impl Picker {
     /// Forgets one request to a peer, which refused it or lost it.
     pub fn release_one(&mut self, peer: Peer, span: Span) {
         let Some(block) = self.block_of(span) else { return };
-        let Some(progress) = self.begun.get_mut(&span.piece) else { return };
-        if progress.unask(block, peer) {
+        if self.progress_mut(span.piece).is_some_and(|progress| progress.unask(block, peer)) {
             self.forget(span.piece, block, &[peer]);
+            self.suspects.release_one(span.piece);
             self.sort_in(span.piece);
         }
     }
 
     /// Chooses a piece with a missing block.
     fn choose(&mut self, peer: Peer, has: &Bitfield) -> Option<PieceIndex> {
+        self.suspects
+            .first_for(peer, has, |_| true)
+            .or_else(|| self.choose_unsuspected(peer, has))
+            .or_else(|| self.suspects.last_for(has, |_| true))
+    }
+
+    fn choose_unsuspected(&mut self, peer: Peer, has: &Bitfield) -> Option<PieceIndex> {
         let latest = self.peers.get(&peer).map(|asked| asked.latest);
         if let Some(piece) = latest.filter(|p| self.open.set.contains(*p) && has.contains(*p)) {
             return Some(piece);
@@ -363,20 +405,45 @@ impl Picker {
 
     fn store_answered(&mut self, span: Span, state: State) {
         let Some(block) = self.block_of(span) else { return };
-        let Some(progress) = self.begun.get_mut(&span.piece) else { return };
+        let Some(progress) = self.progress_mut(span.piece) else { return };
         if progress.state(block) == Some(State::Arrived) {
             progress.settle(block, state);
             self.sort_in(span.piece);
         }
     }
 
-    fn drop_progress(&mut self, piece: PieceIndex) {
-        if let Some(progress) = self.begun.remove(&piece) {
-            for (block, peer) in progress.asked() {
-                self.forget(piece, *block, &[*peer]);
-            }
-            self.open.set(piece, false);
+    fn progress(&self, piece: PieceIndex) -> Option<&Progress> {
+        self.begun.get(&piece).or_else(|| self.suspects.get(piece).map(|suspect| &suspect.progress))
+    }
+
+    fn progress_mut(&mut self, piece: PieceIndex) -> Option<&mut Progress> {
+        match self.begun.get_mut(&piece) {
+            None => self.suspects.get_mut(piece).map(|suspect| &mut suspect.progress),
+            found => found,
         }
+    }
+
+    /// Has a piece among the begun ones.
+    fn begin(&mut self, piece: PieceIndex) -> &mut Progress {
+        let blocks = self.geometry.blocks_in(piece);
+        self.availability.unlist(piece);
+        self.begun.entry(piece).or_insert_with(|| Progress::new(blocks))
+    }
+
+    /// Strikes what is asked for of a piece from the peers' lists.
+    fn forget_asked(&mut self, piece: PieceIndex) {
+        let asked = self.progress(piece).map(|progress| progress.asked().to_vec());
+        for (block, peer) in asked.unwrap_or_default() {
+            self.forget(piece, block, &[peer]);
+        }
+    }
+
+    /// Forgets what became of a piece's blocks, and that it is suspect.
+    fn drop_progress(&mut self, piece: PieceIndex) -> Option<Progress> {
+        self.forget_asked(piece);
+        self.open.set(piece, false);
+        let suspect = self.suspects.remove(piece).map(|suspect| suspect.progress);
+        self.begun.remove(&piece).or(suspect)
     }
 
     /// Puts a piece whose blocks have changed where it belongs: among the untouched, the open, or the fully asked for.
@@ -400,6 +467,8 @@ impl Picker {
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod suspicion;
 
 #[cfg(test)]
 mod tests {

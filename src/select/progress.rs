@@ -19,19 +19,26 @@ pub(super) enum State {
 ///
 /// What it tracks: a byte per block, and apart from them the peers asked, as pairs sorted by block. So a piece that waits half
 /// finished for someone who has the rest costs little, and the blocks of a piece under way are found by a binary search. No
-/// block below `from` is missing.
+/// block below `from` is missing. Of each peer that gave a block there is one entry in `givers`.
 #[derive(Debug)]
 pub(super) struct Progress {
     states: Vec<State>,
     asked: Vec<(u32, Peer)>,
     missing: u32,
     from: u32,
+    givers: Vec<Peer>,
 }
 
 impl Progress {
     /// Makes a piece of that many blocks, all missing.
     pub(super) fn new(blocks: u32) -> Self {
-        Self { states: vec![State::Missing; blocks as usize], asked: Vec::new(), missing: blocks, from: 0 }
+        Self {
+            states: vec![State::Missing; blocks as usize],
+            asked: Vec::new(),
+            missing: blocks,
+            from: 0,
+            givers: Vec::new(),
+        }
     }
 
     /// Gives a block's state; `None` where the piece has no such block.
@@ -99,6 +106,24 @@ impl Progress {
         let count = self.asked_for(block).len();
         self.set(block, state);
         self.asked.drain(start..start + count).map(|(_, peer)| peer).collect()
+    }
+
+    /// Takes note that a peer gave a block.
+    pub(super) fn gave(&mut self, peer: Peer) {
+        // Most often the latest: a piece comes from a few.
+        if !self.givers.iter().rev().any(|giver| *giver == peer) {
+            self.givers.push(peer);
+        }
+    }
+
+    /// Says whether nobody but this peer, if that, gave a block.
+    pub(super) fn is_only_from(&self, peer: Peer) -> bool {
+        self.givers.iter().all(|giver| *giver == peer)
+    }
+
+    /// Gives the peers that gave blocks.
+    pub(super) fn into_givers(self) -> Vec<Peer> {
+        self.givers
     }
 
     fn set(&mut self, block: u32, state: State) {

@@ -18,6 +18,8 @@ struct Model {
     geometry: Geometry,
     blocks: Vec<Vec<Block>>,
     ours: Vec<bool>,
+    /// Whether each piece came with the wrong hash.
+    suspect: Vec<bool>,
     peers: BTreeMap<Peer, Bitfield>,
     next_peer: u32,
 }
@@ -37,6 +39,7 @@ impl Model {
             picker: Picker::new(geometry, &have, rng.fork()),
             blocks: (0..pieces).map(|p| vec![Block::Free; geometry.blocks_in(PieceIndex(p)) as usize]).collect(),
             ours: (0..pieces).map(|p| have.contains(PieceIndex(p))).collect(),
+            suspect: vec![false; pieces as usize],
             rng,
             geometry,
             peers: BTreeMap::new(),
@@ -107,8 +110,12 @@ impl Model {
                 has.contains(piece) && !self.ours[piece.as_usize()],
                 "asked for {span}, which the peer lacks or we have"
             );
-            if self.is_untouched(piece) {
-                let open = self.spans(|b| *b == Block::Free).into_iter().filter(|s| has.contains(s.piece));
+            if self.suspect[piece.as_usize()] {
+                assert_eq!(self.picker.owner(piece), Some(peer));
+                assert_eq!(self.asked_for(piece), Vec::from_iter(self.asked_for(piece).first().map(|_| peer)));
+            } else if self.is_untouched(piece) {
+                let open = self.spans(|b| *b == Block::Free).into_iter();
+                let open = open.filter(|s| has.contains(s.piece) && !self.suspect[s.piece.as_usize()]);
                 let begun = open.clone().find(|s| !self.is_untouched(s.piece));
                 assert_eq!(begun, None, "{span} was begun before that was finished");
                 let rarest = open.map(|s| self.holders(s.piece)).min();
@@ -117,7 +124,9 @@ impl Model {
             match self.block(*span).clone() {
                 Block::Free => *self.block(*span) = Block::Asked(BTreeSet::from([peer])),
                 Block::Asked(mut askers) => {
-                    let left = self.spans(|b| *b == Block::Free);
+                    assert!(!self.suspect[piece.as_usize()], "{span} of a suspect piece was asked for twice");
+                    let mut left = self.spans(|b| *b == Block::Free);
+                    left.retain(|s| !self.suspect[s.piece.as_usize()]);
                     assert!(
                         left.iter().all(|s| self.holders(s.piece) == 0),
                         "{span} was asked for twice before the end game"
@@ -131,12 +140,32 @@ impl Model {
         }
         if out.len() < count {
             let left = self.spans(|b| *b == Block::Free);
-            assert!(left.iter().all(|s| !has.contains(s.piece)), "the peer could have been asked for more");
+            let held =
+                |piece| self.suspect[piece as usize] && self.asked_for(PieceIndex(piece)).iter().any(|p| *p != peer);
+            assert!(
+                left.iter().all(|s| !has.contains(s.piece) || held(s.piece.0)),
+                "the peer could have been asked for more"
+            );
         }
     }
 
+    /// Gives the peers that are asked for a piece's blocks.
+    fn asked_for(&self, piece: PieceIndex) -> Vec<Peer> {
+        let askers = self.blocks[piece.as_usize()].iter().filter_map(|block| match block {
+            Block::Asked(askers) => Some(askers.iter().copied()),
+            _ => None,
+        });
+        askers.flatten().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     fn arrive(&mut self, peer: Peer, span: Span) {
+        let takes = self.picker.suspects.get(span.piece).is_none_or(|s| s.takes_from(peer));
         let arrival = self.picker.on_block(peer, span);
+        if !takes {
+            assert_eq!(arrival, Arrival::Unwanted);
+            assert!(!self.asked_for(span.piece).contains(&peer));
+            return;
+        }
         let fits = self.geometry.contains(span) && self.picker.block_of(span).is_some();
         if !fits || self.ours[span.piece.as_usize()] {
             assert_eq!(arrival, Arrival::Unwanted);
@@ -166,9 +195,11 @@ impl Model {
         assert_eq!(self.picker.is_stored(span.piece), whole);
         if whole && self.rng.below(4) == 0 {
             blocks.fill(Block::Free);
+            self.suspect[span.piece.as_usize()] = true;
             self.picker.on_piece_bad(span.piece);
         } else if whole {
             self.ours[span.piece.as_usize()] = true;
+            self.suspect[span.piece.as_usize()] = false;
             self.picker.on_piece_good(span.piece);
         }
     }
@@ -254,13 +285,15 @@ impl Model {
             let ours = self.ours[piece.as_usize()];
             assert_eq!(p.have().contains(piece), ours);
             assert_eq!(p.availability(piece) as usize, self.holders(piece));
-            assert_eq!(p.availability.is_listed(piece), self.is_untouched(piece), "piece {piece}");
-            assert_eq!(p.begun.contains_key(&piece), !ours && !self.is_untouched(piece), "piece {piece}");
+            let suspect = self.suspect[piece.as_usize()];
+            assert_eq!(p.is_suspect(piece), suspect, "piece {piece}");
+            assert_eq!(p.availability.is_listed(piece), self.is_untouched(piece) && !suspect, "piece {piece}");
+            assert_eq!(p.begun.contains_key(&piece), !ours && !self.is_untouched(piece) && !suspect, "piece {piece}");
             let blocks = &self.blocks[piece.as_usize()];
-            let open = !ours && !self.is_untouched(piece) && blocks.contains(&Block::Free);
+            let open = !ours && !suspect && !self.is_untouched(piece) && blocks.contains(&Block::Free);
             assert_eq!(p.open.set.contains(piece), open);
             assert_eq!(p.open.list.contains(&piece), open);
-            let Some(progress) = p.begun.get(&piece) else { continue };
+            let Some(progress) = p.progress(piece) else { continue };
             for (number, block) in (0u32..).zip(blocks) {
                 let askers: BTreeSet<Peer> = progress.asked_for(number).iter().map(|(_, peer)| *peer).collect();
                 let seen = match progress.state(number).unwrap() {
@@ -289,7 +322,8 @@ impl Model {
         self.join(Bitfield::full(self.pieces()));
         for _ in 0..100_000 {
             if self.picker.is_complete() {
-                assert!(self.ours.iter().all(|o| *o) && self.picker.begun.is_empty() && self.picker.requests() == 0);
+                assert!(self.ours.iter().all(|o| *o) && self.picker.begun.is_empty());
+                assert!(!self.suspect.contains(&true) && self.picker.requests() == 0);
                 return;
             }
             for peer in self.peers.keys().copied().collect::<Vec<_>>() {
