@@ -465,6 +465,8 @@ impl Picker {
     }
 }
 
+mod store;
+
 #[cfg(test)]
 mod model;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use super::subjects::{SESSION_TORRENTS, address, bitfield, geometry, info_hash, layout, torrent};
 use super::{Ask, Call, End, Subject, hold};
-use bip::disk::{self, Error};
+use bip::disk::{self, Checked, Error};
 use bip::machine::{Rng, TorrentId};
 use bip::peer::{self, Refusal, Source};
 use bip::proto::id::{InfoHash, PieceIndex};
@@ -43,9 +43,15 @@ impl Swarm {
             | Command::RemoveTorrent { torrent }
             | Command::Pause { torrent }
             | Command::Resume { torrent }
-            | Command::AddPeer { torrent, .. } => *torrent,
+            | Command::AddPeer { torrent, .. }
+            | Command::SetDownload { torrent, .. }
+            | Command::Kept { torrent, .. }
+            | Command::PieceLost { torrent, .. } => *torrent,
             other => panic!("the coordinator has no business with {other:?}"),
         };
+        if let Command::Kept { .. } | Command::PieceLost { .. } = command {
+            return;
+        }
         let known = self.torrents.get_mut(&id).filter(|joined| !joined.removing);
         let event = match (command, known) {
             (Command::AddTorrent { info_hash, .. }, _) => {
@@ -65,6 +71,7 @@ impl Swarm {
             }
             (Command::Pause { torrent }, _) => Event::Paused { torrent },
             (Command::Resume { torrent }, _) => Event::Resumed { torrent },
+            (Command::SetDownload { torrent, .. }, _) => Event::DownloadSet { torrent },
             (Command::AddPeer { torrent, address, .. }, Some(joined)) => {
                 joined.peers += 1;
                 if joined.peers > KNOWN_PEERS {
@@ -166,7 +173,9 @@ impl Disk {
                 while have.pieces() != geometry().piece_count() {
                     have = bitfield(rng);
                 }
-                self.told.push_back(Event::Added { torrent, have, oddities: Vec::new() });
+                let stored = vec![geometry().block(PieceIndex(0), 0).unwrap()];
+                let checked = if rng.below(2) == 0 { Checked::Full } else { Checked::Sampled };
+                self.told.push_back(Event::Added { torrent, have, stored, checked, oddities: Vec::new() });
             }
         } else if store.syncs > 0 {
             store.syncs -= 1;
@@ -183,7 +192,12 @@ impl Disk {
     fn notice(&mut self, rng: &mut Rng) {
         let open: Vec<TorrentId> = self.torrents.iter().filter(|(_, s)| s.checked).map(|(id, _)| *id).collect();
         if let Some(&torrent) = rng.choose(&open) {
-            self.told.push_back(disk::Event::Stopped { torrent, error: Error::Busy });
+            self.told.push_back(match rng.below(8) {
+                0 => disk::Event::PieceLost { torrent, piece: PieceIndex(0) },
+                1 => disk::Event::ReadFailed { torrent, error: Error::Busy },
+                2 => disk::Event::SaveFailed { torrent, error: Error::Busy },
+                n => disk::Event::Stopped { torrent, error: Error::Busy, unreadable: n == 3 },
+            });
         }
     }
 }
