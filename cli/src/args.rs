@@ -1,8 +1,10 @@
 //! The command line.
 
+use crate::files::FileList;
 use crate::size;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -156,72 +158,120 @@ pub(crate) struct Verify {
     pub(crate) json: bool,
 }
 
-/// Download a torrent.
+const GET_EXAMPLES: &str = "\
+Examples:
+  bip get film.torrent -d downloads --peer 192.0.2.7:6881
+  bip get film.torrent album.torrent --peer seedbox.example:51413 --timeout 600
+  bip get album.torrent --peer [2001:db8::7]:6881 --files 1,3-5 --down 2M
+  bip get film.torrent --listen 0.0.0.0:6881 --seed --up 500K --state ~/.bip";
+
+const GET_JSON: &str = "\
+JSON lines, by \"event\"; all but the first have \"torrent\": {info_hash, name}
+  listening  address
+  checked    pieces_done, pieces
+  progress   once a second for each torrent:
+             state (checking, downloading, seeding, waiting), error (or null),
+             pieces_checked (null but while checking),
+             pieces_done, pieces, pieces_wanted_done, pieces_wanted,
+             bytes_done, total_length, bytes_wanted_done, bytes_wanted,
+             downloaded, uploaded (bytes, since the start),
+             download_rate, upload_rate (bytes per second),
+             peers, seeds (peers that have everything), seconds_left (or null)
+  error      error, fatal (true: the torrent is given up; false: it waits)
+  recovered  nothing more: the error has passed
+  completed  path, pieces, total_length, already, seconds,
+             files, files_wanted, length_wanted (bytes of the wanted files)
+What fails before the torrents are taken in is told on stderr alone.";
+
+/// Download torrents.
 ///
 /// What is in DIR already is checked first and kept. Peers are those named with --peer, and those that come to an address named
 /// with --listen; without either it fails at once. Trackers, DHT and other sources are not asked in this version.
 ///
-/// Without --seed it leaves as soon as it is complete, also where others still download from it: two that feed each other both
+/// Several torrents share one session: the peers, the addresses and the limits are for all of them. Each goes on to its own end,
+/// whatever becomes of the others; what is complete is seeded until the last one is. One that cannot be read is told before
+/// anything begins.
+///
+/// Without --seed it leaves as soon as all is complete, also where others still download from it: two that feed each other both
 /// need --seed, or a seeder that stays.
 ///
-/// Prints `listening on ADDR:PORT` as soon as peers are welcome. Ctrl-C or SIGTERM ends it with code 130, and with 0 once it is
-/// complete and seeding; what was verified stays.
+/// A full disk, or another error that may pass, is told; the torrent waits and goes on by itself when there is room again. What
+/// waiting does not cure, such as a folder that may not be written, fails that torrent at once.
+///
+/// Prints `listening on ADDR:PORT` when what was there is checked. Ctrl-C or SIGTERM ends it with code 130 (1 where the disk
+/// failed), and with 0 once all is complete and seeding; what was verified stays.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  bip get film.torrent -d downloads --peer 192.0.2.7:6881
-  bip get film.torrent --peer [2001:db8::7]:6881 --peer seedbox.example:51413 --timeout 600
-  bip get film.torrent --listen 0.0.0.0:6881 --seed")]
+#[command(after_help = GET_EXAMPLES, after_long_help = format!("{GET_EXAMPLES}\n\n{GET_JSON}"))]
 pub(crate) struct Get {
-    /// The torrent file; `-` is stdin
-    #[arg(value_name = "TORRENT")]
-    pub(crate) torrent: PathBuf,
+    /// The torrent files; `-` is stdin
+    #[arg(value_name = "TORRENT", required = true)]
+    pub(crate) torrents: Vec<PathBuf>,
 
-    /// The folder that holds, or will hold, the torrent's name
+    /// The folder that holds, or will hold, the torrents' names
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub(crate) dir: PathBuf,
 
-    #[command(flatten)]
-    pub(crate) network: Network,
+    /// Only these files, by their numbers in `bip show`, such as 1,3-5; the others are not made. For one torrent only
+    #[arg(long, value_name = "LIST", value_parser = FileList::parse)]
+    pub(crate) files: Option<FileList>,
+
+    /// Fetch the pieces in their order, to read a file while it comes; slower, and less useful to the other peers
+    #[arg(long)]
+    pub(crate) sequential: bool,
 
     /// Go on seeding when complete
     #[arg(long)]
     pub(crate) seed: bool,
 
-    /// Give up, with code 1, if not complete after this many seconds in all; with --seed, also ends the seeding
+    /// Give up, with code 1, if not all is complete after this many seconds; with --seed, also ends the seeding
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(crate) timeout: Option<Duration>,
 
-    /// Print JSON lines: listening, checked, progress, completed
+    /// Print JSON lines, one a second for each torrent and one for what happens; --help has their keys
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// Offer a complete torrent to others.
-///
-/// The files are checked first; if anything is missing or wrong, it fails. Nothing is ever written.
-///
-/// Prints `listening on ADDR:PORT` as soon as peers are welcome, and goes on until Ctrl-C or SIGTERM, which end it with code 0.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  bip seed album.torrent downloads      offers downloads/album/...
-  bip seed film.torrent . --listen 0.0.0.0:51413 --listen [::1]:51413")]
-pub(crate) struct Seed {
-    /// The torrent file; `-` is stdin
-    #[arg(value_name = "TORRENT")]
-    pub(crate) torrent: PathBuf,
-
-    /// The folder that holds the torrent's name
-    #[arg(value_name = "DIR")]
-    pub(crate) dir: PathBuf,
 
     #[command(flatten)]
     pub(crate) network: Network,
+
+    /// Receive at most this many bytes per second, over all torrents; written as for --up [default: no limit]
+    #[arg(long, value_name = "RATE", value_parser = size::parse_rate, help_heading = "Limits")]
+    pub(crate) down: Option<NonZeroU64>,
+
+    #[command(flatten)]
+    pub(crate) share: Share,
+}
+
+/// Offer complete torrents to others.
+///
+/// The files are checked first; if anything of any torrent is missing or wrong, it fails and offers nothing. Nothing is ever
+/// written, but for --state.
+///
+/// Prints `listening on ADDR:PORT` when all is checked, and goes on until Ctrl-C or SIGTERM, which end it with code 0.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "bip seed [OPTIONS] <TORRENT>... <DIR>",
+    after_help = "\
+Examples:
+  bip seed album.torrent downloads      offers downloads/album/...
+  bip seed album.torrent film.torrent downloads --up 500K
+  bip seed film.torrent . --listen 0.0.0.0:51413 --listen [::1]:51413"
+)]
+pub(crate) struct Seed {
+    /// The torrent files (`-` is stdin), and last DIR, the folder that holds the torrents' names
+    #[arg(value_name = "TORRENT|DIR", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) network: Network,
+
+    #[command(flatten)]
+    pub(crate) share: Share,
 }
 
 /// Who to talk to, and where.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Peers")]
 pub(crate) struct Network {
     /// A peer; may be given several times; one whose name cannot be looked up is told and passed over
     #[arg(long = "peer", value_name = "HOST:PORT", value_parser = peer)]
@@ -231,6 +281,28 @@ pub(crate) struct Network {
     /// free port]
     #[arg(long = "listen", value_name = "ADDR:PORT", value_parser = listen)]
     pub(crate) listen: Vec<SocketAddr>,
+
+    /// Talk to at most N peers at a time, over all torrents [default: 200, of them 100 in one torrent]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) max_peers: Option<u16>,
+}
+
+/// What may be used, and what is remembered.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct Share {
+    /// Send at most this many bytes per second, over all torrents: a number, or with K, M, G in powers of 1024, such as 500K
+    /// [default: no limit]
+    #[arg(long, value_name = "RATE", value_parser = size::parse_rate)]
+    pub(crate) up: Option<NonZeroU64>,
+
+    /// Send to N peers of a torrent at a time, those that give (or, when seeding, take) most, and to one more in turn [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) upload_slots: Option<u16>,
+
+    /// Remember in this folder what was verified, so that the next start does not read it all again
+    #[arg(long, value_name = "DIR", help_heading = "State")]
+    pub(crate) state: Option<PathBuf>,
 }
 
 fn tracker(text: &str) -> Result<String, String> {

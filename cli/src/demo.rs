@@ -1,10 +1,11 @@
 //! `bip demo`: a whole swarm on loopback, in one process.
 
 use crate::args::Demo;
+use crate::batch::{SHUT_DOWN, session_failure};
 use crate::output::{Failure, Output, Progress, bytes, counted, disk_failure, rate, reason, task_failure};
 use crate::signal::Signals;
-use crate::transfer::{SHUT_DOWN, session_failure};
 use bip::machine::{Rng, TorrentId};
+use bip::peer;
 use bip::proto::geometry::Geometry;
 use bip::proto::metainfo::{Limits, Metainfo};
 use bip::session::{self, Event, Session};
@@ -189,8 +190,19 @@ impl Swarm<'_> {
     /// Starts a member and waits until its files are checked.
     fn join(&self, name: &str, torrent: &Metainfo, folder: PathBuf, seeds: bool) -> Result<Member, Failure> {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        // Everybody serves everybody, and meets all at once.
+        let others = usize::from(self.args.leechers);
+        let limits = peer::Limits {
+            upload_slots: others,
+            max_dials: others,
+            dials_per_second: 1_000,
+            ..peer::Limits::default()
+        };
+        let peer = peer::Config { limits, ..peer::Config::default() };
+        let config = session::Config { peer, ..session::Config::default() };
         // All members share the processors: one disk thread each.
-        let session = Session::builder().listen(any).job_threads(1).spawn().map_err(session_failure)?;
+        let builder = Session::builder().config(config).listen(any).job_threads(1);
+        let session = builder.spawn().map_err(session_failure)?;
         let added = if seeds { session.add_read_only(torrent, &folder) } else { session.add(torrent, &folder) };
         let id = added.map_err(session_failure)?;
         loop {

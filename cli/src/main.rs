@@ -1,15 +1,19 @@
 //! The `bip` command-line tool: the library's public interface on a command line.
 
 mod args;
+mod batch;
 mod create;
 mod demo;
+mod files;
 mod output;
+mod peers;
 mod show;
 mod signal;
 mod size;
 mod torrent;
 mod transfer;
 mod verify;
+mod wanted;
 
 use args::{Cli, Command};
 use clap::Parser as _;
@@ -43,8 +47,8 @@ fn run(command: &Command, output: &Output) -> Result<(), Failure> {
         Command::Create(args) => create::run(args, output),
         Command::Show(args) => show::run(args, output),
         Command::Verify(args) => verify::run(args, output),
-        Command::Get(args) => transfer::get(args, output),
-        Command::Seed(args) => transfer::seed(args, output),
+        Command::Get(args) => batch::get(args, output),
+        Command::Seed(args) => batch::seed(args, output),
     }
 }
 

@@ -22,6 +22,15 @@ pub(crate) enum Failure {
         /// The reason.
         why: String,
     },
+    /// A command line that asks for what cannot be, which shows only once its files are read.
+    Usage {
+        /// The option or argument.
+        what: String,
+        /// The reason.
+        why: String,
+    },
+    /// It was told already.
+    Known,
     /// Whoever read our results stopped reading.
     ClosedPipe,
     /// Ctrl-C or SIGTERM.
@@ -34,11 +43,26 @@ impl Failure {
         Failure::Told { what: what.to_string(), why: why.to_string() }
     }
 
+    /// Makes a failure of how the tool was called.
+    pub(crate) fn usage(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Failure::Usage { what: what.to_string(), why: why.to_string() }
+    }
+
     /// Adds something to the reason.
     pub(crate) fn and(self, more: impl fmt::Display) -> Self {
         match self {
             Failure::Told { what, why } => Failure::Told { what, why: format!("{why}; {more}") },
             other => other,
+        }
+    }
+
+    /// Gives its text, without the name of the tool.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Failure::Told { what, why } | Failure::Usage { what, why } => format!("{what}: {why}"),
+            Failure::Known => "told already".to_owned(),
+            Failure::ClosedPipe => "nobody reads stdout".to_owned(),
+            Failure::Interrupted => "interrupted".to_owned(),
         }
     }
 
@@ -49,6 +73,11 @@ impl Failure {
                 complain(what, why);
                 ExitCode::from(1)
             }
+            Failure::Usage { what, why } => {
+                complain(what, why);
+                ExitCode::from(2)
+            }
+            Failure::Known => ExitCode::from(1),
             // As the shell reports a program that SIGPIPE ended.
             Failure::ClosedPipe => ExitCode::from(141),
             Failure::Interrupted => ExitCode::from(130),
@@ -259,25 +288,57 @@ impl Output {
         }
     }
 
+    /// Tells why a part of the work failed, while the rest goes on.
+    pub(crate) fn fail(&self, failure: &Failure) {
+        self.around_bars(|| {
+            // The code is that of the whole, in the end.
+            let _ = failure.tell();
+        });
+    }
+
     /// Starts to show how far something has come, in bytes.
     pub(crate) fn progress(&self, what: &str, total: u64) -> Progress {
+        self.show(String::new(), what, total)
+    }
+
+    /// The same for one of several things that are told apart by their names.
+    pub(crate) fn progress_of(&self, name: &str, what: &str, total: u64) -> Progress {
+        self.show(name.to_owned(), what, total)
+    }
+
+    fn show(&self, name: String, what: &str, total: u64) -> Progress {
         let bar = self.bars.as_ref().map(|bars| {
-            let style = ProgressStyle::with_template(
-                "{prefix:>11} {percent:>3}% {bar:20} {bytes:>10} of {total_bytes}{wide_msg}",
-            );
-            let bar = bars.add(ProgressBar::new(total));
-            bar.set_style(style.expect("the template is right").progress_chars("━╸─"));
-            bar.set_prefix(what.to_owned());
-            bar
+            let (template, prefix) = if name.is_empty() {
+                let template = "{prefix:>11} {percent:>3}% {bar:20} {bytes:>10} of {total_bytes}{wide_msg}";
+                (template, what.to_owned())
+            } else {
+                // There is less room, and what counts is how they fare.
+                ("{prefix:20!} {percent:>3}% {bar:10}{wide_msg}", printable(&short(&name, 20)))
+            };
+            let style = ProgressStyle::with_template(template).expect("the template is right");
+            bars.add(ProgressBar::new(total).with_style(style.progress_chars("━╸─")).with_prefix(prefix))
         });
         let plain = (bar.is_none() && !self.quiet && !self.json).then(|| self.clone());
-        Progress { what: what.to_owned(), total, bar, plain, told: Instant::now(), last: (0, String::new()) }
+        Progress { name, what: what.to_owned(), total, bar, plain, told: Instant::now(), last: (0, String::new()) }
     }
+}
+
+/// Gives a text of at most so many characters, without its middle where it is longer.
+fn short(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    let end = most / 2;
+    let start = text.chars().take(most - end - 1);
+    start.chain(std::iter::once('…')).chain(text.chars().skip(count - end)).collect()
 }
 
 /// How far something has come: a bar on a terminal, else a line now and then. It goes away when dropped.
 #[derive(Debug)]
 pub(crate) struct Progress {
+    /// Whose progress it is; empty where there is only one.
+    name: String,
     what: String,
     total: u64,
     bar: Option<ProgressBar>,
@@ -288,11 +349,25 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
+    /// Turns to something else.
+    pub(crate) fn turn(&mut self, what: &str, total: u64) {
+        self.what = what.to_owned();
+        self.total = total;
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            if self.name.is_empty() {
+                bar.set_prefix(what.to_owned());
+            }
+        }
+    }
+
     /// Shows how many bytes are done, and a remark.
     pub(crate) fn set(&mut self, done: u64, remark: &str) {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
-            bar.set_message(if remark.is_empty() { String::new() } else { format!("  {remark}") });
+            let what = if self.name.is_empty() { "" } else { self.what.as_str() };
+            let comma = if what.is_empty() || remark.is_empty() { "" } else { ", " };
+            bar.set_message(format!("  {what}{comma}{remark}"));
         }
         if let Some(output) = &self.plain {
             let news = (done, remark.to_owned());
@@ -301,7 +376,11 @@ impl Progress {
                 self.last = news;
                 let done = format!("{}% ({} of {})", percent(done, self.total), bytes(done), bytes(self.total));
                 let remark = if remark.is_empty() { String::new() } else { format!(", {remark}") };
-                output.note(&self.what, format_args!("{done}{remark}"));
+                if self.name.is_empty() {
+                    output.note(&self.what, format_args!("{done}{remark}"));
+                } else {
+                    output.note(&self.name, format_args!("{}: {done}{remark}", self.what));
+                }
             }
         }
     }
@@ -345,6 +424,12 @@ mod tests {
         let text = json_text(&value);
         assert_eq!(text, "{\"a\\u009b\\u007f\":\"gpj\\u202eexe\\n\\\"größe\"}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).ok(), Some(value));
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_ends() {
+        assert_eq!((short("größe", 5), short("größer", 5)), ("größe".to_owned(), "gr…er".to_owned()));
+        assert_eq!(short("a-long-name-1.bin", 10), "a-lo…1.bin");
     }
 
     #[test]

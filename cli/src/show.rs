@@ -64,8 +64,10 @@ fn to_text(torrent: &Metainfo) -> String {
         field("warning", warning);
     }
     field("files", &torrent.files().len());
-    for file in torrent.files() {
-        let _ = writeln!(out, "{:>14}  {}", file.length, printable(&file.path.to_string()));
+    // Their numbers, from 1 on, are those that `bip get --files` takes.
+    let digits = torrent.files().len().to_string().len();
+    for (number, file) in (1..).zip(torrent.files()) {
+        let _ = writeln!(out, "{number:>digits$}  {:>14}  {}", file.length, printable(&file.path.to_string()));
     }
     out
 }

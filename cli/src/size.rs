@@ -1,6 +1,7 @@
 //! Sizes as people write them.
 
 use bip::proto::metainfo::Limits;
+use std::num::NonZeroU64;
 
 /// Reads a number of bytes: `262144`, `256K`, `64M`, `1G`, in powers of 1024.
 pub(crate) fn parse(text: &str) -> Result<u64, String> {
@@ -18,6 +19,12 @@ pub(crate) fn parse(text: &str) -> Result<u64, String> {
     }
     let number = digits.parse::<u64>().ok();
     number.and_then(|n| n.checked_mul(1 << shift)).ok_or_else(|| "too large".to_owned())
+}
+
+/// Reads a number of bytes per second: as a size, with or without `/s`. 0 would move nothing, which nobody means.
+pub(crate) fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
+    let rate = parse(text.strip_suffix("/s").unwrap_or(text))?;
+    NonZeroU64::new(rate).ok_or_else(|| "must be more than 0; without this option there is no limit".to_owned())
 }
 
 /// The most bytes that the demo's file may have.
@@ -64,6 +71,16 @@ mod tests {
         for text in ["", "K", "-1", "+1", "1.5M", "1 M", "1X", "1KK", "0x10", "١K", "18446744073709551616", "99999999T"]
         {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_a_size_and_never_nothing() {
+        for (text, rate) in [("1", 1), ("500K", 500 << 10), ("2M/s", 2 << 20)] {
+            assert_eq!(parse_rate(text).map(u64::from), Ok(rate), "{text}");
+        }
+        for text in ["", "0", "0K", "/s", "fast", "-1", "1.5M", "1K/h", "1Kbit"] {
+            assert!(parse_rate(text).is_err(), "{text}");
         }
     }
 

@@ -4,7 +4,7 @@ use crate::output::{Failure, Output, reason};
 use bip::proto::metainfo::{Limits, Metainfo};
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Reads a torrent file, or stdin for `-`.
 pub(crate) fn read(path: &Path) -> Result<Metainfo, Failure> {
@@ -26,6 +26,40 @@ pub(crate) fn read(path: &Path) -> Result<Metainfo, Failure> {
         return Err(fail(&"no torrent at byte 0: the file is empty"));
     }
     Metainfo::parse(&bytes, &limits).map_err(|error| fail(&error))
+}
+
+/// A torrent, and what to call it in messages: the path of its file, as the user gave it.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) torrent: Metainfo,
+}
+
+/// Reads torrents. Each that cannot be read, or is there twice, is told; only all of them are a success.
+pub(crate) fn read_all(paths: &[PathBuf], output: &Output) -> Result<Vec<Named>, Failure> {
+    if paths.iter().filter(|path| *path == Path::new("-")).count() > 1 {
+        return Err(Failure::usage("-", "stdin can be read only once"));
+    }
+    let mut out: Vec<Named> = Vec::new();
+    // The last one, which is told by whoever gets it.
+    let mut failed: Option<Failure> = None;
+    for path in paths {
+        let read = read(path).and_then(|torrent| {
+            match out.iter().find(|other| other.torrent.info_hash() == torrent.info_hash()) {
+                Some(other) => Err(Failure::new(name(path), format_args!("is the same torrent as {}", other.name))),
+                None => Ok(Named { name: name(path), torrent }),
+            }
+        });
+        match read {
+            Ok(named) => out.push(named),
+            Err(failure) => {
+                if let Some(failure) = failed.replace(failure) {
+                    output.fail(&failure);
+                }
+            }
+        }
+    }
+    failed.map_or(Ok(out), Err)
 }
 
 /// Makes sure that a torrent's file or folder is there; if not, says where it was looked for.
@@ -53,13 +87,13 @@ pub(crate) fn name(path: &Path) -> String {
 }
 
 /// Tells what is odd about a torrent that is about to be used.
-pub(crate) fn tell_warnings(output: &Output, path: &Path, torrent: &Metainfo) {
+pub(crate) fn tell_warnings(output: &Output, name: &str, torrent: &Metainfo) {
     const MOST: usize = 10;
     let warnings = torrent.warnings();
     for warning in warnings.iter().take(MOST) {
-        output.note(name(path), warning);
+        output.note(name, warning);
     }
     if let Some(more) = warnings.len().checked_sub(MOST).filter(|&more| more > 0) {
-        output.note(name(path), format_args!("{more} more such warnings: `bip show` has them all"));
+        output.note(name, format_args!("{more} more such warnings: `bip show` has them all"));
     }
 }

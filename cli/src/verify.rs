@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<(), Failure> {
         return Err(Failure::new(&shown, "is not a folder"));
     }
     let signals = Signals::install(true)?;
-    torrent::tell_warnings(output, &args.torrent, &torrent);
+    torrent::tell_warnings(output, &torrent::name(&args.torrent), &torrent);
     let mut progress = output.progress("verifying", torrent.total_length());
     let report = session::verify(&torrent, &args.dir, crate::threads(), |news| {
         progress.set(news.done, "");

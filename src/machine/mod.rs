@@ -37,6 +37,7 @@
 //!    has none: the machine reserved its place when it asked.
 
 mod block;
+mod bucket;
 mod host;
 mod instant;
 mod mailbox;
@@ -47,6 +48,7 @@ mod secret;
 mod timers;
 
 pub use block::{Block, BlockBuf, BlockPool};
+pub use bucket::TokenBucket;
 pub use host::{Executor, Host, Hosted, NoJobs, Outlet};
 pub use instant::Instant;
 pub use mailbox::{Doorbell, EventSink, Events, Inbox, Outbox, RecvError, SendError, events, mailbox};

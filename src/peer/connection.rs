@@ -1,5 +1,6 @@
 use super::hub::{Hub, Step, Timer};
 use super::outbox::Outbox;
+use super::throttle::Lane;
 use super::upload::Queue;
 use crate::machine::{Block, BlockBuf, ConnId, Instant, Map, RateMeter, Rng};
 use crate::proto::bitfield::Bitfield;
@@ -97,6 +98,12 @@ pub(super) struct Link {
     pub(super) stopped_by_queue: bool,
     /// Whether the connection is not read because the store is behind.
     pub(super) stopped_by_store: bool,
+    /// Whether the connection is not read because more came than the download rate allows.
+    pub(super) stopped_by_rate: bool,
+    /// In which of its torrent's lines it stands.
+    pub(super) waits: [bool; 3],
+    /// How many blocks asked of it have been counted for the download rate.
+    pub(super) counted: u64,
     /// Whether the host has been told to stop reading.
     stopped: bool,
 
@@ -148,10 +155,19 @@ impl Link {
             held_at: 0,
             stopped_by_queue: false,
             stopped_by_store: false,
+            stopped_by_rate: false,
+            waits: [false; 3],
+            counted: 0,
             stopped: false,
             download: RateMeter::new(),
             upload: RateMeter::new(),
         }
+    }
+
+    /// Says whether the peer may be silent because of us: we do not read it, or not before we have served it.
+    pub(super) fn is_held_back(&self) -> bool {
+        let serving = self.queue.is_loading() || self.waits[Lane::Upload as usize];
+        self.stopped_by_store || self.stopped_by_rate || self.stopped_by_queue && serving
     }
 
     /// Takes what is asked for as given to others: it may still come.
@@ -232,7 +248,7 @@ impl Connection {
     pub(super) fn set_reading(&mut self, hub: &mut Hub) {
         let id = self.id;
         let Some(link) = self.link_mut() else { return };
-        let stop = link.stopped_by_queue || link.stopped_by_store;
+        let stop = link.stopped_by_queue || link.stopped_by_store || link.stopped_by_rate;
         if stop != link.stopped {
             link.stopped = stop;
             hub.steps.push_back(if stop { Step::StopReading(id) } else { Step::ResumeReading(id) });

@@ -1,5 +1,6 @@
 use super::connection::{Connection, Incoming, Link};
 use super::hub::{Hub, Timer};
+use super::throttle::Lane;
 use super::torrent::Torrent;
 use super::{Event, Gone, Stored, Violation};
 use crate::machine::Instant;
@@ -13,10 +14,20 @@ use std::time::Duration;
 const LONGEST_PAROLE: Duration = Duration::from_secs(60);
 
 impl Torrent {
-    /// Asks a peer for as many blocks as should be asked of it.
+    /// Asks a peer for as many blocks as should be asked of it and the download rate allows.
     pub(super) fn fill(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant) {
+        self.ask(hub, conn, now, None);
+    }
+
+    /// Asks a peer for one block, where it is the peer's turn.
+    pub(super) fn ask_one(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant) {
+        self.ask(hub, conn, now, Some(1));
+    }
+
+    fn ask(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant, turn: Option<u64>) {
         let id = conn.id;
         let Some(link) = conn.link_mut() else { return };
+        self.count_asked(hub, link);
         let may = !link.they_choke && link.we_want && self.is_running();
         if !may || self.storing >= hub.config.store_credit || now < self.retry_at.max(link.parole_until) {
             return;
@@ -25,14 +36,23 @@ impl Torrent {
         if room == 0 {
             return;
         }
+        let (wanted, mut room) = (room, room);
+        if self.limits(hub, Lane::Ask) {
+            let most = turn.unwrap_or_else(|| self.blocks(hub, Lane::Ask, now));
+            room = room.min(usize::try_from(most).unwrap_or(usize::MAX));
+            if room == 0 {
+                return self.wait(hub, link, Lane::Ask, now);
+            }
+        }
         let before = link.asked.len();
         let mut spans = std::mem::take(&mut hub.spans);
-        let was_end_game = self.picker.is_end_game();
         self.picker.pick(link.peer, &link.has, room, &mut spans);
-        // As the end game begins, those who had nothing to do may be asked for what others are asked for.
-        self.todo.refill |= !was_end_game && self.picker.is_end_game();
         link.asked.extend(&spans);
         let sent = link.asked.len() - before;
+        self.count_asked(hub, link);
+        if sent == room && room < wanted {
+            self.wait(hub, link, Lane::Ask, now);
+        }
         let idle = link.pipeline.open() == 0;
         link.pipeline.on_sent(now, sent);
         if let Some(at) = link.pipeline.stalls_at().filter(|_| idle) {
@@ -61,6 +81,7 @@ impl Torrent {
         link.moved = Some(now);
         link.download.add(now, data.len() as u64);
         self.download.add(now, data.len() as u64);
+        self.on_download(hub, link, now, data.len());
         match &mut link.incoming {
             Some(Incoming { buf: Some(buf), .. }) => {
                 buf.bytes_mut().extend_from_slice(data);

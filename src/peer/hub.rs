@@ -1,5 +1,6 @@
+use super::throttle::{Lane, Throttle};
 use super::{Config, Event};
-use crate::machine::{BlockPool, ConnId, DialId, Instant, Rng, Timers, TorrentId};
+use crate::machine::{BlockPool, ConnId, DialId, Instant, Rng, Timers, TokenBucket, TorrentId};
 use crate::proto::geometry::Span;
 use crate::proto::id::PeerId;
 use std::collections::VecDeque;
@@ -16,6 +17,9 @@ pub(super) struct Hub {
     pub(super) timers: Timers<Timer>,
     pub(super) events: VecDeque<Event>,
     pub(super) steps: VecDeque<Step>,
+    pub(super) throttle: Throttle,
+    /// The dials that may begin.
+    pub(super) dial_tokens: TokenBucket,
     /// How many connections have shaken hands.
     pub(super) open: usize,
     /// How many of these came in.
@@ -71,6 +75,12 @@ pub(super) enum Timer {
     Refill(TorrentId),
     /// A torrent's figures may be published.
     Status(TorrentId),
+    /// The swarm's rates may have room for those who wait.
+    Turns(Lane),
+    /// The same for a torrent's rates.
+    TorrentTurns(Lane, TorrentId),
+    /// Another dial may begin.
+    DialRate,
 }
 
 /// Something for the host to do, in order.

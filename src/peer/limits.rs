@@ -1,3 +1,8 @@
+use super::Gone;
+use super::hub::Timer;
+use super::machine::Swarm;
+use crate::machine::Instant;
+use std::cmp::Reverse;
 use std::num::NonZeroU64;
 
 /// How much of the host and of its link the swarm may use. Can be changed at any time, by
@@ -71,4 +76,70 @@ pub struct TorrentLimits {
     pub max_connections: Option<usize>,
     /// The upload slots, in place of [`Limits::upload_slots`].
     pub upload_slots: Option<usize>,
+}
+
+impl Swarm {
+    /// Puts the limits of all torrents together in force.
+    pub(super) fn apply_limits(&mut self, now: Instant) {
+        self.apply_rates(now);
+        let per_second = self.hub.config.limits.dials_per_second;
+        self.hub.set_dial_rate(now, per_second);
+        let places: Vec<usize> = self.torrents.iter().map(|(place, _)| place).collect();
+        for place in &places {
+            self.close_surplus_here(now, *place);
+        }
+        let surplus = self.hub.open.saturating_sub(self.hub.config.limits.max_connections);
+        self.close_least_useful(now, surplus, None);
+        for place in places {
+            self.use_limits(now, place);
+        }
+        self.use_dial_room(now);
+    }
+
+    /// Puts a torrent's own limits in force.
+    pub(super) fn apply_torrent_limits(&mut self, now: Instant, place: usize) {
+        self.apply_torrent_rates(now, place);
+        self.close_surplus_here(now, place);
+        self.use_limits(now, place);
+    }
+
+    /// Has slots given out and addresses dialled as the limits are now.
+    fn use_limits(&mut self, now: Instant, place: usize) {
+        let Some(torrent) = self.torrents.get(place).filter(|t| t.is_running()) else { return };
+        self.hub.set_timer(now, Timer::Choke(torrent.id), now);
+        self.hub.set_timer_by(now, Timer::Dial(torrent.id), now);
+    }
+
+    fn close_surplus_here(&mut self, now: Instant, place: usize) {
+        let Some(torrent) = self.torrents.get(place) else { return };
+        let surplus = torrent.peers.len().saturating_sub(torrent.max_connections(&self.hub.config.limits));
+        self.close_least_useful(now, surplus, Some(place));
+    }
+
+    /// Closes so many connections of a torrent or of all: those without interest on either side first, then those on which nothing
+    /// has moved for [`Config::idle_inbound`](super::Config::idle_inbound), and of the same kind the newest first.
+    fn close_least_useful(&mut self, now: Instant, surplus: usize, of: Option<usize>) {
+        if surplus == 0 {
+            return;
+        }
+        let idle = self.hub.config.idle_inbound;
+        let torrents = self.torrents.iter().filter(|(place, _)| of.is_none_or(|of| of == *place));
+        let peers = torrents.flat_map(|(place, torrent)| torrent.peers.iter().map(move |(_, key)| (*key, place)));
+        let mut ranked: Vec<_> = peers
+            .filter_map(|(key, place)| {
+                let link = self.table.get(key)?.link()?;
+                let wanted = link.we_want || link.they_want;
+                let moves = now < link.moved.unwrap_or(link.opened) + idle;
+                Some(((wanted, wanted && moves, Reverse(link.opened), Reverse(key)), key, place))
+            })
+            .collect();
+        ranked.sort_unstable();
+        ranked.truncate(surplus);
+        for (_, key, _) in &ranked {
+            self.close(now, *key, Gone::Full);
+        }
+        for (_, _, place) in ranked {
+            self.settle(now, place);
+        }
+    }
 }

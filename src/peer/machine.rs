@@ -2,6 +2,7 @@ use super::book::Outcome;
 use super::connection::{Stage, Table};
 use super::hub::{Hub, Step, Timer};
 use super::shaking::Dial;
+use super::throttle::{Throttle, dial_bucket};
 use super::torrent::Torrent;
 use super::{Command, Config, Event, Gone};
 use crate::machine::{
@@ -42,6 +43,9 @@ impl Swarm {
         tail.copy_from_slice(&random[..12]);
         let (by_id, by_hash) = (Map::new(&mut rng), Map::new(&mut rng));
         let (table, dials) = (Table::new(&mut rng), Map::new(&mut rng));
+        let dials_per_second = config.limits.dials_per_second;
+        let mut throttle = Throttle::default();
+        throttle.set_rates(Instant::ZERO, config.limits.upload_rate, config.limits.download_rate);
         Self {
             hub: Hub {
                 pool: BlockPool::new(config.pooled_blocks),
@@ -51,6 +55,8 @@ impl Swarm {
                 timers: Timers::new(),
                 events: VecDeque::new(),
                 steps: VecDeque::new(),
+                throttle,
+                dial_tokens: dial_bucket(Instant::ZERO, dials_per_second),
                 open: 0,
                 inbound: 0,
                 dialling: 0,
@@ -121,7 +127,7 @@ impl Swarm {
             let Some(conn) = self.table.get_mut(key) else { return };
             let Some(place) = conn.link().map(|link| link.torrent) else { return };
             let Some(torrent) = self.torrents.get_mut(place) else { return };
-            torrent.serve(&mut self.hub, conn);
+            torrent.serve(&mut self.hub, conn, now);
             let Some(link) = conn.link_mut() else { return };
             if !link.stopped_by_queue || link.queue.len() > self.hub.config.upload_queue / 4 * 3 {
                 break;
@@ -292,6 +298,7 @@ impl Swarm {
                 torrent.inbound = torrent.inbound.saturating_sub(usize::from(!dialled));
                 info!(target: "bip::peer", "{}: {address}: gone: {gone}", torrent.id);
                 torrent.release(&mut link);
+                torrent.leave_lines(&mut self.hub, &mut link);
                 torrent.picker.peer_left(&link.has);
                 torrent.seeds = torrent.seeds.saturating_sub(u32::from(link.has.is_full()));
                 torrent.peers.try_remove(link.peer.0 as usize);
@@ -364,7 +371,7 @@ impl Swarm {
         }
         let Some(link) = conn.link() else { return };
         let place = link.torrent;
-        if link.stopped_by_store || link.stopped_by_queue && link.queue.is_loading() {
+        if link.is_held_back() {
             conn.last_heard = now;
         } else if conn.silent_at(&self.hub) <= now {
             self.close(now, key, Gone::Silent);
@@ -375,7 +382,7 @@ impl Swarm {
             conn.send(&mut self.hub, now, &Message::KeepAlive);
         }
         if let (Some(link), Some(torrent)) = (conn.link_mut(), self.torrents.get_mut(place)) {
-            if link.stopped_by_store {
+            if link.stopped_by_store || link.stopped_by_rate {
                 link.pipeline.on_resumed(now);
             } else if link.stopped_by_queue {
                 link.pipeline.on_alive(now);
@@ -429,6 +436,13 @@ impl Swarm {
                     torrent.on_status_timer(&mut self.hub, now);
                 }
             }
+            Timer::Turns(lane) => self.on_turns(now, lane),
+            Timer::TorrentTurns(lane, id) => {
+                if let Some(place) = place(id) {
+                    self.on_torrent_turns(now, lane, place);
+                }
+            }
+            Timer::DialRate => self.use_dial_room(now),
         }
     }
 

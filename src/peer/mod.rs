@@ -97,6 +97,7 @@ mod messages;
 mod outbox;
 mod shaking;
 mod store;
+mod throttle;
 mod torrent;
 mod torrents;
 mod upload;

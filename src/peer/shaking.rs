@@ -234,17 +234,24 @@ impl Swarm {
         }
     }
 
-    /// Has a torrent dial as many addresses as are due and as there is room for.
+    /// Has a torrent dial as many addresses as are due and as there is room for; none while other torrents wait for that room.
     pub(super) fn dial(&mut self, now: Instant, key: usize) {
+        let most = if self.waiting_to_dial.is_empty() { usize::MAX } else { 0 };
+        self.dial_some(now, key, most);
+    }
+
+    fn dial_some(&mut self, now: Instant, key: usize, mut most: usize) {
         let Some(torrent) = self.torrents.get_mut(key).filter(|t| t.is_running()) else { return };
         let config = &self.hub.config;
         let limits = &config.limits;
         let full = self.hub.open >= limits.max_connections || torrent.peers.len() >= torrent.max_connections(limits);
-        while !full && self.hub.dialling < self.hub.config.limits.max_dials {
+        while !full && most > 0 && self.hub.may_dial(now) {
             let dial = DialId(self.next_dial);
             let Some(address) = torrent.book.dial(now, dial) else { break };
+            most -= 1;
             self.next_dial += 1;
             self.hub.dialling += 1;
+            self.hub.dial_tokens.take(1);
             self.dials.insert(dial, Dial { torrent: torrent.id, address });
             self.hub.connect(dial, address);
             let deadline = now + self.hub.config.dial_timeout;
@@ -260,6 +267,7 @@ impl Swarm {
         } else if !torrent.waits_to_dial {
             torrent.waits_to_dial = true;
             self.waiting_to_dial.push_back(torrent.id);
+            self.hub.wait_to_dial(now);
         }
     }
 
@@ -269,15 +277,18 @@ impl Swarm {
         self.use_dial_room(now);
     }
 
-    /// Has torrents that wait dial until there is no room: the first may have been paused meanwhile, or have nothing due.
-    fn use_dial_room(&mut self, now: Instant) {
-        while self.hub.dialling < self.hub.config.limits.max_dials {
+    /// Has torrents that wait dial in turn until there is no room: the first may have been paused meanwhile, or have nothing due.
+    pub(super) fn use_dial_room(&mut self, now: Instant) {
+        while self.hub.may_dial(now) {
             let Some(id) = self.waiting_to_dial.pop_front() else { return };
             let Some(key) = self.by_id.get(&id).copied() else { continue };
             if let Some(torrent) = self.torrents.get_mut(key) {
                 torrent.waits_to_dial = false;
             }
-            self.dial(now, key);
+            self.dial_some(now, key, 1);
+        }
+        if !self.waiting_to_dial.is_empty() {
+            self.hub.wait_to_dial(now);
         }
     }
 }

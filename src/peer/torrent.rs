@@ -1,5 +1,6 @@
 use super::book::Book;
 use super::hub::{Hub, Timer};
+use super::throttle::Throttle;
 use super::{Event, Gone, Limits, Selection, Status, TorrentLimits};
 use crate::machine::{ConnId, Instant, Map, RateMeter, Rng, TorrentId};
 use crate::proto::bitfield::Bitfield;
@@ -26,6 +27,7 @@ pub(super) struct Torrent {
     pub(super) downloads: bool,
     pub(super) selection: Selection,
     pub(super) limits: TorrentLimits,
+    pub(super) throttle: Throttle,
     pub(super) paused: bool,
     /// Whether it goes once the store has answered everything.
     pub(super) removing: bool,
@@ -62,6 +64,8 @@ pub(super) struct Load {
     pub(super) ticket: u64,
     pub(super) key: usize,
     pub(super) conn: ConnId,
+    /// The bytes that it may send.
+    pub(super) length: u32,
 }
 
 /// What is to be done for the connections of a torrent, apart from the one at hand.
@@ -99,6 +103,7 @@ impl Torrent {
             downloads: true,
             selection: Selection::default(),
             limits: TorrentLimits::default(),
+            throttle: Throttle::default(),
             paused: false,
             removing: false,
             waits_to_dial: false,

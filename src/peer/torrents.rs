@@ -1,6 +1,7 @@
 use super::connection::Stage;
 use super::hub::{Step, Timer};
 use super::machine::Swarm;
+use super::throttle::Lane;
 use super::torrent::Torrent;
 use super::{Event, Gone, Limits, Refusal, Selection, Source, Stored, TorrentLimits};
 use crate::machine::{Block, Instant, TorrentId};
@@ -38,6 +39,7 @@ impl Swarm {
             torrent.downloads = download;
             torrent.selection = selection;
             torrent.limits = limits;
+            torrent.throttle.set_rates(now, torrent.limits.upload_rate, torrent.limits.download_rate);
             self.hub.events.push_back(Event::TorrentAdded { torrent: id });
             torrent.touch(&mut self.hub, now);
             let key = self.torrents.insert(torrent);
@@ -69,6 +71,9 @@ impl Swarm {
         for timer in [Timer::Dial(id), Timer::Choke(id), Timer::Refill(id), Timer::Status(id)] {
             self.hub.timers.cancel(timer);
         }
+        for lane in Lane::ALL {
+            self.hub.timers.cancel(Timer::TorrentTurns(lane, id));
+        }
         self.finish_removal(place);
     }
 
@@ -80,6 +85,7 @@ impl Swarm {
             self.by_id.remove(&torrent.id);
             self.by_hash.remove(&torrent.info_hash);
             self.waiting_to_dial.retain(|id| *id != torrent.id);
+            self.hub.leave_lines(place);
             self.hub.events.push_back(Event::TorrentRemoved { torrent: torrent.id });
         }
     }
@@ -134,15 +140,17 @@ impl Swarm {
         self.dial(now, place);
     }
 
-    pub(super) fn on_set_limits(&mut self, _now: Instant, limits: Limits) {
+    pub(super) fn on_set_limits(&mut self, now: Instant, limits: Limits) {
         self.hub.config.limits = limits;
+        self.apply_limits(now);
         self.hub.events.push_back(Event::LimitsSet);
     }
 
-    pub(super) fn on_set_torrent_limits(&mut self, _now: Instant, id: TorrentId, limits: TorrentLimits) {
+    pub(super) fn on_set_torrent_limits(&mut self, now: Instant, id: TorrentId, limits: TorrentLimits) {
         let Some(place) = self.find(id) else { return };
         let Some(torrent) = self.torrents.get_mut(place) else { return };
         torrent.limits = limits;
+        self.apply_torrent_limits(now, place);
         self.hub.events.push_back(Event::TorrentLimitsSet { torrent: id });
     }
 
@@ -177,11 +185,13 @@ impl Swarm {
         let Some(torrent) = self.torrents.get_mut(place) else { return };
         let Some(load) = torrent.take_load(ticket) else { return };
         if let Some(conn) = self.table.get_mut(load.key).filter(|c| c.id == load.conn) {
-            match torrent.on_loaded(&mut self.hub, conn, now, ticket, block) {
+            match torrent.on_loaded(&mut self.hub, conn, now, load, block) {
                 Ok(()) => self.advance(now, load.key),
                 Err(gone) => self.close(now, load.key, gone),
             }
             self.settle(now, place);
+        } else {
+            torrent.on_upload_undone(&mut self.hub, load.length);
         }
         self.finish_removal(place);
     }

@@ -1,5 +1,6 @@
 use super::connection::Connection;
 use super::hub::Hub;
+use super::throttle::Lane;
 use super::torrent::{Load, Torrent};
 use super::{Event, Gone};
 use crate::machine::{Block, Instant, Map, Rng};
@@ -112,17 +113,38 @@ impl Queue {
 }
 
 impl Torrent {
-    /// Asks the store for what a peer asked us for, as far as there is room to send it.
-    pub(super) fn serve(&mut self, hub: &mut Hub, conn: &mut Connection) {
+    /// Asks the store for what a peer asked us for, as far as there is room to send it and the upload rate allows.
+    pub(super) fn serve(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant) {
+        if conn.link().is_none_or(|link| link.queue.len() == 0) {
+            return;
+        }
+        let most = if self.limits(hub, Lane::Upload) { self.blocks(hub, Lane::Upload, now) } else { u64::MAX };
+        self.serve_blocks(hub, conn, now, most);
+    }
+
+    /// The same for one block, where it is the peer's turn.
+    pub(super) fn serve_one(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant) {
+        self.serve_blocks(hub, conn, now, 1);
+    }
+
+    fn serve_blocks(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant, mut most: u64) {
         let (key, id, queued) = (conn.key, conn.id, conn.outbox.queued());
         let Some(link) = conn.link_mut() else { return };
         while queued.saturating_add(link.queue.reserved()) < hub.config.send_watermark {
+            if most == 0 {
+                if link.queue.len() > 0 {
+                    self.wait(hub, link, Lane::Upload, now);
+                }
+                break;
+            }
             let Some(span) = link.queue.next() else { break };
+            most -= 1;
+            self.on_upload(hub, span.length);
             let entry = self.loads.vacant_entry();
             hub.tickets = hub.tickets.wrapping_add(1);
             // The place in the low half, and a number in the high half that tells it from the place's earlier tenants.
             let ticket = u64::from(hub.tickets) << 32 | entry.key() as u64 & 0xffff_ffff;
-            entry.insert(Load { ticket, key, conn: id });
+            entry.insert(Load { ticket, key, conn: id, length: span.length });
             link.queue.on_load(ticket, span);
             hub.events.push_back(Event::Load { torrent: self.id, span, ticket });
         }
@@ -141,11 +163,16 @@ impl Torrent {
         hub: &mut Hub,
         conn: &mut Connection,
         now: Instant,
-        ticket: u64,
+        load: Load,
         block: Option<Block>,
     ) -> Result<(), Gone> {
-        let Some(link) = conn.link_mut() else { return Ok(()) };
-        let Some(span) = link.queue.on_loaded(ticket) else { return Ok(()) };
+        let Some((link, span)) = conn.link_mut().and_then(|link| {
+            let span = link.queue.on_loaded(load.ticket)?;
+            Some((link, span))
+        }) else {
+            self.on_upload_undone(hub, load.length);
+            return Ok(());
+        };
         let Some(block) = block.filter(|block| block.len() == span.length as usize) else {
             // BEP 3 has no way to refuse a request; the peer asks others once the connection is closed.
             return Err(Gone::Failed(ErrorKind::InvalidData));

@@ -63,7 +63,7 @@ mod progress;
 mod suspects;
 
 pub use choker::{Candidate, Choker, ChokerConfig, Decision};
-pub use picker::{Arrival, END_GAME_OPEN, END_GAME_PEERS, Picker};
+pub use picker::{Arrival, Picker};
 pub use pipeline::{Pipeline, PipelineConfig};
 
 /// How much a piece or a file is wanted.

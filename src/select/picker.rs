@@ -10,15 +10,8 @@ use crate::proto::geometry::{BLOCK_LENGTH, Geometry, Span};
 use crate::proto::id::PieceIndex;
 use std::collections::{BTreeMap, VecDeque};
 
-/// How many peers may be asked for the same block in the end game.
-pub const END_GAME_PEERS: usize = 3;
-/// How many requests a peer may have open and still be asked for what others are asked for: one with more is busy, and what it would
-/// be asked for twice would mostly come twice.
-pub const END_GAME_OPEN: usize = 16;
 /// Begun pieces looked at for one that a peer can go on with, before the peer's own pieces are walked instead.
 const OPEN_SCAN: usize = 256;
-/// Requests looked at for blocks that a peer may be asked for as well.
-const END_GAME_SCAN: usize = 4096;
 
 /// What to do with a block that came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,18 +27,16 @@ pub enum Arrival {
 
 /// Chooses what to ask whom for, and knows what became of every block of a torrent.
 ///
-/// A block is *missing*, *asked for* (from one peer; in the end game from up to [`END_GAME_PEERS`]), *arrived* (in the store's
-/// hands) or *stored*. A piece is *untouched*, *begun*, or ours.
+/// A block is *missing*, *asked for* (from one peer), *arrived* (in the store's hands) or *stored*. A piece is *untouched*, *begun*, or ours.
 ///
 /// - What is begun is finished first: the piece that the peer gave blocks of before, else of all begun pieces that it has the one
 ///   with the fewest blocks missing. Several peers may share a piece.
 /// - Then the rarest piece is begun, any of the equally rare ones with the same likelihood.
-/// - A piece that came with the wrong hash is *suspect* until it is good: one peer at a time is asked for it, its *owner*, also in the
-///   end game, so that who spoils it does so alone. Of a suspect piece no other peer's block is taken. Peers that gave nothing of the
+/// - A piece that came with the wrong hash is *suspect* until it is good: one peer at a time is asked for it, its *owner*, so that who spoils it does so alone. Of a suspect piece no other peer's block is taken. Peers that gave nothing of the
 ///   bad copy go on with it before anything else; one that did, or would only finish what another began and is asked for no more,
 ///   when there is nothing else to ask it for. At most 256 pieces are suspect at a time; further bad ones are fetched as any.
-/// - End game: when every missing block that some peer has is asked for, a peer with nothing else to do and
-///   fewer than [`END_GAME_OPEN`] requests is asked for blocks that others are asked for, those with the fewest askers first. The first to send it has the others cancelled.
+/// - A block that one peer is asked for is asked of no other, not even in the end game: instead the request
+///   [moves](Self::move_request) to a peer that is expected to send it much sooner.
 ///
 /// The caller says truthfully what peers have: what it says at [`peer_left`](Self::peer_left) is what it said at
 /// [`peer_joined`](Self::peer_joined) and [`peer_has`](Self::peer_has). A peer that is not named so is asked all the same, but
@@ -56,7 +47,7 @@ pub enum Arrival {
 /// Memory is 13 bytes per piece, a byte per block of a begun piece, and some 30 per request. A piece is begun only by a request or
 /// a block, so begun pieces are at most requests and blocks received. A call of [`pick`](Self::pick) does, per piece that it takes
 /// from, at most some hundred steps, and where the peer has almost nothing that we need, a step per 64 pieces of the torrent and
-/// a thousand more. A choice in the end game looks at no more than 4096 requests.
+/// a thousand more.
 #[derive(Debug)]
 pub struct Picker {
     geometry: Geometry,
@@ -204,7 +195,7 @@ impl Picker {
     /// Chooses up to `count` blocks to ask a peer for, appends them to `out`, and marks them as asked from it.
     ///
     /// Fewer than `count` are all that the peer can be asked for now. There may be more when it has another piece, when blocks become
-    /// missing again (a release, a failed store, a bad piece), and when the end game begins, be it by what another peer is asked for.
+    /// missing again (a release, a failed store, a bad piece).
     pub fn pick(&mut self, peer: Peer, has: &Bitfield, count: usize, out: &mut Vec<Span>) {
         let goal = out.len().saturating_add(count);
         while out.len() < goal {
@@ -221,9 +212,6 @@ impl Picker {
             }
             self.note_asked(peer, piece, &taken, out);
             self.sort_in(piece);
-        }
-        if out.len() < goal && self.is_end_game() {
-            self.pick_again(peer, has, goal, out);
         }
     }
 
@@ -342,43 +330,6 @@ impl Picker {
         self.availability.rarest(has, &mut self.rng)
     }
 
-    /// Chooses blocks that others are asked for.
-    fn pick_again(&mut self, peer: Peer, has: &Bitfield, goal: usize, out: &mut Vec<Span>) {
-        let wanted = END_GAME_OPEN.saturating_sub(self.requests_to(peer)).min(goal - out.len());
-        if wanted == 0 {
-            return;
-        }
-        let mut by_askers: [Vec<(PieceIndex, u32)>; END_GAME_PEERS] = Default::default();
-        let start = PieceIndex(self.rng.below(self.geometry.piece_count()));
-        let mut looked_at = 0;
-        'pieces: for (piece, progress) in self.begun.range(start..).chain(self.begun.range(..start)) {
-            looked_at += 1;
-            if looked_at >= END_GAME_SCAN {
-                break;
-            }
-            if !has.contains(*piece) {
-                continue;
-            }
-            for run in progress.asked().chunk_by(|a, b| a.0 == b.0) {
-                looked_at += run.len();
-                if let (Some((block, _)), Some(askers)) = (run.first(), by_askers.get_mut(run.len())) {
-                    if run.iter().all(|(_, p)| *p != peer) {
-                        askers.push((*piece, *block));
-                    }
-                }
-                if by_askers[1].len() >= wanted || looked_at >= END_GAME_SCAN {
-                    break 'pieces;
-                }
-            }
-        }
-        for (piece, block) in by_askers.into_iter().flatten().take(wanted) {
-            if let Some(progress) = self.begun.get_mut(&piece) {
-                progress.ask(block, peer);
-                self.note_asked(peer, piece, &[block], out);
-            }
-        }
-    }
-
     fn note_asked(&mut self, peer: Peer, piece: PieceIndex, blocks: &[u32], out: &mut Vec<Span>) {
         let asked =
             self.peers.entry(peer).or_insert_with(|| Asked { latest: piece, blocks: VecDeque::with_capacity(16) });
@@ -467,6 +418,7 @@ impl Picker {
 
 mod store;
 
+mod end_game;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
@@ -555,63 +507,6 @@ mod tests {
         // What the first peer had sent before it knew is taken, and the second one is told.
         assert_eq!(p.on_block(Peer(1), gone[0]), Arrival::Wanted { cancel: vec![Peer(2)] });
         assert_eq!(p.on_block(Peer(2), gone[0]), Arrival::Unwanted);
-    }
-
-    #[test]
-    fn in_the_end_game_the_least_asked_for_blocks_are_asked_for_again_and_few_times() {
-        let mut p = picker(2, 2, 4);
-        let all = Bitfield::full(2);
-        (0..5).for_each(|_| p.peer_joined(&all));
-        assert_eq!(pick(&mut p, 1, &all, 3).len(), 3);
-        assert!(!p.is_end_game());
-        let last = pick(&mut p, 2, &all, 1);
-        assert!(p.is_end_game());
-        // Nobody is asked twice for the same block.
-        assert!(!pick(&mut p, 2, &all, 9).contains(&last[0]));
-        assert_eq!(pick(&mut p, 3, &all, 1), last);
-        assert_eq!(pick(&mut p, 3, &all, 9).len(), 3);
-        assert_eq!(pick(&mut p, 4, &all, 9), last);
-        assert_eq!(pick(&mut p, 5, &all, 9), []);
-        assert_eq!(p.requests(), 4 * END_GAME_PEERS);
-    }
-
-    #[test]
-    fn a_busy_peer_is_not_asked_for_what_others_are_asked_for() {
-        let mut p = picker(10, 10, 4);
-        let all = Bitfield::full(10);
-        p.peer_joined(&all);
-        assert_eq!(pick(&mut p, 1, &all, 70).len(), 70);
-        assert_eq!(pick(&mut p, 2, &all, 40).len(), 30);
-        let repeated = pick(&mut p, 3, &all, 40);
-        assert_eq!(repeated.len(), END_GAME_OPEN);
-        p.on_block(Peer(3), repeated[5]);
-        assert_eq!(pick(&mut p, 3, &all, 40).len(), 1);
-    }
-
-    #[test]
-    fn a_block_of_the_end_game_cancels_the_others() {
-        let mut p = picker(1, 1, 4);
-        let all = Bitfield::full(1);
-        p.peer_joined(&all);
-        let span = pick(&mut p, 1, &all, 1)[0];
-        assert_eq!(pick(&mut p, 2, &all, 1), [span]);
-        assert_eq!(pick(&mut p, 3, &all, 1), [span]);
-        assert_eq!(pick(&mut p, 4, &all, 1), []);
-        assert_eq!(p.on_block(Peer(2), span), Arrival::Wanted { cancel: vec![Peer(1), Peer(3)] });
-        assert_eq!((p.requests(), p.is_end_game()), (0, false));
-    }
-
-    #[test]
-    fn pieces_that_nobody_has_do_not_put_off_the_end_game() {
-        let mut p = picker(2, 2, 4);
-        let one = set(2, [0]);
-        p.peer_joined(&one);
-        p.peer_joined(&one);
-        assert_eq!(pick(&mut p, 1, &one, 9).len(), 2);
-        assert!(p.is_end_game());
-        assert_eq!(pick(&mut p, 2, &one, 9).len(), 2);
-        p.peer_has(PieceIndex(1));
-        assert!(!p.is_end_game());
     }
 
     #[test]

@@ -94,6 +94,11 @@ impl Peer {
         Peer::start("leech", torrent, folder, host, peers, 0)
     }
 
+    /// Starts a leecher into `folder` that asks the torrent's tracker for peers.
+    pub(crate) fn leech_announced(torrent: &Path, folder: &Path, host: &str) -> Result<Peer, Failure> {
+        Peer::start_with("leech", torrent, folder, host, &[&"--announce"])
+    }
+
     fn start(
         role: &str,
         torrent: &Path,
@@ -102,12 +107,18 @@ impl Peer {
         peers: &[&str],
         limit: u64,
     ) -> Result<Peer, Failure> {
-        let (listen, limit) = (format!("{host}:0"), limit.to_string());
-        let mut args: Vec<&dyn AsRef<std::ffi::OsStr>> =
-            vec![&role, &torrent, &folder, &"--listen", &listen, &"--upload-limit", &limit];
+        let limit = limit.to_string();
+        let mut more: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&"--upload-limit", &limit];
         for peer in peers {
-            args.extend([&"--peer" as &dyn AsRef<std::ffi::OsStr>, peer]);
+            more.extend([&"--peer" as &dyn AsRef<std::ffi::OsStr>, peer]);
         }
+        Peer::start_with(role, torrent, folder, host, &more)
+    }
+
+    fn start_with(role: &str, torrent: &Path, folder: &Path, host: &str, more: Args<'_>) -> Result<Peer, Failure> {
+        let listen = format!("{host}:0");
+        let mut args: Vec<&dyn AsRef<std::ffi::OsStr>> = vec![&role, &torrent, &folder, &"--listen", &listen];
+        args.extend(more);
         let running = start(&format!("libtorrent's {role}"), &args)?;
         let mut peer = Peer { running, address: String::new() };
         let port = peer.wait_event("ready", |event| event["port"].as_u64())?;

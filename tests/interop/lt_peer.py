@@ -2,7 +2,7 @@
 """libtorrent as the other side of an interop test.
 
     lt_peer.py seed    TORRENT DIR --listen ADDR:PORT [--peer ADDR:PORT]... [--upload-limit BYTES_PER_S]
-    lt_peer.py leech   TORRENT DIR --listen ADDR:PORT [--peer ADDR:PORT]...
+    lt_peer.py leech   TORRENT DIR --listen ADDR:PORT [--peer ADDR:PORT]... [--announce]
     lt_peer.py check   TORRENT DIR
     lt_peer.py create  PATH OUT [--piece-length BYTES] [--hybrid] [--private] [--comment TEXT] [--tracker URL]...
     lt_peer.py inspect TORRENT
@@ -48,7 +48,7 @@ def endpoint(text):
 
 
 def new_session(listen):
-    """A session that speaks plain TCP to the peers it is told, and to nobody else."""
+    """A session that speaks plain TCP to the peers it is told, and to nobody else unless the torrent's trackers are asked."""
     return lt.session(
         {
             "listen_interfaces": listen,
@@ -75,10 +75,11 @@ def new_session(listen):
     )
 
 
-def add_torrent(session, torrent, folder, upload_limit=0):
+def add_torrent(session, torrent, folder, upload_limit=0, announce=False):
     params = lt.load_torrent_file(torrent)
     params.save_path = folder
-    params.trackers = []
+    if not announce:
+        params.trackers = []
     params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
     if upload_limit:
         params.upload_limit = upload_limit
@@ -113,7 +114,7 @@ def wait_until_checked(session, handle):
 
 def transfer(args):
     session = new_session(args.listen)
-    handle = add_torrent(session, args.torrent, args.dir, args.upload_limit)
+    handle = add_torrent(session, args.torrent, args.dir, args.upload_limit, args.announce)
     status = wait_until_checked(session, handle)
     pieces = handle.torrent_file().num_pieces()
     if args.command == "seed" and not STOP.is_set() and not status.is_seeding:
@@ -276,6 +277,7 @@ def main():
         command.add_argument("--listen", required=True)
         command.add_argument("--peer", action="append", default=[])
         command.add_argument("--upload-limit", type=int, default=0)
+        command.add_argument("--announce", action="store_true")
         command.set_defaults(run=transfer)
     command = commands.add_parser("check")
     command.add_argument("torrent")

@@ -9,29 +9,44 @@
 //! ignores everything. CONTRIBUTING.md says what to install.
 
 #[cfg(target_os = "linux")]
+mod aria2;
+#[cfg(target_os = "linux")]
 mod harness;
 #[cfg(target_os = "linux")]
 mod hostile;
 #[cfg(target_os = "linux")]
+mod kill;
+#[cfg(target_os = "linux")]
 mod libtorrent;
 #[cfg(target_os = "linux")]
+mod link;
+#[cfg(target_os = "linux")]
 mod namespace;
+#[cfg(target_os = "linux")]
+mod others;
 #[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
 mod resume;
 #[cfg(target_os = "linux")]
+mod swarm;
+#[cfg(target_os = "linux")]
 mod tool;
 #[cfg(target_os = "linux")]
 mod torrents;
 #[cfg(target_os = "linux")]
+mod tracker;
+#[cfg(target_os = "linux")]
 mod transfer;
+#[cfg(target_os = "linux")]
+mod transmission;
 #[cfg(target_os = "linux")]
 mod tree;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    harness::run([torrents::TESTS, transfer::TESTS, resume::TESTS, hostile::TESTS].concat())
+    // Those that wait for timers first, so that the others run beside them.
+    harness::run([kill::TESTS, hostile::TESTS, swarm::TESTS, others::TESTS, resume::TESTS, transfer::TESTS, torrents::TESTS].concat())
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -175,6 +175,19 @@ impl Running {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Waits for it to end by itself, but not longer than `limit`. Says whether it has.
+    pub(crate) fn ends_within(&mut self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        while self.is_running() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            thread::sleep(left.min(GLANCE));
+        }
+        true
+    }
+
     /// A failure of this program, with what it wrote.
     pub(crate) fn complain(&self, problem: &str) -> Failure {
         let mut failure = format!("{} {problem}", self.what);

@@ -66,3 +66,9 @@ pub(crate) fn show(torrent: &Path) -> Result<Value, Failure> {
 pub(crate) fn create(path: &Path, out: &Path, piece_length: u64) -> Result<(), Failure> {
     run(&[&"create", &path, &"-o", &out, &"--piece-length", &piece_length.to_string()]).map(drop)
 }
+
+/// As [`create`], with a tracker.
+pub(crate) fn create_with_tracker(path: &Path, out: &Path, piece_length: u64, url: &str) -> Result<(), Failure> {
+    let piece_length = piece_length.to_string();
+    run(&[&"create", &path, &"-o", &out, &"--piece-length", &piece_length, &"--tracker", &url]).map(drop)
+}

@@ -54,10 +54,38 @@ pub(crate) const LARGE: Tree = Tree { name: "large.bin", files: &[("", 256 << 20
 /// A file that takes a rate-limited seeder some seconds, so that something can happen in the middle.
 pub(crate) const MEDIUM: Tree = Tree { name: "medium.bin", files: &[("", (24 << 20) + 1)], piece_length: 128 << 10 };
 
+/// Enough pieces for many a random point, many of them in several files.
+pub(crate) const BRANCHES: Tree = Tree {
+    name: "branches",
+    files: &[
+        ("a/1", 700_001),
+        ("a/2", 0),
+        ("a/3", 30_000),
+        ("b/c/1", 9),
+        ("b/c/2", 3_000_000),
+        ("b/c/3", 65_536),
+        ("d", 1_000_000),
+        ("e", 500_000),
+        ("f/empty", 0),
+        ("f/g", 3_200_000),
+    ],
+    piece_length: 64 << 10,
+};
+
 impl Tree {
     /// How many bytes there are.
     pub(crate) fn length(&self) -> u64 {
         self.files.iter().map(|(_, length)| length).sum()
+    }
+
+    /// How many pieces there are.
+    pub(crate) fn pieces(&self) -> u64 {
+        self.length().div_ceil(self.piece_length)
+    }
+
+    /// How many bytes a piece has.
+    pub(crate) fn length_of(&self, piece: u64) -> u64 {
+        self.piece_length.min(self.length() - piece * self.piece_length)
     }
 
     /// Where the tree is in the folder that holds it.
@@ -72,6 +100,13 @@ impl Tree {
             .map(move |(path, length)| (if path.is_empty() { root.clone() } else { root.join(path) }, *length))
     }
 
+    /// The files in the order in which a torrent of bip's has them.
+    fn in_order(&self, folder: &Path) -> Vec<(PathBuf, u64)> {
+        let mut files: Vec<_> = self.paths(folder).collect();
+        files.sort();
+        files
+    }
+
     /// Writes the tree into `folder`, which is made if it is not there.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), Failure> {
         let pattern = pattern();
@@ -83,9 +118,36 @@ impl Tree {
         Ok(())
     }
 
+    /// Writes the tree into `folder` with zeros instead of the pieces that `has` does not want.
+    pub(crate) fn write_some(&self, folder: &Path, has: impl Fn(u64) -> bool) -> Result<(), Failure> {
+        self.write(folder)?;
+        let mut start = 0;
+        for (path, length) in self.in_order(folder) {
+            let problem = |error| format!("{}: {error}", path.display());
+            let mut bytes = fs::read(&path).map_err(problem)?;
+            for (offset, byte) in (start..).zip(&mut bytes) {
+                if !has(offset / self.piece_length) {
+                    *byte = 0;
+                }
+            }
+            fs::write(&path, bytes).map_err(problem)?;
+            start += length;
+        }
+        Ok(())
+    }
+
     /// Fails unless the tree in `copy` has the files of the one in `original`, byte for byte, and no others.
     pub(crate) fn expect_equal(&self, original: &Path, copy: &Path) -> Result<(), Failure> {
-        for (path, length) in self.paths(original) {
+        self.compare(original, copy, true)
+    }
+
+    /// As [`expect_equal`](Tree::expect_equal), for clients that leave out files without a byte.
+    pub(crate) fn expect_equal_but_for_empty_files(&self, original: &Path, copy: &Path) -> Result<(), Failure> {
+        self.compare(original, copy, false)
+    }
+
+    fn compare(&self, original: &Path, copy: &Path, empty_files: bool) -> Result<(), Failure> {
+        for (path, length) in self.paths(original).filter(|(_, length)| empty_files || *length > 0) {
             let relative = path.strip_prefix(original).unwrap_or(&path);
             expect_equal_files(&path, &copy.join(relative), length)?;
         }
@@ -95,6 +157,51 @@ impl Tree {
             None => Ok(()),
         }
     }
+}
+
+/// The right contents of a tree's pieces.
+pub(crate) struct Pieces {
+    bytes: Vec<u8>,
+}
+
+impl Pieces {
+    /// Reads a tree that is complete in `folder`.
+    pub(crate) fn of(tree: &Tree, folder: &Path) -> Result<Pieces, Failure> {
+        let mut bytes = Vec::new();
+        for (path, _) in tree.in_order(folder) {
+            bytes.extend(fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?);
+        }
+        Ok(Pieces { bytes })
+    }
+
+    /// Which pieces of the tree in `folder` have the right bytes. What is not there has none.
+    pub(crate) fn right_in(&self, tree: &Tree, folder: &Path) -> Result<BTreeSet<u64>, Failure> {
+        let mut right: BTreeSet<u64> = (0..tree.pieces()).collect();
+        let mut start = 0;
+        for (path, length) in tree.in_order(folder) {
+            let found = match fs::read(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+                read => read.map_err(|error| format!("{}: {error}", path.display()))?,
+            };
+            let mut offset = 0;
+            while offset < length {
+                let piece = (start + offset) / tree.piece_length;
+                let end = length.min((piece + 1) * tree.piece_length - start);
+                let expected = slice(&self.bytes, start + offset, start + end);
+                if expected.is_none() || slice(&found, offset, end) != expected {
+                    right.remove(&piece);
+                }
+                offset = end;
+            }
+            start += length;
+        }
+        Ok(right)
+    }
+}
+
+/// The bytes from `start` to `end`, if there are so many.
+fn slice(bytes: &[u8], start: u64, end: u64) -> Option<&[u8]> {
+    bytes.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
 }
 
 /// The bytes that contents are cut from (xorshift64*).

@@ -11,3 +11,4 @@ mod peer;
 mod reactor;
 mod sim;
 mod swarm;
+mod swarms;

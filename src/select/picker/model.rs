@@ -123,18 +123,6 @@ impl Model {
             }
             match self.block(*span).clone() {
                 Block::Free => *self.block(*span) = Block::Asked(BTreeSet::from([peer])),
-                Block::Asked(mut askers) => {
-                    assert!(!self.suspect[piece.as_usize()], "{span} of a suspect piece was asked for twice");
-                    let mut left = self.spans(|b| *b == Block::Free);
-                    left.retain(|s| !self.suspect[s.piece.as_usize()]);
-                    assert!(
-                        left.iter().all(|s| self.holders(s.piece) == 0),
-                        "{span} was asked for twice before the end game"
-                    );
-                    assert!(askers.insert(peer), "{span} was asked for twice from the same peer");
-                    assert!(askers.len() <= END_GAME_PEERS);
-                    *self.block(*span) = Block::Asked(askers);
-                }
                 other => panic!("{span} was asked for although it is {other:?}"),
             }
         }

@@ -35,14 +35,14 @@ fn pieces(spans: &[Span]) -> Vec<u32> {
 }
 
 #[test]
-fn a_suspect_piece_is_asked_of_one_peer_only_also_in_the_end_game() {
+fn a_suspect_piece_is_asked_of_one_peer_only_and_its_requests_do_not_move() {
     let (mut p, all) = picker(2);
     spoil(&mut p, 1, 0);
     let asked = pick(&mut p, 2, &all, 2);
     assert_eq!((pieces(&asked), p.owner(PieceIndex(0))), (vec![0], Some(Peer(2))));
     assert_eq!(pieces(&pick(&mut p, 3, &all, 9)), [1]);
-    assert!(p.is_end_game());
-    assert_eq!(pieces(&pick(&mut p, 1, &all, 9)), [1]);
+    assert!(!p.move_request(Peer(2), Peer(3), asked[0]));
+    assert!(pick(&mut p, 1, &all, 9).is_empty());
     // It goes on with it itself.
     assert_eq!(pieces(&pick(&mut p, 2, &all, 2)), [0]);
     // What another sends of it is not mixed in.

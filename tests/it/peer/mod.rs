@@ -3,6 +3,7 @@
 mod connections;
 mod download;
 mod hostile;
+mod limits;
 mod store;
 mod storing;
 mod transfer;

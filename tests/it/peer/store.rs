@@ -1,6 +1,6 @@
 //! A store in memory.
 
-use bip::machine::{Block, Instant, Rng};
+use bip::machine::{Block, Instant, Rng, TorrentId};
 use bip::peer::{Command, Event, Stored};
 use bip::proto::bitfield::Bitfield;
 use bip::proto::geometry::{Geometry, Span};
@@ -24,7 +24,8 @@ pub(super) struct Store {
     geometry: Geometry,
     truth: Vec<u8>,
     pub(super) bytes: Vec<u8>,
-    arrived: BTreeMap<PieceIndex, u32>,
+    /// Bytes that came of pieces that are not whole. Torrents share the bytes.
+    arrived: BTreeMap<(TorrentId, PieceIndex), u32>,
     pub(super) delay: Duration,
     /// Answers nothing while set.
     pub(super) frozen: bool,
@@ -82,7 +83,7 @@ impl Store {
                 self.stores += 1;
                 let range = self.range(*span);
                 self.bytes[range].copy_from_slice(block);
-                let arrived = self.arrived.entry(span.piece).or_default();
+                let arrived = self.arrived.entry((*torrent, span.piece)).or_default();
                 let length = self.geometry.length_of(span.piece);
                 let outcome = if self.failing > 0 {
                     self.failing -= 1;
@@ -92,7 +93,7 @@ impl Store {
                     if *arrived < length {
                         Stored::Kept
                     } else {
-                        self.arrived.remove(&span.piece);
+                        self.arrived.remove(&(*torrent, span.piece));
                         let whole = self.range(Span { piece: span.piece, begin: 0, length });
                         if self.bytes[whole.clone()] == self.truth[whole] {
                             Stored::PieceGood

@@ -1,34 +1,57 @@
 //! A host on virtual time.
 
+use super::Ready;
+use super::agenda::Task;
 use super::network::Network;
 use bip::machine::{
-    Doorbell, Executor, Host, Hosted, Inbox, Input, Instant, JobError, JobId, Machine, NoJobs, Outlet, Output, Part,
-    Rng,
+    Block, ConnId, DialId, Doorbell, Executor, Host, Hosted, Inbox, Input, Instant, JobError, JobId, Machine, NoJobs,
+    Outlet, Output, Part, Rng, SocketId,
 };
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a machine asks of the network, with its bytes taken out of the shared buffer.
 pub(super) enum Ask {
-    Connect { dial: bip::machine::DialId, to: std::net::SocketAddr },
-    Abandon { dial: bip::machine::DialId },
-    Write { conn: bip::machine::ConnId, bytes: Vec<u8> },
-    Close { conn: bip::machine::ConnId, flush: bool },
-    Reading { conn: bip::machine::ConnId, on: bool },
+    Connect { dial: DialId, to: SocketAddr },
+    Abandon { dial: DialId },
+    Write { conn: ConnId, bytes: Block },
+    Close { conn: ConnId, flush: bool },
+    Reading { conn: ConnId, on: bool },
+    Datagram { socket: SocketId, to: SocketAddr, bytes: Vec<u8> },
 }
 
 pub(crate) struct SimHost {
-    ip: IpAddr,
+    node: usize,
+    place: usize,
     rng: Rng,
     machines: Vec<Box<dyn Guest>>,
     /// No job takes longer.
     slowest_job: Duration,
+    bell: Doorbell,
+    ready: Ready,
+    /// The earliest time for which this host is on the agenda.
+    scheduled: Option<Instant>,
+    asks: Vec<Ask>,
 }
 
 impl SimHost {
-    pub(super) fn new(ip: IpAddr, rng: Rng) -> Self {
-        Self { ip, rng, machines: Vec::new(), slowest_job: Duration::from_millis(2) }
+    pub(super) fn new(node: usize, place: usize, rng: Rng, ready: &Ready) -> Self {
+        let list = Arc::clone(ready);
+        let bell = Doorbell::new(move || list.lock().unwrap().push_back(place));
+        bell.doze();
+        Self {
+            node,
+            place,
+            rng,
+            machines: Vec::new(),
+            slowest_job: Duration::from_millis(2),
+            bell,
+            ready: Arc::clone(ready),
+            scheduled: None,
+            asks: Vec::new(),
+        }
     }
 
     /// Lets jobs take up to that long.
@@ -36,8 +59,8 @@ impl SimHost {
         self.slowest_job = slowest_job;
     }
 
-    pub(super) fn ip(&self) -> IpAddr {
-        self.ip
+    pub(super) fn node(&self) -> usize {
+        self.node
     }
 
     /// Lets every machine of this host go, as a crash would.
@@ -45,48 +68,68 @@ impl SimHost {
         self.machines.clear();
     }
 
-    pub(super) fn next_time(&self) -> Option<Instant> {
-        self.machines.iter().filter_map(|m| m.next_time()).min()
+    /// Gives every machine a part of its mail.
+    pub(super) fn read_mail(&mut self, now: Instant, network: &mut Network) {
+        for index in 0..self.machines.len() {
+            if self.machines[index].mail(now) {
+                self.drain(index, now, network);
+            }
+        }
+        // Nobody rings for a host that is awake.
+        if self.machines.iter().any(|m| m.has_mail()) {
+            self.ready.lock().unwrap().push_back(self.place);
+        } else {
+            self.bell.doze();
+        }
+        self.schedule(now, network);
     }
 
-    pub(super) fn work(&mut self, place: usize, now: Instant, network: &mut Network) -> bool {
-        let mut worked = false;
-        for index in 0..self.machines.len() {
-            worked |= self.machines[index].mail(now);
-            worked |= self.machines[index].time(now);
-            self.drain(place, index, now, network);
+    /// Ends a job or a timer that is due, of every machine.
+    pub(super) fn on_time(&mut self, now: Instant, network: &mut Network) {
+        if self.scheduled.is_some_and(|at| at <= now) {
+            self.scheduled = None;
         }
-        worked
+        for index in 0..self.machines.len() {
+            if self.machines[index].time(now) {
+                self.drain(index, now, network);
+            }
+        }
+        self.schedule(now, network);
     }
 
     /// Hands a machine what came from the network, and takes what it asks in return.
-    pub(super) fn input(
-        &mut self,
-        place: usize,
-        index: usize,
-        now: Instant,
-        input: Input<'_, NoJobs>,
-        net: &mut Network,
-    ) {
+    pub(super) fn input(&mut self, index: usize, now: Instant, input: Input<'_, NoJobs>, network: &mut Network) {
         if let Some(machine) = self.machines.get_mut(index) {
             machine.input(now, input);
-            self.drain(place, index, now, net);
+            self.drain(index, now, network);
+            self.schedule(now, network);
         }
     }
 
-    fn drain(&mut self, place: usize, index: usize, now: Instant, network: &mut Network) {
-        let mut asks = Vec::new();
+    fn drain(&mut self, index: usize, now: Instant, network: &mut Network) {
+        let mut asks = std::mem::take(&mut self.asks);
         self.machines[index].drain(now, &mut self.rng, self.slowest_job, &mut asks);
-        for ask in asks {
-            network.ask(self.ip, (place, index), now, ask);
+        for ask in asks.drain(..) {
+            network.ask(self.node, (self.place, index), now, ask);
+        }
+        self.asks = asks;
+        network.on_drained(now, (self.place, index));
+    }
+
+    /// Puts this host on the agenda for the next time that it has something to do.
+    fn schedule(&mut self, now: Instant, network: &mut Network) {
+        let Some(next) = self.machines.iter().filter_map(|m| m.next_time()).min() else { return };
+        let next = next.max(now);
+        if self.scheduled.is_none_or(|at| next < at) {
+            self.scheduled = Some(next);
+            network.agenda.add(next, Task::Host(self.place));
         }
     }
 }
 
 impl Host for SimHost {
     fn doorbell(&self) -> Doorbell {
-        // The world looks at all mail before it moves time.
-        Doorbell::silent()
+        self.bell.clone()
     }
 
     fn host<M: Machine + Send + 'static>(
@@ -104,6 +147,7 @@ impl Host for SimHost {
 /// A hosted machine, whatever its types.
 trait Guest {
     fn mail(&mut self, now: Instant) -> bool;
+    fn has_mail(&self) -> bool;
     fn time(&mut self, now: Instant) -> bool;
     fn input(&mut self, now: Instant, input: Input<'_, NoJobs>);
     fn drain(&mut self, now: Instant, rng: &mut Rng, slowest_job: Duration, asks: &mut Vec<Ask>);
@@ -129,6 +173,10 @@ impl<M: Machine> Guest for Seat<M> {
             any = true;
         }
         any
+    }
+
+    fn has_mail(&self) -> bool {
+        !self.inbox.is_empty()
     }
 
     fn time(&mut self, now: Instant) -> bool {
@@ -159,14 +207,15 @@ impl<M: Machine> Guest for Seat<M> {
                 Output::Connect { dial, to } => asks.push(Ask::Connect { dial, to }),
                 Output::Abandon { dial } => asks.push(Ask::Abandon { dial }),
                 Output::Write { conn, part: Part::Bytes(range) } => {
-                    asks.push(Ask::Write { conn, bytes: buf[range].to_vec() });
+                    asks.push(Ask::Write { conn, bytes: Block::from(buf[range].to_vec()) });
                 }
-                Output::Write { conn, part: Part::Block(block) } => {
-                    asks.push(Ask::Write { conn, bytes: block.to_vec() });
-                }
+                Output::Write { conn, part: Part::Block(block) } => asks.push(Ask::Write { conn, bytes: block }),
                 Output::Close { conn, flush } => asks.push(Ask::Close { conn, flush }),
                 Output::StopReading { conn } => asks.push(Ask::Reading { conn, on: false }),
                 Output::ResumeReading { conn } => asks.push(Ask::Reading { conn, on: true }),
+                Output::Datagram { socket, to, bytes } => {
+                    asks.push(Ask::Datagram { socket, to, bytes: buf[bytes].to_vec() });
+                }
                 Output::Job { id, job } => {
                     // Jobs end in any order, as those of several threads do.
                     let most = u32::try_from(slowest_job.as_micros()).unwrap();

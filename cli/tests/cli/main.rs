@@ -1,0 +1,10 @@
+//! The tool as its users meet it: real processes, real files, real sockets on loopback.
+#![allow(clippy::unwrap_used)] // a test that meets the unexpected ends there
+
+mod disk;
+mod options;
+mod several;
+mod tool;
+mod torrents;
+mod transfer;
+mod usage;
