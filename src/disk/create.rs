@@ -20,8 +20,8 @@ use super::walk::{Walk, WalkTask, path_text};
 use crate::machine::{Input, Instant, JobError, JobId, Machine, Map, Output, Rng};
 use crate::proto::geometry::Geometry;
 use crate::proto::id::{FileIndex, PieceIndex};
-use crate::proto::resume::FileStamp;
 use crate::proto::metainfo::Builder;
+use crate::proto::resume::FileStamp;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -317,9 +317,7 @@ impl Run {
                 hashing.on_hash(piece, state?);
                 Ok(())
             }
-            (Phase::Hashing(hashing), Task::Stat(files), Outcome::Stat { found, .. }) => {
-                hashing.on_stat(files, found)
-            }
+            (Phase::Hashing(hashing), Task::Stat(files), Outcome::Stat { found, .. }) => hashing.on_stat(files, found),
             (_, Task::Close, _) => Ok(()),
             // The executor answers every job in kind.
             _ => Err(Error::Job(JobError::Refused)),

@@ -297,9 +297,7 @@ impl Executor {
             return Ok(Some(FileStamp { length: store.length(index), modified: None }));
         }
         match self.examine(&store.path(index), || store.name(index)) {
-            Ok(stat) if stat.kind == Kind::File => {
-                Ok(Some(FileStamp { length: stat.length, modified: stat.modified }))
-            }
+            Ok(stat) if stat.kind == Kind::File => Ok(Some(FileStamp { length: stat.length, modified: stat.modified })),
             Ok(_) => {
                 let odd = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
                 Err(Error::io(Operation::Examining, store.name(index), &odd))
@@ -359,8 +357,7 @@ impl Executor {
 
     fn stat_all(&self, store: &Store, files: Range<u32>) -> Outcome {
         let mut made = Vec::new();
-        let found: Vec<_> =
-            files.clone().map(|index| self.stat(store, FileIndex(index), Some(&mut made))).collect();
+        let found: Vec<_> = files.clone().map(|index| self.stat(store, FileIndex(index), Some(&mut made))).collect();
         // Asked of one file for all: those of a torrent lie together, and one that is missing or empty is not read.
         let there = files.map(FileIndex).zip(&found).find(|(index, found)| {
             !store.is_padding(*index) && found.as_ref().is_ok_and(|found| found.is_some_and(|found| found.length > 0))

@@ -141,12 +141,7 @@ impl Torrent {
         Some((work, Task::Check(CheckTask::Hash(piece))))
     }
 
-    pub(super) fn on_rechecked(
-        &mut self,
-        piece: PieceIndex,
-        outcome: Result<Outcome, JobError>,
-        out: &mut Answers,
-    ) {
+    pub(super) fn on_rechecked(&mut self, piece: PieceIndex, outcome: Result<Outcome, JobError>, out: &mut Answers) {
         let error = match outcome {
             Ok(Outcome::Hash(Ok(hash))) if hash.at < self.layout.geometry().length_of(piece) => {
                 self.rechecks.waiting.push_front((piece, hash));

@@ -40,7 +40,7 @@ mod tests {
     use crate::proto::metainfo::SafePath;
 
     fn layout(lengths: &[u64]) -> Layout {
-        let path = |i: usize| SafePath::from_parts([i.to_string()]).unwrap();
+        let path = |i: usize| SafePath::from_parts(["t".to_owned(), i.to_string()]).unwrap();
         let files = lengths.iter().enumerate().map(|(i, length)| (path(i), *length)).collect();
         let pieces = lengths.iter().sum::<u64>().div_ceil(10);
         Layout::new(files, 10, &vec![[0; 20]; pieces as usize]).unwrap()

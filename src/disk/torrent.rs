@@ -3,19 +3,19 @@
 use super::checker::{CheckTask, Checker};
 use super::command::{Checked, Event, Oddity, Written};
 use super::config::{Config, JOB_BYTES};
-use super::error::{Error, Operation};
+use super::error::Error;
 use super::job::{HashState, Outcome, Work};
 use super::piece::{Next, Partial};
 use super::rechecks::Rechecks;
 use super::resume::ResumeFile;
 use super::saving::Saver;
 use super::store::Store;
+use super::syncing::{Syncing, is_uncreated};
 use crate::machine::{Block, JobError, Rng, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::Span;
 use crate::proto::id::{FileIndex, PieceIndex};
 use crate::proto::metainfo::Layout;
-use crate::proto::resume::Resume;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -60,20 +60,6 @@ impl Answers {
     }
 }
 
-/// A sync under way: file by file, one per job, for each may block for long.
-#[derive(Debug)]
-struct Syncing {
-    left: Vec<FileIndex>,
-    /// Pieces that were written since the last sync.
-    pieces: BTreeSet<PieceIndex>,
-    /// What is to be saved once it has ended.
-    snapshot: Option<Box<Resume>>,
-    /// Commands that it answers; none for the sync before closing.
-    asked: usize,
-    error: Option<Error>,
-    in_flight: bool,
-}
-
 /// One torrent's store.
 #[derive(Debug)]
 pub(crate) struct Torrent {
@@ -94,13 +80,13 @@ pub(crate) struct Torrent {
     pub(super) partials: BTreeMap<PieceIndex, Partial>,
     /// Pieces with something to do, once each.
     ready: VecDeque<PieceIndex>,
-    reads: VecDeque<(Span, u64)>,
-    syncs: usize,
-    syncing: Option<Syncing>,
+    pub(super) reads: VecDeque<(Span, u64)>,
+    pub(super) syncs: usize,
+    pub(super) syncing: Option<Syncing>,
     /// Files written since they were last brought to the medium.
-    dirty: BTreeSet<FileIndex>,
+    pub(super) dirty: BTreeSet<FileIndex>,
     /// Pieces written since the last sync began.
-    fresh: BTreeSet<PieceIndex>,
+    pub(super) fresh: BTreeSet<PieceIndex>,
     in_flight: usize,
     /// Blocks without an answer.
     writes: usize,
@@ -110,8 +96,8 @@ pub(crate) struct Torrent {
     pub(super) ranges: usize,
     /// Commands to remove it.
     pub(super) removals: usize,
-    removal_error: Option<Error>,
-    synced_last: bool,
+    pub(super) removal_error: Option<Error>,
+    pub(super) synced_last: bool,
     closing: bool,
     /// Whether the torrent's place in the queue of a class is taken.
     pub(crate) queued: [bool; 3],
@@ -270,8 +256,13 @@ impl Torrent {
         self.in_flight
     }
 
-    fn is_idle(&self) -> bool {
-        self.saver.is_idle() && self.in_flight == 0 && self.writes == 0 && self.reads.is_empty() && self.syncs == 0 && self.syncing.is_none()
+    pub(super) fn is_idle(&self) -> bool {
+        self.saver.is_idle()
+            && self.in_flight == 0
+            && self.writes == 0
+            && self.reads.is_empty()
+            && self.syncs == 0
+            && self.syncing.is_none()
     }
 
     /// Gives the next job of a class, if there is one.
@@ -297,49 +288,14 @@ impl Torrent {
         if let Some(next) = self.next_save() {
             return Some(next);
         }
-        // Twice: the end of a sync may let the last one begin.
-        for _ in 0..2 {
-            let ending = self.is_ending() && self.is_idle();
-            // A sync says that all is on the medium: what is in doubt comes first.
-            let asked = self.syncs > 0 && self.rechecks.is_idle();
-            if self.syncing.is_none() && (asked || (ending && !self.synced_last) || self.is_save_due()) {
-                let snapshot = self.snapshot();
-                let pieces = std::mem::take(&mut self.fresh);
-                let asked = std::mem::take(&mut self.syncs);
-                self.synced_last |= ending;
-                let left: Vec<_> = std::mem::take(&mut self.dirty).into_iter().rev().collect();
-                self.syncing = Some(Syncing { left, pieces, snapshot, asked, error: None, in_flight: false });
-            }
-            if let Some(syncing) = self.syncing.as_mut().filter(|s| !s.in_flight) {
-                if let Some(file) = syncing.left.pop() {
-                    syncing.in_flight = true;
-                    return Some((Work::Sync { store, file }, Task::Sync(file)));
-                }
-                self.end_sync(out);
-                if let Some(next) = self.next_save() {
-                    return Some(next);
-                }
-            }
+        if let Some(next) = self.next_sync(out) {
+            return Some(next);
         }
         if self.is_ending() && self.is_idle() && self.synced_last && !self.closing {
             self.closing = true;
             return Some((Work::Close { store }, Task::Close));
         }
         None
-    }
-
-    fn end_sync(&mut self, out: &mut Answers) {
-        let Some(Syncing { asked, snapshot, mut error, .. }) = self.syncing.take() else { return };
-        self.after_sync(snapshot, error.as_ref());
-        if error.is_none() {
-            error = self.rechecks.error().cloned();
-        }
-        if asked == 0 && self.is_ending() && self.removal_error.is_none() {
-            self.removal_error.clone_from(&error);
-        }
-        for _ in 0..asked {
-            out.answer(Event::Synced { torrent: self.id, error: error.clone() });
-        }
     }
 
     fn next_write(&mut self, out: &mut Answers) -> Option<(Work, Task)> {
@@ -418,26 +374,7 @@ impl Torrent {
                 out.answer(Event::Read { torrent: self.id, span, ticket, block: Err(error.clone()) });
                 self.on_read_failed(span, error, config.read_failures, out);
             }
-            (Task::Sync(file), outcome) => {
-                let error = match outcome {
-                    Ok(Outcome::Synced(Ok(stamp))) => {
-                        self.saver.set_stamp(file, stamp);
-                        None
-                    }
-                    outcome => Some(failure(outcome)),
-                };
-                if let Some(syncing) = &mut self.syncing {
-                    syncing.in_flight = false;
-                    if syncing.error.is_none() {
-                        syncing.error.clone_from(&error);
-                    }
-                }
-                if let Some(error) = error {
-                    self.dirty.insert(file);
-                    self.on_sync_failed(file);
-                    self.stop(error, out);
-                }
-            }
+            (Task::Sync(file), outcome) => self.on_file_synced(file, outcome, out),
             (Task::Save, outcome) => {
                 let saved = matches!(outcome, Ok(Outcome::Nothing(Ok(()))));
                 self.on_saved((!saved).then(|| failure(outcome)), out);
@@ -508,16 +445,6 @@ impl Torrent {
         self.enqueue(piece);
     }
 
-    /// Takes note that what was written to a file may not be on the medium, whatever a later sync says.
-    fn on_sync_failed(&mut self, file: FileIndex) {
-        self.saver.distrust();
-        let pieces = self.pieces_of(file);
-        let range = PieceIndex(pieces.start)..PieceIndex(pieces.end);
-        let synced = self.syncing.iter().flat_map(|syncing| syncing.pieces.range(range.clone()));
-        let doubtful: Vec<PieceIndex> = synced.chain(self.fresh.range(range.clone())).copied().collect();
-        self.suspect(doubtful);
-    }
-
     fn on_write_failed(&mut self, piece: PieceIndex, error: Error, out: &mut Answers) {
         if error.is_gone() {
             self.on_partial_gone(piece, &error, out);
@@ -534,7 +461,7 @@ impl Torrent {
     }
 
     /// Refuses to write until a retry. What is under way ends as it ends.
-    fn stop(&mut self, error: Error, out: &mut Answers) {
+    pub(super) fn stop(&mut self, error: Error, out: &mut Answers) {
         if self.removals > 0 {
             self.removal_error.get_or_insert(error.clone());
         }
@@ -570,14 +497,6 @@ impl Torrent {
             out.answer(Event::Removed { torrent, error: self.removal_error.clone() });
         }
     }
-}
-
-/// Says whether a file that was to be written could not be made: there is nothing to sync.
-fn is_uncreated(store: &Store, file: FileIndex, outcome: &Result<Outcome, JobError>) -> bool {
-    let Ok(Outcome::Hash(Err(Error::Io { operation: Operation::Creating, file: name, .. }))) = outcome else {
-        return false;
-    };
-    store.name(file) == *name
 }
 
 pub(super) fn failure(outcome: Result<Outcome, JobError>) -> Error {

@@ -44,22 +44,24 @@ impl Swarm {
         let Some(torrent) = self.torrents.get_mut(place) else { return };
         torrent.downloads = download;
         self.hub.events.push_back(Event::DownloadSet { torrent: id });
-        for (_, key) in &torrent.peers {
-            let Some(conn) = self.table.get_mut(*key) else { continue };
+        let keys: Vec<usize> = torrent.peers.iter().map(|(_, key)| *key).collect();
+        for key in keys {
+            let Some(conn) = self.table.get_mut(key) else { continue };
             let Some(link) = conn.link_mut() else { continue };
             let wants = download && torrent.picker.wants_from(&link.has);
             let turned = wants != link.we_want;
             link.we_want = wants;
-            let mut taken_back = Vec::new();
-            if !download && !link.asked.is_empty() {
-                link.pipeline.on_cleared();
-                torrent.picker.release(link.peer);
+            if !download {
                 // What comes all the same is not wanted: the store would not take it.
                 link.late.clear();
-                taken_back.extend(link.asked.drain(..));
-            }
-            for span in taken_back {
-                conn.send(&mut self.hub, now, &Message::Cancel(span));
+                let (peer, asked) = (link.peer, link.asked.iter().copied().collect::<Vec<_>>());
+                for span in asked {
+                    torrent.picker.release_one(peer, span);
+                    torrent.cancel(&mut self.hub, conn, now, span);
+                }
+                if let Some(link) = conn.link_mut() {
+                    torrent.count_asked(&mut self.hub, link);
+                }
             }
             if turned {
                 conn.send(&mut self.hub, now, if wants { &Message::Interested } else { &Message::NotInterested });

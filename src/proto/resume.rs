@@ -197,7 +197,8 @@ impl Resume {
     ///
     /// Anything that [`encode`](Self::encode) would not have written (but unknown keys), or that is beyond the limits.
     pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
-        let tokens = limits.files.saturating_mul(4).saturating_add(limits.ranges.saturating_mul(4)).saturating_add(1_000);
+        let tokens =
+            limits.files.saturating_mul(4).saturating_add(limits.ranges.saturating_mul(4)).saturating_add(1_000);
         let allowed = bencode::Limits {
             depth: 8,
             tokens,
@@ -394,10 +395,7 @@ mod tests {
     fn more_than_the_limits_is_refused() {
         let bytes = sample().encode();
         let limits = |limits: Limits| Resume::decode(&bytes, &limits);
-        assert_eq!(
-            limits(Limits { files: 2, ..Limits::default() }),
-            Err(Error::TooLarge { what: "files", limit: 2 })
-        );
+        assert_eq!(limits(Limits { files: 2, ..Limits::default() }), Err(Error::TooLarge { what: "files", limit: 2 }));
         assert_eq!(
             limits(Limits { ranges: 2, ..Limits::default() }),
             Err(Error::TooLarge { what: "ranges", limit: 2 })

@@ -114,13 +114,7 @@ impl Torrent {
 impl Coordinator {
     /// Makes a session without torrents.
     pub fn new(config: Config) -> Self {
-        Self {
-            config,
-            torrents: BTreeMap::new(),
-            retries: Timers::new(),
-            shut_downs: 0,
-            directives: VecDeque::new(),
-        }
+        Self { config, torrents: BTreeMap::new(), retries: Timers::new(), shut_downs: 0, directives: VecDeque::new() }
     }
 
     pub(super) fn push(&mut self, directive: Directive) {
@@ -669,6 +663,14 @@ mod tests {
         assert_eq!(told(&mut coordinator, [add(0, spec("a", 1))]), []);
         assert_eq!(told(&mut coordinator, [add(1, spec("a", 2))]), same_files(1));
         assert_eq!(told(&mut coordinator, [add(2, read_only(spec("a", 2)))]), same_files(2));
+        for root in ["/folder/", "/./folder", "//folder/.", "/other/../folder", "/../folder"] {
+            let spelt = Spec { root: root.into(), ..spec("a", 2) };
+            assert_eq!(told(&mut coordinator, [add(1, spelt)]), same_files(1), "{root}");
+        }
+        for (one, other) in [("a/../../b", "../b"), ("./a", "a"), ("", ".")] {
+            assert_eq!(plain(Path::new(one)), plain(Path::new(other)));
+        }
+        assert_ne!(plain(Path::new("../a")), plain(Path::new("a")));
         let elsewhere = Spec { root: "/other".into(), ..spec("a", 2) };
         let only_read = [add(5, read_only(spec("c", 4))), add(6, read_only(spec("c", 5)))];
         assert_eq!(told(&mut coordinator, [add(3, spec("b", 3)), add(4, elsewhere)]), []);
@@ -679,9 +681,8 @@ mod tests {
     fn a_failure_is_told_once_until_the_program_says_to_go_on() {
         let mut coordinator = Coordinator::new(Config::default());
         let error = disk::Error::Busy;
-        let stopped = || {
-            Command::FromDisk(disk::Event::Stopped { torrent: TORRENT, error: error.clone(), unreadable: false })
-        };
+        let stopped =
+            || Command::FromDisk(disk::Event::Stopped { torrent: TORRENT, error: error.clone(), unreadable: false });
         let joined = [
             Command::Add { torrent: TORRENT, spec: spec("a", 1) },
             added(),

@@ -12,6 +12,10 @@
 //!                     (none)            Closing ◀───────── Leaving
 //! ```
 //!
+//! A torrent whose files cannot be written downloads nothing, uploads what it has, and is tried again by itself, after
+//! [`Config::retry_after`] and longer and longer pauses, or when the program says so ([`Command::Resume`]). One that cannot even be read
+//! leaves its swarm meanwhile.
+//!
 //! A session can have a thread for each subsystem ([`Builder::spawn`]) or live in a loop of the program's own
 //! ([`Builder::in_caller`]); the machines and the wiring are the same.
 //!

@@ -120,3 +120,128 @@ impl Coordinator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::{Command, Spec};
+    use super::super::config::Config;
+    use super::*;
+    use crate::disk::Checked;
+    use crate::machine::Machine;
+    use crate::proto::bitfield::Bitfield;
+    use crate::proto::id::InfoHash;
+    use crate::proto::metainfo::{Layout, SafePath};
+    use crate::proto::sha1::Sha1;
+    use std::sync::Arc;
+
+    const TORRENT: TorrentId = TorrentId(0);
+
+    fn ask(coordinator: &mut Coordinator, now: Instant, command: Command) -> Vec<Directive> {
+        coordinator.handle_command(now, command);
+        std::iter::from_fn(|| coordinator.poll_event()).collect()
+    }
+
+    fn joined() -> Coordinator {
+        let path = SafePath::from_parts(["a"]).unwrap();
+        let layout = Arc::new(Layout::new(vec![(path, 5)], 16 * 1024, &[Sha1::digest(b"hello")]).unwrap());
+        let mut coordinator = Coordinator::new(Config::default());
+        let (have, stored, checked, oddities) = (Bitfield::new(1), Vec::new(), Checked::Full, Vec::new());
+        for command in [
+            Command::Add { torrent: TORRENT, spec: Spec::new(InfoHash([1; 20]), layout, "/folder") },
+            Command::FromDisk(disk::Event::Added { torrent: TORRENT, have, stored, checked, oddities }),
+            Command::FromPeer(peer::Event::TorrentAdded { torrent: TORRENT }),
+        ] {
+            ask(&mut coordinator, Instant::ZERO, command);
+        }
+        coordinator
+    }
+
+    fn stopped(unreadable: bool) -> Command {
+        Command::FromDisk(disk::Event::Stopped { torrent: TORRENT, error: disk::Error::Busy, unreadable })
+    }
+
+    fn is_download(directive: &Directive, on: bool) -> bool {
+        *directive == Directive::ToPeer(peer::Command::SetDownload { torrent: TORRENT, download: on })
+    }
+
+    #[test]
+    fn a_torrent_is_tried_again_after_pauses_that_double_until_a_piece_is_verified() {
+        let mut coordinator = joined();
+        let mut now = Instant::ZERO;
+        let mut waits = Vec::new();
+        for round in 0..10 {
+            let told = ask(&mut coordinator, now, stopped(false));
+            assert!(told.iter().any(|d| is_download(d, false)), "{told:?}");
+            let failed = Event::Failed { torrent: TORRENT, error: disk::Error::Busy };
+            let (milestone, notice) = (Directive::Milestone(failed.clone()), Directive::Notice(failed));
+            assert_eq!((told.contains(&milestone), told.contains(&notice)), (round == 0, round > 0));
+            let at = coordinator.poll_timeout().unwrap();
+            waits.push(at.since(now).as_secs());
+            // Too early, nothing happens.
+            coordinator.handle_timeout(now);
+            assert_eq!(coordinator.poll_event(), None);
+            now = at;
+            coordinator.handle_timeout(now);
+            let told: Vec<Directive> = std::iter::from_fn(|| coordinator.poll_event()).collect();
+            assert!(told.contains(&Directive::ToDisk(disk::Command::Retry { torrent: TORRENT })));
+            assert!(told.iter().any(|d| is_download(d, true)));
+            assert!(!told.iter().any(|d| matches!(d, Directive::Answer(_))), "nobody asked: {told:?}");
+            assert_eq!(coordinator.poll_timeout(), None);
+            if round == 8 {
+                let piece = PieceIndex(0);
+                ask(&mut coordinator, now, Command::FromPeer(peer::Event::PieceDone { torrent: TORRENT, piece }));
+            }
+        }
+        assert_eq!(waits, [10, 20, 40, 80, 160, 320, 600, 600, 600, 10]);
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_stop_the_swarm_and_the_retry_is_no_answer_to_the_program() {
+        let mut coordinator = joined();
+        ask(&mut coordinator, Instant::ZERO, stopped(false));
+        let told = ask(&mut coordinator, Instant::ZERO, stopped(true));
+        assert!(told.contains(&Directive::ToPeer(peer::Command::Pause { torrent: TORRENT })), "{told:?}");
+        assert!(
+            !ask(&mut coordinator, Instant::ZERO, stopped(false)).iter().any(|d| matches!(d, Directive::ToPeer(_)))
+        );
+        coordinator.handle_timeout(coordinator.poll_timeout().unwrap());
+        let told: Vec<Directive> = std::iter::from_fn(|| coordinator.poll_event()).collect();
+        assert!(told.contains(&Directive::ToPeer(peer::Command::Resume { torrent: TORRENT })), "{told:?}");
+        for event in [peer::Event::Paused { torrent: TORRENT }, peer::Event::Resumed { torrent: TORRENT }] {
+            let told = ask(&mut coordinator, Instant::ZERO, Command::FromPeer(event));
+            assert!(!told.iter().any(|d| matches!(d, Directive::Answer(_))), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn a_torrent_that_the_program_paused_is_not_tried_again_by_itself() {
+        let mut coordinator = joined();
+        ask(&mut coordinator, Instant::ZERO, stopped(false));
+        ask(&mut coordinator, Instant::ZERO, Command::Pause { torrent: TORRENT });
+        ask(&mut coordinator, Instant::ZERO, Command::FromPeer(peer::Event::Paused { torrent: TORRENT }));
+        coordinator.handle_timeout(Instant::NEVER);
+        assert_eq!(coordinator.poll_event(), None);
+        let told = ask(&mut coordinator, Instant::ZERO, Command::Resume { torrent: TORRENT });
+        assert!(told.contains(&Directive::ToDisk(disk::Command::Retry { torrent: TORRENT })), "{told:?}");
+        assert!(told.iter().any(|d| is_download(d, true)));
+    }
+
+    #[test]
+    fn a_torrent_of_which_a_piece_was_lost_is_complete_again_only_when_it_is_back() {
+        let mut coordinator = joined();
+        let completed = || Command::FromPeer(peer::Event::Completed { torrent: TORRENT });
+        let synced = || Command::FromDisk(disk::Event::Synced { torrent: TORRENT, error: None });
+        let done = |told: Vec<Directive>| {
+            let event = Event::Completed { torrent: TORRENT };
+            (told.contains(&Directive::Milestone(event.clone())), told.contains(&Directive::Notice(event)))
+        };
+        ask(&mut coordinator, Instant::ZERO, completed());
+        let lost = disk::Event::PieceLost { torrent: TORRENT, piece: PieceIndex(0) };
+        let told = ask(&mut coordinator, Instant::ZERO, Command::FromDisk(lost));
+        let piece = PieceIndex(0);
+        assert!(told.contains(&Directive::ToPeer(peer::Command::PieceLost { torrent: TORRENT, piece })), "{told:?}");
+        assert_eq!(done(ask(&mut coordinator, Instant::ZERO, synced())), (false, false));
+        ask(&mut coordinator, Instant::ZERO, completed());
+        assert_eq!(done(ask(&mut coordinator, Instant::ZERO, synced())), (false, true));
+    }
+}

@@ -226,11 +226,7 @@ struct Task {
 }
 
 /// Runs `tasks`, at most `jobs` at a time, begun in their order, and reports each as it ends.
-fn run_side_by_side(
-    tasks: Vec<Task>,
-    jobs: usize,
-    mut report: impl FnMut(Test, Result<String, Failure>, Duration),
-) {
+fn run_side_by_side(tasks: Vec<Task>, jobs: usize, mut report: impl FnMut(Test, Result<String, Failure>, Duration)) {
     let parent = Folder::new(&format!("interop-{}", std::process::id()));
     let workers = jobs.clamp(1, tasks.len().max(1));
     let queue = Mutex::new(tasks.into_iter());
@@ -291,8 +287,9 @@ fn run_inside(test: &Test, folder: &Path) -> ExitCode {
         std::process::exit(1);
     });
     let furnished = if test.needs.contains(&Need::Namespace) { namespace::furnish() } else { Ok(()) };
-    let outcome = furnished
-        .and_then(|()| catch_unwind(AssertUnwindSafe(|| (test.run)(folder))).unwrap_or_else(|_| Err("panicked".to_owned())));
+    let outcome = furnished.and_then(|()| {
+        catch_unwind(AssertUnwindSafe(|| (test.run)(folder))).unwrap_or_else(|_| Err("panicked".to_owned()))
+    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

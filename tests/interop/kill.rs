@@ -124,8 +124,8 @@ impl Told {
 /// The pieces that `bip verify` finds good.
 fn verify(torrent: &Path, folder: &Path) -> Result<BTreeSet<u64>, Failure> {
     let ended = tool::start(&[&"verify", &torrent, &folder, &"--json"])?.wait()?;
-    let report: Value = serde_json::from_slice(&ended.stdout)
-        .map_err(|error| ended.complain(&format!("wrote no JSON: {error}")))?;
+    let report: Value =
+        serde_json::from_slice(&ended.stdout).map_err(|error| ended.complain(&format!("wrote no JSON: {error}")))?;
     let mut good: BTreeSet<u64> = (0..TREE.pieces()).collect();
     for key in ["bad_pieces", "missing_pieces"] {
         for piece in report[key].as_array().ok_or_else(|| ended.complain(&format!("has no {key}")))? {

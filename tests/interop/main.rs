@@ -46,7 +46,10 @@ mod tree;
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
     // Those that wait for timers first, so that the others run beside them.
-    harness::run([kill::TESTS, hostile::TESTS, swarm::TESTS, others::TESTS, resume::TESTS, transfer::TESTS, torrents::TESTS].concat())
+    harness::run(
+        [kill::TESTS, hostile::TESTS, swarm::TESTS, others::TESTS, resume::TESTS, transfer::TESTS, torrents::TESTS]
+            .concat(),
+    )
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -15,8 +15,7 @@ use crate::tracker::{self, Tracker};
 use crate::transmission;
 use crate::tree::{FOLDER, Tree};
 
-const NEEDS: &[Need] =
-    &[Namespace, Libtorrent, Program("python3"), Program("transmission-daemon"), Program("aria2c")];
+const NEEDS: &[Need] = &[Namespace, Libtorrent, Program("python3"), Program("transmission-daemon"), Program("aria2c")];
 
 crate::harness::tests! {
     six_that_each_have_another_part_end_with_everything: NEEDS,

@@ -195,7 +195,10 @@ fn a_file_that_is_cut_while_it_is_seeded_is_fetched_again_from_others() {
         world.run_until(HOUR, |_| false);
         nodes[0].read();
         let lost = nodes[0].events.iter().filter(|e| matches!(e, Event::PieceLost { .. })).count();
-        assert!(lost > 8 && nodes[2].pieces(0) as usize + lost == content.layout.geometry().piece_count() as usize, "{lost}");
+        assert!(
+            lost > 8 && nodes[2].pieces(0) as usize + lost == content.layout.geometry().piece_count() as usize,
+            "{lost}"
+        );
         for (from, to) in [(0, 1), (2, 1)] {
             nodes[from].peer(0, &nodes[to]);
         }

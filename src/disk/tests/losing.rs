@@ -19,8 +19,10 @@ fn a_file_that_is_cut_under_us_is_verified_again_and_nothing_wrong_is_served() {
     let events = disk.ask(read(&sample, 6));
     assert!(matches!(events[0], Event::Read { block: Err(_), .. }), "{events:?}");
     assert!(matches!(&events[1], Event::ReadFailed { error, .. } if error.to_string().contains("t/1")));
-    let mut lost: Vec<u32> =
-        events.iter().filter_map(|e| if let Event::PieceLost { piece, .. } = e { Some(piece.0) } else { None }).collect();
+    let mut lost: Vec<u32> = events
+        .iter()
+        .filter_map(|e| if let Event::PieceLost { piece, .. } = e { Some(piece.0) } else { None })
+        .collect();
     lost.sort_unstable();
     // 220 bytes are there: pieces 4 to 7 are not, and those in the other files were not looked at.
     assert_eq!(lost, [4, 5, 6, 7]);
@@ -70,12 +72,14 @@ fn a_block_that_cannot_be_read_fails_alone_until_too_many_do() {
     let config = Config { read_failures: 3, ..Config::default() };
     let mut disk = Driver::new(Disk::new(config, &mut Rng::new(1)), Executor::new(memory.clone()), 1);
     disk.ask(sample.add());
-    let fails = |call: crate::disk::Call<'_>| {
-        (call.operation == Operation::Reading).then_some(Fault::Error(ErrorKind::Other))
-    };
+    let fails =
+        |call: crate::disk::Call<'_>| (call.operation == Operation::Reading).then_some(Fault::Error(ErrorKind::Other));
     memory.set_faults(fails);
     for _ in 0..2 {
-        assert!(matches!(disk.ask(read(&sample, 1))[..], [Event::Read { block: Err(_), .. }, Event::ReadFailed { .. }]));
+        assert!(matches!(
+            disk.ask(read(&sample, 1))[..],
+            [Event::Read { block: Err(_), .. }, Event::ReadFailed { .. }]
+        ));
     }
     memory.clear_faults();
     assert!(matches!(disk.ask(read(&sample, 1))[..], [Event::Read { block: Ok(_), .. }]));

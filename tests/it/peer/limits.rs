@@ -491,8 +491,7 @@ fn slots_follow_the_limits_of_all_and_of_the_torrent() {
         world.send(*raw, &[Message::Interested]);
     }
     world.run(seconds(1));
-    let unchoked =
-        |world: &World| raws.iter().filter(|raw| world.count(**raw, 1) > world.count(**raw, 0)).count();
+    let unchoked = |world: &World| raws.iter().filter(|raw| world.count(**raw, 1) > world.count(**raw, 0)).count();
     assert_eq!(unchoked(&world), 1);
     set(&mut world, a, limits(3));
     world.run(Duration::from_millis(100));

@@ -73,14 +73,7 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn new(ip: IpAddr, link: Link) -> Self {
-        Self {
-            ip,
-            link,
-            busy: false,
-            fresh: VecDeque::new(),
-            going_on: VecDeque::new(),
-            down_free: Instant::ZERO,
-        }
+        Self { ip, link, busy: false, fresh: VecDeque::new(), going_on: VecDeque::new(), down_free: Instant::ZERO }
     }
 
     /// Takes a packet into the downlink; gives when it is through.

@@ -1,7 +1,7 @@
 //! What is to be done when.
 
-use super::stream::Packet;
 use super::network::Seat;
+use super::stream::Packet;
 use bip::machine::{DialId, Instant, SocketId};
 use slab::Slab;
 use std::cmp::Reverse;

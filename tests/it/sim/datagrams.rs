@@ -33,7 +33,15 @@ impl Network {
         self.sockets.bind(address, seat);
     }
 
-    pub(super) fn send_datagram(&mut self, now: Instant, seat: Seat, node: usize, socket: SocketId, to: SocketAddr, bytes: Vec<u8>) {
+    pub(super) fn send_datagram(
+        &mut self,
+        now: Instant,
+        seat: Seat,
+        node: usize,
+        socket: SocketId,
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    ) {
         let from = *self.sockets.by_seat.get(&(seat, socket)).expect("a machine sends from a socket that it has");
         let Some((receiver, there)) = self.sockets.by_address.get(&to).copied() else { return };
         let Some(other) = self.node_of(to.ip()) else { return };

@@ -99,7 +99,14 @@ fn mean(values: &[f64]) -> f64 {
 /// The columns of the golden table.
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>8.0} {:>6.3} {:>6.3} {:>6.3}", self.bound, self.mean(), self.percentile(0.95), self.percentile(1.0))?;
+        write!(
+            f,
+            "{:>8.0} {:>6.3} {:>6.3} {:>6.3}",
+            self.bound,
+            self.mean(),
+            self.percentile(0.95),
+            self.percentile(1.0)
+        )?;
         write!(f, " {:>9.3} {:>7.3} {:>6.3}", self.redundant(), self.wasted(), self.fairness())?;
         match self.free_riders() {
             Some(ratio) => write!(f, " {ratio:>6.3}")?,

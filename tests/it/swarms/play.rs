@@ -130,8 +130,7 @@ pub(super) fn play(scenario: &Scenario, seed: u64) -> Figures {
     let ledger = Shared::new(&content);
     world.set_tap(ledger.clone());
     let rng = world.rng().fork();
-    let mut play =
-        Play { scenario, ledger, content, seats: Vec::new(), acts: BTreeMap::new(), next_act: 0, rng };
+    let mut play = Play { scenario, ledger, content, seats: Vec::new(), acts: BTreeMap::new(), next_act: 0, rng };
     play.invite(&mut world);
     let start = world.now();
     // Far beyond what may be: to stop a swarm that stalls.

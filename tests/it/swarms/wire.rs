@@ -200,7 +200,10 @@ impl Side {
                 assert!(self.they_choke || self.asked.insert(span), "{span} is asked for twice");
             }
             Message::Cancel(span) => {
-                assert!(self.asked.remove(&span) || self.choked_in == call, "{span} is cancelled and was not asked for");
+                assert!(
+                    self.asked.remove(&span) || self.choked_in == call,
+                    "{span} is cancelled and was not asked for"
+                );
             }
             _ => {}
         }
