@@ -199,7 +199,8 @@ pub(crate) fn session_failure(error: session::Error) -> Failure {
 fn open(listen: &[SocketAddr], limits: &Limits, state: Option<&PathBuf>) -> Result<Session, Failure> {
     let builder = || {
         let peer = peer::Config { limits: limits.clone(), ..peer::Config::default() };
-        let builder = Session::builder().config(session::Config { peer, ..session::Config::default() });
+        let config = session::Config { peer, ..session::Config::default() };
+        let builder = Session::builder().config(config).hosting(session::Hosting::Together);
         state.into_iter().fold(builder, |builder, folder| builder.state_folder(folder))
     };
     let opened = if listen.is_empty() {

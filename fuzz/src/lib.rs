@@ -2,23 +2,35 @@
 //! corpus. A function returns where all is well and panics where a promise of the library is broken.
 
 mod bencode;
+mod connection;
 mod handshake;
 mod message;
 mod metainfo;
 mod resume;
+mod script;
+mod swarm;
 
 pub use bencode::bencode;
+pub use connection::connection;
 pub use handshake::handshake;
 pub use message::message;
 pub use metainfo::metainfo;
 pub use resume::resume;
+pub use swarm::swarm;
 
 /// A target's name, which is also its folder in `corpus/`, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: &[Target] =
-    &[("bencode", bencode), ("handshake", handshake), ("message", message), ("metainfo", metainfo), ("resume", resume)];
+pub const TARGETS: &[Target] = &[
+    ("bencode", bencode),
+    ("connection", connection),
+    ("handshake", handshake),
+    ("message", message),
+    ("metainfo", metainfo),
+    ("resume", resume),
+    ("swarm", swarm),
+];
 
 /// Divides bytes into parts whose lengths come from `sizes`, used again and again; no part is empty.
 fn parts<'a>(mut bytes: &'a [u8], sizes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {

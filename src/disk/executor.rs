@@ -6,12 +6,12 @@ use super::file_system::{File, FileSystem, Kind};
 use super::job::{Done, HashState, Job, Outcome, Part, Work};
 use super::resume;
 use super::store::{Source, Store, StoreId};
-use crate::machine::{self, Block, BlockPool};
+use crate::machine::{self, Block, BlockBuf, BlockPool};
 use crate::proto::id::FileIndex;
 use crate::proto::resume::FileStamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -280,11 +280,49 @@ impl Executor {
         result.map(|()| hash)
     }
 
-    fn read(&self, store: &Store, offset: u64, length: u32) -> Result<Block, Error> {
-        let mut buf = self.blocks.take(length as usize);
-        buf.bytes_mut().resize(length as usize, 0);
-        self.read_into(store, offset, buf.bytes_mut())?;
-        Ok(buf.freeze())
+    fn buffers_for(&self, lengths: &[u32]) -> Vec<BlockBuf> {
+        let buffer = |length: &u32| {
+            let mut buf = self.blocks.take(*length as usize);
+            buf.bytes_mut().resize(*length as usize, 0);
+            buf
+        };
+        lengths.iter().map(buffer).collect()
+    }
+
+    fn read(&self, store: &Store, mut offset: u64, lengths: &[u32]) -> Result<Vec<Block>, Error> {
+        let mut bufs = self.buffers_for(lengths);
+        let total = lengths.iter().map(|l| u64::from(*l)).sum::<u64>();
+        if let [span] = store.spans(offset, total)[..] {
+            if !store.is_padding(span.file) && bufs.len() > 1 {
+                let file = self.file(store, span.file, false)?;
+                let mut slices: Vec<IoSliceMut<'_>> = bufs.iter_mut().map(|b| IoSliceMut::new(b.bytes_mut())).collect();
+                let read = retried(|| file.read_vectored_at(span.offset, &mut slices));
+                if read.is_ok_and(|read| read as u64 == total) {
+                    return Ok(bufs.into_iter().map(BlockBuf::freeze).collect());
+                }
+                // Less than all, or an error, which the next read shows if it lasts.
+            }
+        }
+        for buf in &mut bufs {
+            self.read_into(store, offset, buf.bytes_mut())?;
+            offset += buf.bytes().len() as u64;
+        }
+        Ok(bufs.into_iter().map(BlockBuf::freeze).collect())
+    }
+
+    /// Reads from one file that is open, if nothing has to be waited for.
+    fn read_now(&self, store: &Store, offset: u64, lengths: &[u32]) -> Option<Vec<Block>> {
+        let total = lengths.iter().map(|l| u64::from(*l)).sum::<u64>();
+        let [span] = store.spans(offset, total)[..] else { return None };
+        if store.is_padding(span.file) {
+            return None;
+        }
+        let file = lock(&self.open).find((store.id, span.file), false)?;
+        let mut bufs = self.buffers_for(lengths);
+        let mut slices: Vec<IoSliceMut<'_>> = bufs.iter_mut().map(|b| IoSliceMut::new(b.bytes_mut())).collect();
+        // An error is found again, and told, by the read that waits.
+        let read = file.read_now(span.offset, &mut slices).ok()??;
+        (read as u64 == total).then(|| bufs.into_iter().map(BlockBuf::freeze).collect())
     }
 
     fn stat(
@@ -377,7 +415,7 @@ impl machine::Executor<Job, Done> for Executor {
                 Outcome::Hash(written.and_then(|()| self.hash(&store, offset, &parts, hash, until)))
             }
             Work::Hash { store, offset, hash, until } => Outcome::Hash(self.hash(&store, offset, &[], hash, until)),
-            Work::Read { store, offset, length } => Outcome::Read(self.read(&store, offset, length)),
+            Work::Read { store, offset, lengths } => Outcome::Read(self.read(&store, offset, &lengths)),
             Work::Load { path } => Outcome::Loaded(resume::load(&*self.files, &path).map(Box::new)),
             Work::Save { path, resume } => Outcome::Nothing(resume::save(&*self.files, &path, &resume)),
             Work::Sync { store, file } => Outcome::Synced(self.sync(&store, file)),
@@ -396,6 +434,15 @@ impl machine::Executor<Job, Done> for Executor {
             ),
         };
         Done { result }
+    }
+
+    /// Reads what the system has in memory, where the [`FileSystem`] can tell.
+    fn run_now(&self, job: Job) -> Result<Done, Job> {
+        let blocks = match &job.work {
+            Work::Read { store, offset, lengths } => self.read_now(store, *offset, lengths),
+            _ => None,
+        };
+        blocks.map(|blocks| Done { result: Outcome::Read(Ok(blocks)) }).ok_or(job)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::proto::metainfo::SafePath;
 use std::ffi::OsString;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
 
 /// What is at a path.
@@ -110,6 +110,18 @@ pub trait File: Send + Sync {
     /// Reads into `buf` from an offset and says how many bytes; fewer than asked for need not mean the end of the file, but 0
     /// does.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Reads into several buffers, one after the other, as [`read_at`](Self::read_at) does into one.
+    fn read_vectored_at(&self, offset: u64, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        bufs.iter_mut().find(|buf| !buf.is_empty()).map_or(Ok(0), |buf| self.read_at(offset, buf))
+    }
+
+    /// Reads as [`read_vectored_at`](Self::read_vectored_at) does where the bytes are in memory, so that nothing is waited for;
+    /// `None` where they may not be, and where it cannot be known. Fewer bytes than asked for may be all that are in memory.
+    fn read_now(&self, offset: u64, bufs: &mut [IoSliceMut<'_>]) -> io::Result<Option<usize>> {
+        let _ = (offset, bufs);
+        Ok(None)
+    }
 
     /// Writes the slices one after the other from an offset, all of them or an error. A file that is too short is extended.
     fn write_at(&self, offset: u64, slices: &[IoSlice<'_>]) -> io::Result<()>;

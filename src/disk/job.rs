@@ -52,8 +52,8 @@ pub(crate) enum Work {
     Write { store: Arc<Store>, offset: u64, parts: Vec<Part>, hash: HashState, until: u32 },
     /// Hashes on as far as `until`.
     Hash { store: Arc<Store>, offset: u64, hash: HashState, until: u32 },
-    /// Reads.
-    Read { store: Arc<Store>, offset: u64, length: u32 },
+    /// Reads blocks of these lengths that follow each other.
+    Read { store: Arc<Store>, offset: u64, lengths: Vec<u32> },
     /// Reads resume data.
     Load { path: PathBuf },
     /// Writes resume data, so that what is there is always whole.
@@ -80,7 +80,7 @@ pub(crate) enum Outcome {
     Loaded(Option<Box<Resume>>),
     Synced(Result<Option<FileStamp>, Error>),
     Hash(Result<HashState, Error>),
-    Read(Result<Block, Error>),
+    Read(Result<Vec<Block>, Error>),
     /// A save or close ended.
     Nothing(Result<(), Error>),
     /// Also whether reads far apart cost a seek there.

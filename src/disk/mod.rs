@@ -61,6 +61,11 @@
 //! and call the next sync good. What was to be synced is verified again before it counts, as far as reading tells: the system may still
 //! show what never reached the medium, which the full check of the next start then finds.
 //!
+//! # Reading
+//!
+//! Only verified pieces are read. Asks for blocks that follow each other, as those of one peer mostly do, are one job of up to 256 KiB; when
+//! it fails each is tried by itself.
+//!
 //! # Errors
 //!
 //! An error of the system stops the writing of the torrent that it happened to and no other: [`Event::Stopped`], once, names the file;
@@ -138,6 +143,7 @@ mod medium;
 mod memory;
 mod native;
 mod piece;
+mod reads;
 mod rechecks;
 mod resume;
 mod sampling;

@@ -8,6 +8,9 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+#[cfg(all(target_os = "linux", feature = "vectored-io"))]
+mod linux;
+
 /// The host's own files, by reading and writing at offsets (no memory maps: a slow or failing disk is an error, not a signal).
 ///
 /// Below the root that a torrent is given, nothing is created, written or removed through a symbolic link: every part of the
@@ -28,11 +31,19 @@ struct NativeFile {
     /// case, and Linux has the others spin meanwhile: waiting here costs no processor time.
     turn: std::sync::Mutex<()>,
     is_new: bool,
+    #[cfg(all(target_os = "linux", feature = "vectored-io"))]
+    waits: linux::Waits,
 }
 
 impl NativeFile {
     fn boxed(file: fs::File, is_new: bool) -> Box<dyn File> {
-        Box::new(NativeFile { file, turn: std::sync::Mutex::new(()), is_new })
+        Box::new(NativeFile {
+            #[cfg(all(target_os = "linux", feature = "vectored-io"))]
+            waits: linux::Waits::of(&file),
+            file,
+            turn: std::sync::Mutex::new(()),
+            is_new,
+        })
     }
 }
 
@@ -42,7 +53,23 @@ impl File for NativeFile {
         std::os::unix::fs::FileExt::read_at(&self.file, buf, offset)
     }
 
-    #[cfg(unix)]
+    #[cfg(all(target_os = "linux", feature = "vectored-io"))]
+    fn read_vectored_at(&self, offset: u64, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
+        linux::read(&self.file, offset, bufs)
+    }
+
+    #[cfg(all(target_os = "linux", feature = "vectored-io"))]
+    fn read_now(&self, offset: u64, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<Option<usize>> {
+        self.waits.read_now(&self.file, offset, bufs)
+    }
+
+    #[cfg(all(target_os = "linux", feature = "vectored-io"))]
+    fn write_at(&self, offset: u64, slices: &[IoSlice<'_>]) -> io::Result<()> {
+        let _held = self.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        linux::write(&self.file, offset, slices)
+    }
+
+    #[cfg(all(unix, not(all(target_os = "linux", feature = "vectored-io"))))]
     fn write_at(&self, mut offset: u64, slices: &[IoSlice<'_>]) -> io::Result<()> {
         let _held = self.turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // One call per slice: std has no positioned vectored write, and copying the blocks together costs more than the calls.

@@ -4,6 +4,7 @@ use super::checker::CheckTask;
 use super::command::Event;
 use super::error::Error;
 use super::job::{HashState, Outcome, Work};
+use super::reads::Ask;
 use super::torrent::{Answers, Task, Torrent};
 use crate::machine::JobError;
 use crate::proto::geometry::Span;
@@ -73,6 +74,14 @@ impl Torrent {
             } else if let Some(partial) = self.partials.get_mut(&piece) {
                 partial.distrust();
             }
+        }
+    }
+
+    /// Answers for reads of pieces that came to be in doubt.
+    pub(super) fn refuse_reads(&self, asks: Vec<Ask>, out: &mut Answers) {
+        for Ask { span, ticket, .. } in asks {
+            let block = Err(Error::NotVerified { piece: span.piece });
+            out.answer(Event::Read { torrent: self.id, span, ticket, block });
         }
     }
 

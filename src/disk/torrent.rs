@@ -6,6 +6,7 @@ use super::config::{Config, JOB_BYTES};
 use super::error::Error;
 use super::job::{HashState, Outcome, Work};
 use super::piece::{Next, Partial};
+use super::reads::{Ask, Reads};
 use super::rechecks::Rechecks;
 use super::resume::ResumeFile;
 use super::saving::Saver;
@@ -25,7 +26,7 @@ pub(crate) enum Task {
     Check(CheckTask),
     /// Also the files that it writes.
     Write(PieceIndex, Vec<FileIndex>),
-    Read(Span, u64),
+    Read(Vec<Ask>),
     Sync(FileIndex),
     Save,
     Close,
@@ -80,7 +81,7 @@ pub(crate) struct Torrent {
     pub(super) partials: BTreeMap<PieceIndex, Partial>,
     /// Pieces with something to do, once each.
     ready: VecDeque<PieceIndex>,
-    pub(super) reads: VecDeque<(Span, u64)>,
+    pub(super) reads: Reads,
     pub(super) syncs: usize,
     pub(super) syncing: Option<Syncing>,
     /// Files written since they were last brought to the medium.
@@ -129,7 +130,7 @@ impl Torrent {
             stopped: None,
             partials: BTreeMap::new(),
             ready: VecDeque::new(),
-            reads: VecDeque::new(),
+            reads: Reads::default(),
             syncs: 0,
             syncing: None,
             dirty: BTreeSet::new(),
@@ -216,7 +217,7 @@ impl Torrent {
         } else if !self.have.contains(span.piece) {
             Error::NotVerified { piece: span.piece }
         } else {
-            self.reads.push_back((span, ticket));
+            self.reads.push(span, ticket);
             return;
         };
         out.answer(Event::Read { torrent: self.id, span, ticket, block: Err(error) });
@@ -281,9 +282,17 @@ impl Torrent {
 
     fn next_read(&mut self, out: &mut Answers) -> Option<(Work, Task)> {
         let store = Arc::clone(&self.store);
-        if let Some((span, ticket)) = self.reads.pop_front() {
-            let offset = self.layout.geometry().offset_of(span);
-            return Some((Work::Read { store, offset, length: span.length }, Task::Read(span, ticket)));
+        while let Some(asks) = self.reads.next(self.layout.geometry()) {
+            if asks.iter().any(|ask| !self.have.contains(ask.span.piece)) {
+                // What came to be in doubt while it waited is not read.
+                let (read, doubtful) = asks.into_iter().partition(|ask| self.have.contains(ask.span.piece));
+                self.reads.split(read);
+                self.refuse_reads(doubtful, out);
+                continue;
+            }
+            let offset = asks.first().map_or(0, |ask| self.layout.geometry().offset_of(ask.span));
+            let lengths = asks.iter().map(|ask| ask.span.length).collect();
+            return Some((Work::Read { store, offset, lengths }, Task::Read(asks)));
         }
         if let Some(next) = self.next_save() {
             return Some(next);
@@ -365,14 +374,20 @@ impl Torrent {
                     outcome => self.on_write_failed(piece, failure(outcome), out),
                 }
             }
-            (Task::Read(span, ticket), Ok(Outcome::Read(Ok(block)))) => {
+            (Task::Read(asks), Ok(Outcome::Read(Ok(blocks)))) if asks.len() == blocks.len() => {
                 self.failed_reads = 0;
-                out.answer(Event::Read { torrent: self.id, span, ticket, block: Ok(block) });
+                for (Ask { span, ticket, .. }, block) in asks.into_iter().zip(blocks) {
+                    out.answer(Event::Read { torrent: self.id, span, ticket, block: Ok(block) });
+                }
             }
-            (Task::Read(span, ticket), outcome) => {
+            // One of them could not be read: each is tried by itself, so that the others are answered with their bytes.
+            (Task::Read(asks), _) if asks.len() > 1 => self.reads.split(asks),
+            (Task::Read(asks), outcome) => {
                 let error = failure(outcome);
-                out.answer(Event::Read { torrent: self.id, span, ticket, block: Err(error.clone()) });
-                self.on_read_failed(span, error, config.read_failures, out);
+                for Ask { span, ticket, .. } in asks {
+                    out.answer(Event::Read { torrent: self.id, span, ticket, block: Err(error.clone()) });
+                    self.on_read_failed(span, error.clone(), config.read_failures, out);
+                }
             }
             (Task::Sync(file), outcome) => self.on_file_synced(file, outcome, out),
             (Task::Save, outcome) => {

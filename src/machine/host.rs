@@ -9,6 +9,12 @@ pub type Outlet<E> = Box<dyn FnMut(E) + Send>;
 pub trait Executor<J, D>: Send + Sync + 'static {
     /// Does one job. May block; a panic becomes [`JobError::Panicked`](super::JobError).
     fn run(&self, job: J) -> D;
+
+    /// Does a job if it is short and takes no waiting, so that a host may have it done on its own thread; gives it back
+    /// otherwise. A panic is as with [`run`](Self::run).
+    fn run_now(&self, job: J) -> Result<D, J> {
+        Err(job)
+    }
 }
 
 impl<J, D, F: Fn(J) -> D + Send + Sync + 'static> Executor<J, D> for F {

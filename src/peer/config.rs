@@ -52,8 +52,16 @@ pub struct Config {
     /// The longest pause before an address is dialled again; 5 min by default.
     pub redial_longest: Duration,
 
-    /// How long an upload slot is kept before the slots are given out anew; 10 s by default.
+    /// How often the upload slots are given out anew; 10 s by default.
     pub choke_interval: Duration,
+    /// How long an optimistic slot is kept before it is drawn anew; 30 s by default. As long, any slot of a torrent that is only
+    /// uploaded.
+    pub optimistic_interval: Duration,
+    /// How many bytes end a peer's turn sooner, where a torrent is only uploaded; 20 blocks (320 KiB) by default.
+    pub upload_quota: u64,
+    /// How long a peer that we ask may send no block before it loses its regular slot to whoever wants it; 60 s by default. It gets one
+    /// again once it has sent a block.
+    pub snub_after: Duration,
     /// The most requests of one peer that are queued; 2,000 by default. At the limit, the connection is not read until a quarter
     /// of them are served. What had been read already is kept, at most [`held_input`](Self::held_input). Requests whose blocks are
     /// being loaded do not count here: [`send_watermark`](Self::send_watermark) bounds them.
@@ -69,7 +77,7 @@ pub struct Config {
     pub send_limit: usize,
 
     /// How many requests are kept open to a peer, and when a peer that answers none is found stalled, so that its blocks are
-    /// asked of others: from 4 to 500, and 20 s by default.
+    /// asked of others: from 1 to 500, and 20 s by default.
     pub pipeline: PipelineConfig,
     /// How many bytes of one torrent may be with the store before we stop asking peers for more; 8 MiB by default. At twice as
     /// many, that torrent's connections are not read.
@@ -110,6 +118,9 @@ impl Default for Config {
             redial_first: Duration::from_secs(1),
             redial_longest: Duration::from_secs(300),
             choke_interval: Duration::from_secs(10),
+            optimistic_interval: Duration::from_secs(30),
+            upload_quota: 20 * 16 * 1024,
+            snub_after: Duration::from_secs(60),
             upload_queue: 2000,
             held_input: 4 << 20,
             send_watermark: 512 << 10,

@@ -1,3 +1,4 @@
+use super::choking::Turn;
 use super::hub::{Hub, Step, Timer};
 use super::outbox::Outbox;
 use super::throttle::Lane;
@@ -74,6 +75,7 @@ pub(super) struct Link {
     pub(super) they_want: bool,
     /// When we last choked or unchoked.
     pub(super) choked_at: Instant,
+    pub(super) turn: Turn,
 
     /// What we asked for, oldest first.
     pub(super) asked: VecDeque<Span>,
@@ -143,6 +145,7 @@ impl Link {
             they_choke: true,
             they_want: false,
             choked_at: now,
+            turn: Turn::default(),
             asked: VecDeque::new(),
             late: VecDeque::new(),
             pipeline: select::Pipeline::new(hub.config.pipeline),
@@ -174,6 +177,14 @@ impl Link {
     pub(super) fn release(&mut self) {
         self.late.extend(self.asked.drain(..));
         self.late.drain(..self.late.len().saturating_sub(LATE));
+    }
+
+    /// Takes one request as given to another: it may still come.
+    pub(super) fn release_one(&mut self, now: Instant, span: Span) {
+        let Some(at) = self.asked.iter().position(|s| *s == span) else { return };
+        self.late.extend(self.asked.remove(at));
+        self.late.drain(..self.late.len().saturating_sub(LATE));
+        self.pipeline.on_cancelled(now);
     }
 
     /// Remembers that the peer gave a block of a piece.
@@ -219,6 +230,21 @@ impl Connection {
     pub(super) fn send(&mut self, hub: &mut Hub, now: Instant, message: &Message<'_>) {
         self.outbox.message(message);
         self.flush(hub, now);
+    }
+
+    /// Asks for blocks.
+    pub(super) fn ask(&mut self, hub: &mut Hub, now: Instant, spans: &[Span]) {
+        let id = self.id;
+        let Some(link) = self.link_mut() else { return };
+        link.asked.extend(spans);
+        let idle = link.pipeline.open() == 0;
+        link.pipeline.on_sent(now, spans.len());
+        if let Some(at) = link.pipeline.stalls_at().filter(|_| idle) {
+            hub.set_timer_by(now, Timer::Connection(id), at);
+        }
+        for span in spans {
+            self.send(hub, now, &Message::Request(*span));
+        }
     }
 
     pub(super) fn send_raw(&mut self, hub: &mut Hub, now: Instant, bytes: &[u8]) {

@@ -14,6 +14,15 @@ use std::time::Duration;
 const LONGEST_PAROLE: Duration = Duration::from_secs(60);
 
 impl Torrent {
+    /// Says whether a peer may be asked for blocks at all.
+    pub(super) fn may_ask(&self, hub: &Hub, link: &Link, now: Instant) -> bool {
+        !link.they_choke
+            && link.we_want
+            && self.is_running()
+            && self.storing < hub.config.store_credit
+            && now >= self.retry_at.max(link.parole_until)
+    }
+
     /// Asks a peer for as many blocks as should be asked of it and the download rate allows.
     pub(super) fn fill(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant) {
         self.ask(hub, conn, now, None);
@@ -25,15 +34,10 @@ impl Torrent {
     }
 
     fn ask(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant, turn: Option<u64>) {
-        let id = conn.id;
         let Some(link) = conn.link_mut() else { return };
         self.count_asked(hub, link);
-        let may = !link.they_choke && link.we_want && self.is_running();
-        if !may || self.storing >= hub.config.store_credit || now < self.retry_at.max(link.parole_until) {
-            return;
-        }
         let room = link.pipeline.room();
-        if room == 0 {
+        if room == 0 || !self.may_ask(hub, link, now) {
             return;
         }
         let (wanted, mut room) = (room, room);
@@ -44,24 +48,18 @@ impl Torrent {
                 return self.wait(hub, link, Lane::Ask, now);
             }
         }
-        let before = link.asked.len();
         let mut spans = std::mem::take(&mut hub.spans);
         self.picker.pick(link.peer, &link.has, room, &mut spans);
-        link.asked.extend(&spans);
-        let sent = link.asked.len() - before;
-        self.count_asked(hub, link);
-        if sent == room && room < wanted {
+        if spans.len() == room && room < wanted {
             self.wait(hub, link, Lane::Ask, now);
         }
-        let idle = link.pipeline.open() == 0;
-        link.pipeline.on_sent(now, sent);
-        if let Some(at) = link.pipeline.stalls_at().filter(|_| idle) {
-            hub.set_timer_by(now, Timer::Connection(id), at);
-        }
-        for span in spans.drain(..) {
-            conn.send(hub, now, &Message::Request(span));
+        conn.ask(hub, now, &spans);
+        spans.clear();
+        if let Some(link) = conn.link_mut() {
+            self.count_asked(hub, link);
         }
         hub.spans = spans;
+        self.watch(hub, now);
     }
 
     pub(super) fn on_block_begin(&mut self, hub: &mut Hub, conn: &mut Connection, span: Span) -> Result<(), Gone> {
@@ -87,7 +85,10 @@ impl Torrent {
                 buf.bytes_mut().extend_from_slice(data);
                 link.pipeline.on_alive(now);
             }
-            _ => self.wasted += data.len() as u64,
+            _ => {
+                self.wasted += data.len() as u64;
+                self.redundant += data.len() as u64;
+            }
         }
         self.touch(hub, now);
     }
@@ -100,12 +101,16 @@ impl Torrent {
             link.asked.remove(at);
             link.pipeline.on_block(now, span.length);
         } else {
+            link.late.retain(|s| *s != span);
             link.pipeline.on_late_block(now, span.length);
         }
-        link.late.retain(|s| *s != span);
         match self.picker.on_block(link.peer, span) {
-            Arrival::Unwanted => self.wasted += u64::from(span.length),
+            Arrival::Unwanted => {
+                self.wasted += u64::from(span.length);
+                self.redundant += u64::from(span.length);
+            }
             Arrival::Wanted { cancel } => {
+                link.turn.gave.add(now, u64::from(span.length));
                 link.contribute(span.piece);
                 self.todo.cancels.extend(cancel.into_iter().map(|peer| (peer, span)));
                 self.stores += 1;
@@ -120,7 +125,7 @@ impl Torrent {
         let Some(link) = conn.link_mut() else { return };
         let Some(at) = link.asked.iter().position(|s| *s == span) else { return };
         link.asked.remove(at);
-        link.pipeline.on_cancelled();
+        link.pipeline.on_cancelled(now);
         conn.send(hub, now, &Message::Cancel(span));
     }
 
@@ -136,6 +141,7 @@ impl Torrent {
             Stored::Kept => self.picker.on_stored(span),
             Stored::Known => {
                 self.wasted += u64::from(span.length);
+                self.redundant += u64::from(span.length);
                 self.on_piece_good(hub, now, span.piece);
             }
             Stored::PieceGood => self.on_piece_good(hub, now, span.piece),

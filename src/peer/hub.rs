@@ -73,6 +73,8 @@ pub(super) enum Timer {
     Choke(TorrentId),
     /// A torrent may ask its peers for more.
     Refill(TorrentId),
+    /// A torrent's requests may be better off with other peers.
+    Reassign(TorrentId),
     /// A torrent's figures may be published.
     Status(TorrentId),
     /// The swarm's rates may have room for those who wait.

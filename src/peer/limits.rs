@@ -23,6 +23,21 @@ use std::num::NonZeroU64;
 ///
 /// A torrent can have its own: [`TorrentLimits`].
 ///
+/// # Rates
+///
+/// While nothing moves, at most a quarter of a second's worth gathers, and at least 32 KiB. Torrents share the session's rate evenly, and
+/// peers a torrent's, block by block: how much a peer asks for, or how fast it could send, gives it no more. Only blocks wait; all
+/// other messages are sent at once. No peer counts as silent or stalled because of a rate of ours.
+///
+/// A download rate limits what is *asked for*, so that nobody has to keep for us what we do not read yet. A peer of which more comes,
+/// because it sends unasked or was asked at a higher rate before, is not read until that is made up for: a new rate holds at once.
+///
+/// # Connections
+///
+/// Where a limit is lowered, the surplus is closed at once: peers without interest on either side first, then those on which no block
+/// has moved for [`Config::idle_inbound`](super::Config::idle_inbound), then the newest. Dials under way are left to end. Where one
+/// is raised, more is dialled at once. Of the dials in a second, a quarter may begin together after a pause; torrents take turns.
+///
 /// ```
 /// use bip::peer::Limits;
 /// use std::num::NonZeroU64;

@@ -389,7 +389,7 @@ impl Swarm {
             }
             if link.pipeline.is_stalled(now) {
                 debug!(target: "bip::peer", "{}: {}: stalls", torrent.id, id.slot);
-                link.pipeline.on_stalled();
+                link.pipeline.on_stalled(now);
                 let asked: Vec<Span> = link.asked.iter().copied().collect();
                 torrent.release(link);
                 // What others are asked for now is not to come from here as well.
@@ -429,6 +429,12 @@ impl Swarm {
                     self.refill(now, place);
                     self.settle(now, place);
                     self.set_refill_timer(now, place);
+                }
+            }
+            Timer::Reassign(id) => {
+                if let Some(place) = place(id) {
+                    self.reassign(now, place);
+                    self.settle(now, place);
                 }
             }
             Timer::Status(id) => {

@@ -46,6 +46,17 @@
 //! not read until a quarter are served. The store is asked ([`Event::Load`]) only while less than [`Config::send_watermark`] waits to
 //! be sent to the peer. A peer that is choked loses its queue, as BEP 3 has it; requests of a choked peer are ignored.
 //!
+//! # Rates
+//!
+//! [`Limits`] bounds how much moves per second, in all and for each torrent ([`TorrentLimits`]). Whoever would go beyond it waits in
+//! line, torrent by torrent and within a torrent peer by peer, and whose turn it is gets one block.
+//!
+//! ```text
+//!  they ask ──► queue ──► turn at the upload rate ──► Load ──► sent
+//!  we would ask ──► turn at the download rate, less all that is asked for ──► Request ──► block, counted as it comes
+//!                                                          more than the rate allows ──► not read ──► turn ──► read again
+//! ```
+//!
 //! # Deviations
 //!
 //! - BEP 3 has a bitfield as the first message only. Some clients send others before it, and some send it again, so it is taken at any
@@ -86,6 +97,7 @@
 //! ```
 
 mod book;
+mod choking;
 mod command;
 mod config;
 mod connection;
@@ -95,6 +107,7 @@ mod limits;
 mod machine;
 mod messages;
 mod outbox;
+mod reassigning;
 mod shaking;
 mod store;
 mod throttle;

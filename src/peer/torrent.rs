@@ -51,6 +51,12 @@ pub(super) struct Torrent {
     pub(super) download: RateMeter,
     pub(super) upload: RateMeter,
     pub(super) wasted: u64,
+    /// Of these, bytes of blocks that we had or had not asked for.
+    pub(super) redundant: u64,
+    /// Whether it is being watched for requests that are better off with other peers.
+    pub(super) watched: bool,
+    /// Bytes of requests that were taken from peers which may have sent them.
+    pub(super) moved: u64,
     pub(super) bytes_done: u64,
     pub(super) seeds: u32,
     published: Status,
@@ -116,6 +122,9 @@ impl Torrent {
             download: RateMeter::new(),
             upload: RateMeter::new(),
             wasted: 0,
+            redundant: 0,
+            watched: false,
+            moved: 0,
             bytes_done: geometry.bytes_in(have),
             seeds: 0,
             published: Status::default(),
@@ -200,7 +209,7 @@ impl Torrent {
             downloaded: self.download.total(),
             uploaded: self.upload.total(),
             wasted: self.wasted,
-            redundant: 0,
+            redundant: self.redundant,
             pieces_failed: 0,
             peers: u32::try_from(self.peers.len()).unwrap_or(u32::MAX),
             seeds: self.seeds,

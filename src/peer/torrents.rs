@@ -8,7 +8,6 @@ use crate::machine::{Block, Instant, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{Geometry, Span};
 use crate::proto::id::InfoHash;
-use crate::select::{Candidate, Choker, ChokerConfig};
 use std::net::{IpAddr, SocketAddr};
 
 /// What is asked of the swarm about its torrents, and what the store answers.
@@ -68,7 +67,7 @@ impl Swarm {
             torrent.removing = true;
         }
         self.stop(now, place);
-        for timer in [Timer::Dial(id), Timer::Choke(id), Timer::Refill(id), Timer::Status(id)] {
+        for timer in [Timer::Dial(id), Timer::Choke(id), Timer::Refill(id), Timer::Reassign(id), Timer::Status(id)] {
             self.hub.timers.cancel(timer);
         }
         for lane in Lane::ALL {
@@ -143,6 +142,7 @@ impl Swarm {
     pub(super) fn on_set_limits(&mut self, now: Instant, limits: Limits) {
         self.hub.config.limits = limits;
         self.apply_limits(now);
+        self.rechoke_all(now);
         self.hub.events.push_back(Event::LimitsSet);
     }
 
@@ -152,6 +152,8 @@ impl Swarm {
         torrent.limits = limits;
         self.apply_torrent_limits(now, place);
         self.hub.events.push_back(Event::TorrentLimitsSet { torrent: id });
+        self.rechoke(now, place, false);
+        self.settle(now, place);
     }
 
     pub(super) fn on_select(&mut self, _now: Instant, id: TorrentId, selection: Selection) {
@@ -194,40 +196,5 @@ impl Swarm {
             torrent.on_upload_undone(&mut self.hub, load.length);
         }
         self.finish_removal(place);
-    }
-
-    /// Gives out upload slots: free ones, and at the end of a round those whose turn is over.
-    pub(super) fn rechoke(&mut self, now: Instant, place: usize, round: bool) {
-        let Some(torrent) = self.torrents.get_mut(place) else { return };
-        let config = &self.hub.config;
-        let choker =
-            Choker::new(ChokerConfig { slots: torrent.upload_slots(&config.limits), round: config.choke_interval });
-        let candidates: Vec<Candidate> = torrent
-            .peers
-            .iter()
-            .filter_map(|(_, key)| self.table.get(*key)?.link())
-            .map(|link| Candidate {
-                peer: link.peer,
-                interested: link.they_want,
-                unchoked: !link.we_choke,
-                since: link.choked_at,
-            })
-            .collect();
-        if round && candidates.iter().any(|c| c.interested) {
-            self.hub.set_timer(now, Timer::Choke(torrent.id), now + self.hub.config.choke_interval);
-        }
-        let decision =
-            if round { choker.rotate(now, &candidates, &mut self.hub.rng) } else { choker.fill(&candidates) };
-        let changes =
-            decision.choke.into_iter().map(|p| (p, true)).chain(decision.unchoke.into_iter().map(|p| (p, false)));
-        for (peer, choke) in changes {
-            let Some(torrent) = self.torrents.get_mut(place) else { return };
-            let Some(key) = torrent.peers.get(peer.0 as usize).copied() else { continue };
-            if let Some(conn) = self.table.get_mut(key) {
-                torrent.set_choke(&mut self.hub, conn, now, choke);
-                // What it sent before may be read on, now that its queue is empty.
-                self.advance(now, key);
-            }
-        }
     }
 }

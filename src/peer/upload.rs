@@ -195,6 +195,8 @@ impl Torrent {
         link.choked_at = now;
         if choke {
             link.queue.clear();
+        } else {
+            link.turn.begin(link.upload.total());
         }
         conn.send(hub, now, if choke { &Message::Choke } else { &Message::Unchoke });
     }

@@ -31,6 +31,19 @@ fn run<J: 'static, D: 'static>(executor: &dyn Executor<J, D>, job: J) -> Result<
     })
 }
 
+/// Does a job if it takes no waiting.
+fn run_now<J: 'static, D: 'static>(executor: &dyn Executor<J, D>, job: J) -> Result<Result<D, JobError>, J> {
+    // As above.
+    match catch_unwind(AssertUnwindSafe(|| executor.run_now(job))) {
+        Ok(Ok(done)) => Ok(Ok(done)),
+        Ok(Err(job)) => Err(job),
+        Err(panic) => {
+            log::error!("a job panicked: {}", panic_text(&*panic));
+            Ok(Err(JobError::Panicked))
+        }
+    }
+}
+
 /// What the threads of one machine share.
 struct Desk {
     /// Take no more jobs.
@@ -83,7 +96,7 @@ enum Place<J, D> {
     /// The reactor's own thread, in between.
     Inline(Shared<J, D>),
     /// Threads.
-    Threads { queue: Sender<(JobId, J)>, results: Receiver<Outcome<D>>, crew: Crew },
+    Threads { executor: Shared<J, D>, queue: Sender<(JobId, J)>, results: Receiver<Outcome<D>>, crew: Crew },
 }
 
 pub(super) struct Jobs<J, D> {
@@ -94,6 +107,8 @@ pub(super) struct Jobs<J, D> {
     away: usize,
     /// Jobs that were refused and whose machine has not been told.
     refused: VecDeque<JobId>,
+    /// Jobs that were done at once and whose machine has not been told.
+    done: VecDeque<Outcome<D>>,
 }
 
 impl<J: Send + 'static, D: Send + 'static> Jobs<J, D> {
@@ -108,7 +123,7 @@ impl<J: Send + 'static, D: Send + 'static> Jobs<J, D> {
             None => Place::Nowhere,
             Some(executor) => Self::place(executor.into(), threads, queue, bell, stopper),
         };
-        Self { place, waiting: VecDeque::new(), away: 0, refused: VecDeque::new() }
+        Self { place, waiting: VecDeque::new(), away: 0, refused: VecDeque::new(), done: VecDeque::new() }
     }
 
     fn place(executor: Shared<J, D>, threads: usize, queue: usize, bell: &Doorbell, stopper: &Stopper) -> Place<J, D> {
@@ -143,16 +158,25 @@ impl<J: Send + 'static, D: Send + 'static> Jobs<J, D> {
                 Err(e) => log::warn!("a job thread could not be started: {e}"),
             }
         }
-        if crew.threads.is_empty() { Place::Inline(executor) } else { Place::Threads { queue, results, crew } }
+        if crew.threads.is_empty() {
+            Place::Inline(executor)
+        } else {
+            Place::Threads { executor, queue, results, crew }
+        }
     }
 
-    /// Takes a job in.
+    /// Takes a job in; does it here if it takes no waiting.
     pub(super) fn push(&mut self, id: JobId, job: J) {
-        if matches!(self.place, Place::Nowhere) {
-            self.refused.push_back(id);
-        } else {
-            self.waiting.push_back((id, job));
-            self.dispatch();
+        let executor = match &self.place {
+            Place::Nowhere => return self.refused.push_back(id),
+            Place::Inline(executor) | Place::Threads { executor, .. } => executor,
+        };
+        match run_now(&**executor, job) {
+            Ok(result) => self.done.push_back((id, result)),
+            Err(job) => {
+                self.waiting.push_back((id, job));
+                self.dispatch();
+            }
         }
     }
 
@@ -173,6 +197,9 @@ impl<J: Send + 'static, D: Send + 'static> Jobs<J, D> {
     pub(super) fn result(&mut self) -> Option<Outcome<D>> {
         if let Some(id) = self.refused.pop_front() {
             return Some((id, Err(JobError::Refused)));
+        }
+        if let Some(outcome) = self.done.pop_front() {
+            return Some(outcome);
         }
         let Place::Threads { results, .. } = &self.place else { return None };
         let result = results.try_recv().ok()?;
@@ -195,12 +222,14 @@ impl<J: Send + 'static, D: Send + 'static> Jobs<J, D> {
 
     /// Says whether a result waits to be given to the machine.
     pub(super) fn has_results(&self) -> bool {
-        !self.refused.is_empty() || matches!(&self.place, Place::Threads { results, .. } if !results.is_empty())
+        !self.refused.is_empty()
+            || !self.done.is_empty()
+            || matches!(&self.place, Place::Threads { results, .. } if !results.is_empty())
     }
 
     /// Gives how many jobs have not ended.
     pub(super) fn outstanding(&self) -> usize {
-        self.waiting.len() + self.away + self.refused.len()
+        self.waiting.len() + self.away + self.refused.len() + self.done.len()
     }
 
     /// Takes no more jobs and gives the threads, to be waited for.
@@ -245,6 +274,34 @@ mod tests {
             let expected: Vec<_> = (0..20u32)
                 .map(|n| (JobId(u64::from(n)), if n == 13 { Err(JobError::Panicked) } else { Ok(n * 2) }))
                 .collect();
+            assert_eq!(all(&mut jobs), expected);
+            assert_eq!(jobs.dismiss().map_or(0, |crew| crew.join(Duration::from_secs(9))), 0);
+        }
+    }
+
+    /// Does even jobs at once.
+    struct Prompt;
+
+    impl Executor<u32, u32> for Prompt {
+        fn run(&self, job: u32) -> u32 {
+            job * 2
+        }
+
+        fn run_now(&self, job: u32) -> Result<u32, u32> {
+            assert_ne!(job, 13, "an unlucky job");
+            if job % 2 == 0 { Ok(job * 2 + 1) } else { Err(job) }
+        }
+    }
+
+    #[test]
+    fn a_job_that_need_not_wait_is_done_at_once_and_any_other_as_usual() {
+        for threads in [0, 2] {
+            let (bell, executor) = (Doorbell::silent(), Box::new(Prompt));
+            let mut jobs = Jobs::new(Some(executor), threads, 2, &bell, &Stopper::new(bell.clone()));
+            [10, 11, 13].into_iter().for_each(|n| jobs.push(JobId(u64::from(n)), n));
+            assert!(jobs.has_results());
+            assert_eq!(jobs.outstanding(), 3);
+            let expected = [(JobId(10), Ok(21)), (JobId(11), Ok(22)), (JobId(13), Err(JobError::Panicked))];
             assert_eq!(all(&mut jobs), expected);
             assert_eq!(jobs.dismiss().map_or(0, |crew| crew.join(Duration::from_secs(9))), 0);
         }

@@ -7,8 +7,8 @@
 //! |---|---|---|
 //! | revelation | what do we show of what we have? | honest: all that is verified, at once |
 //! | selection | which piece next? | [`Picker`]: what is begun first, then rarest first |
-//! | queueing | whom to ask, and for how much? | [`Picker`]: requests move when a peer chokes us or goes; end game. [`Pipeline`]: how many at a time |
-//! | choking | whom to serve? | [`Choker`]: all while there are slots, else in turns |
+//! | queueing | whom to ask, and for how much? | [`Picker`]: requests move when a peer chokes us, goes, or is much slower than another. [`Pipeline`]: how many at a time |
+//! | choking | whom to serve? | [`Choker`]: all while there are slots, else who gives most, and others in turn |
 //!
 //! In scope: decisions. Out of scope: connections, messages, timers, bytes; whoever calls has those. Nothing here knows the time
 //! but by what it is told, or fails: what makes no sense is ignored.
@@ -60,11 +60,13 @@ mod choker;
 mod picker;
 mod pipeline;
 mod progress;
+mod reassignment;
 mod suspects;
 
-pub use choker::{Candidate, Choker, ChokerConfig, Decision};
+pub use choker::{Candidate, Choker, ChokerConfig, Decision, Goal};
 pub use picker::{Arrival, Picker};
 pub use pipeline::{Pipeline, PipelineConfig};
+pub use reassignment::Reassignment;
 
 /// How much a piece or a file is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

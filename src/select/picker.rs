@@ -32,11 +32,11 @@ pub enum Arrival {
 /// - What is begun is finished first: the piece that the peer gave blocks of before, else of all begun pieces that it has the one
 ///   with the fewest blocks missing. Several peers may share a piece.
 /// - Then the rarest piece is begun, any of the equally rare ones with the same likelihood.
-/// - A piece that came with the wrong hash is *suspect* until it is good: one peer at a time is asked for it, its *owner*, so that who spoils it does so alone. Of a suspect piece no other peer's block is taken. Peers that gave nothing of the
-///   bad copy go on with it before anything else; one that did, or would only finish what another began and is asked for no more,
-///   when there is nothing else to ask it for. At most 256 pieces are suspect at a time; further bad ones are fetched as any.
+/// - A piece that came with the wrong hash is *suspect* until it is good: one peer at a time is asked for it, its *owner*, so that who
+///   spoils it does so alone. Of a suspect piece no other peer's block is taken. Peers that gave nothing of the bad copy go on with it
+///   before anything else; one that did, or would only finish what another began and is asked for no more, when there is nothing else to ask it for. At most 256 pieces are suspect at a time; further bad ones are fetched as any.
 /// - A block that one peer is asked for is asked of no other, not even in the end game: instead the request
-///   [moves](Self::move_request) to a peer that is expected to send it much sooner.
+///   [moves](Self::move_request) to a peer that is expected to send it much sooner. Those of suspect pieces do not.
 ///
 /// The caller says truthfully what peers have: what it says at [`peer_left`](Self::peer_left) is what it said at
 /// [`peer_joined`](Self::peer_joined) and [`peer_has`](Self::peer_has). A peer that is not named so is asked all the same, but

@@ -9,14 +9,18 @@ use std::time::Duration;
 const SHORTEST_ROUND: Duration = Duration::from_millis(20);
 /// Rounds whose best rate counts.
 const ROUNDS: usize = 4;
+/// The longest time that a peer should be busy with what it was asked for; but a slower one has a request all the same.
+const LONGEST_QUEUE: Duration = Duration::from_secs(4);
 /// How many times [`stall_after`](PipelineConfig::stall_after) a block may take from a peer that sends a little of it now and then.
 const SLOWEST_BLOCK: u32 = 12;
 
 /// The bounds of a [`Pipeline`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PipelineConfig {
-    /// The fewest requests open to a peer that answers, and how many a new peer gets. At least 1.
+    /// The fewest requests open to a peer that answers. At least 1.
     pub min: usize,
+    /// How many requests a new peer gets, and one that had stalled.
+    pub first: usize,
     /// The most requests open to a peer: clients drop or punish more than they announce (500 is what most take unannounced).
     pub max: usize,
     /// How long the peer should be busy with what it was asked for, on top of two latencies. A peer whose answers take longer
@@ -28,9 +32,17 @@ pub struct PipelineConfig {
 }
 
 impl Default for PipelineConfig {
-    /// From 4 to 500 requests, half a second queued, stalled after 20 s without a byte or 4 min without a block.
+    /// From 1 to 500 requests, 4 at first, half a second queued, stalled after 20 s without a byte or 4 min without a block.
+    ///
+    /// 500 requests fill 100 Mbit/s at a round trip of 600 ms, or 1 Gbit/s at 60 ms.
     fn default() -> Self {
-        Self { min: 4, max: 500, queue_time: Duration::from_millis(500), stall_after: Duration::from_secs(20) }
+        Self {
+            min: 1,
+            first: 4,
+            max: 500,
+            queue_time: Duration::from_millis(500),
+            stall_after: Duration::from_secs(20),
+        }
     }
 }
 
@@ -40,9 +52,10 @@ impl Default for PipelineConfig {
 /// request that was sent last as the round began is answered, at least 20 ms. A round gives a rate. Requests and blocks are paired in order; a peer
 /// that answers in another order is measured right on average.
 ///
-/// The depth begins at [`min`](PipelineConfig::min) and grows by one with each block, which doubles it with each latency, for as
+/// The depth begins at [`first`](PipelineConfig::first) and grows by one with each block, which doubles it with each latency, for as
 /// long as rounds bring a quarter more than the one before. From then on it is what the peer sends, at the best rate of four rounds, in the
-/// least latency seen, twice, plus [`queue_time`](PipelineConfig::queue_time). Rounds in which we ran out of requests show our own
+/// least latency seen, twice, plus [`queue_time`](PipelineConfig::queue_time); but no more than it sends in 4 s, so that a slow peer
+/// holds a block or two. Rounds in which we ran out of requests show our own
 /// limits and not the peer's; they can raise the rate but not lower it.
 ///
 /// ```
@@ -56,6 +69,7 @@ impl Default for PipelineConfig {
 /// pipeline.on_sent(now, 4);
 /// assert_eq!(pipeline.room(), 0);
 /// now += Duration::from_millis(30);
+/// assert_eq!(pipeline.due_in(now, 0), Duration::from_millis(30));
 /// pipeline.on_block(now, 16 * 1024);
 /// assert_eq!((pipeline.depth(), pipeline.room()), (5, 2));
 /// now += Duration::from_secs(20);
@@ -78,6 +92,10 @@ pub struct Pipeline {
     active: Instant,
     /// The same for whole blocks.
     whole: Instant,
+    /// Since when the peer has been asked and has sent no whole block.
+    unanswered: Option<Instant>,
+    /// Since when no request is open although none was answered: for that long the peer is not to blame.
+    unasked: Option<Instant>,
     stalled: bool,
 }
 
@@ -96,18 +114,21 @@ impl Pipeline {
     /// Makes the pipeline of a peer that was asked for nothing yet.
     pub fn new(config: PipelineConfig) -> Self {
         let min = config.min.max(1);
-        let config = PipelineConfig { min, max: config.max.max(min), ..config };
+        let max = config.max.max(min);
+        let config = PipelineConfig { min, max, first: config.first.clamp(min, max), ..config };
         Self {
             config,
             sent: VecDeque::new(),
             open: 0,
-            depth: min,
+            depth: config.first,
             opening: true,
             least_latency: None,
             round: Round { began: Instant::ZERO, until: 0, bytes: 0, starved: true },
             rates: VecDeque::new(),
             active: Instant::ZERO,
             whole: Instant::ZERO,
+            unanswered: None,
+            unasked: None,
             stalled: false,
         }
     }
@@ -138,7 +159,14 @@ impl Pipeline {
             return;
         }
         if self.open == 0 {
-            (self.active, self.whole) = (now, now);
+            match (self.unasked.take(), self.unanswered) {
+                (Some(at), Some(unanswered)) => {
+                    let pause = now.since(at);
+                    self.unanswered = Some(unanswered + pause);
+                    (self.active, self.whole) = (self.active + pause, self.whole + pause);
+                }
+                _ => (self.active, self.whole, self.unanswered) = (now, now, Some(now)),
+            }
             self.round = Round { began: now, until: count, bytes: 0, starved: false };
         }
         self.open += count;
@@ -157,7 +185,8 @@ impl Pipeline {
     /// Takes note of a whole block that had been asked for and given to others since: the peer works, but no open request is
     /// answered.
     pub fn on_late_block(&mut self, now: Instant, bytes: u32) {
-        (self.active, self.whole) = (now, now);
+        (self.active, self.whole, self.unasked) = (now, now, None);
+        self.unanswered = (self.open > 0).then_some(now);
         self.stalled = false;
         self.round.bytes += u64::from(bytes);
     }
@@ -166,8 +195,10 @@ impl Pipeline {
     pub fn on_block(&mut self, now: Instant, bytes: u32) {
         self.on_late_block(now, bytes);
         self.round.until = self.round.until.saturating_sub(1);
+        let mut waited = Duration::ZERO;
         if let Some((at, many)) = self.sent.front_mut() {
             let latency = now.since(*at);
+            waited = latency;
             self.least_latency = Some(self.least_latency.map_or(latency, |least| least.min(latency)));
             *many -= 1;
             if *many == 0 {
@@ -177,16 +208,21 @@ impl Pipeline {
         }
         if self.open == 0 {
             self.round.starved = true;
+            self.unanswered = None;
         }
         if self.round.until == 0 && now.since(self.round.began) >= SHORTEST_ROUND {
             self.end_round(now);
         }
-        let most = if self.opening { self.config.max } else { self.target() };
-        self.depth = (self.depth + 1).min(most);
+        self.depth = match self.opening {
+            // It is slow, however long it may take until that is measured.
+            true if waited > LONGEST_QUEUE => (self.depth - 1).max(self.config.min),
+            true => (self.depth + 1).min(self.config.max),
+            false => (self.depth + 1).min(self.target()),
+        };
     }
 
     /// Takes note that a request was cancelled or refused: it will not be answered.
-    pub fn on_cancelled(&mut self) {
+    pub fn on_cancelled(&mut self, now: Instant) {
         if let Some((_, many)) = self.sent.back_mut() {
             *many -= 1;
             if *many == 0 {
@@ -196,6 +232,9 @@ impl Pipeline {
             self.round.until = self.round.until.min(self.open);
         }
         self.round.starved |= self.open == 0;
+        if self.open == 0 {
+            self.unasked.get_or_insert(now);
+        }
     }
 
     /// Takes note that no open request will be answered: the peer choked us.
@@ -203,14 +242,19 @@ impl Pipeline {
         self.sent.clear();
         self.open = 0;
         self.round.starved = true;
+        (self.unanswered, self.unasked) = (None, None);
     }
 
     /// Takes note that the peer was found stalled and its requests were given to others: until its next block it is asked for
     /// one block at a time.
-    pub fn on_stalled(&mut self) {
+    pub fn on_stalled(&mut self, now: Instant) {
+        let unanswered = self.unanswered;
         self.on_cleared();
+        // It has still not answered, and what it is tried with next has as much time as this had.
+        (self.unanswered, self.unasked) = (unanswered, Some(now));
+        (self.active, self.whole) = (now, now);
         self.stalled = true;
-        self.depth = self.config.min;
+        self.depth = self.config.first;
         self.rates.clear();
     }
 
@@ -226,9 +270,42 @@ impl Pipeline {
         (self.open > 0).then_some(at)
     }
 
+    /// Gives for how long the peer has been asked without sending a whole block, not counting the time in which it was asked for
+    /// nothing.
+    pub fn unanswered(&self, now: Instant) -> Duration {
+        self.unanswered.map_or(Duration::ZERO, |since| self.unasked.unwrap_or(now).since(since))
+    }
+
+    /// Gives how long it should take until the request is answered before which `place` others are open; with as many as are
+    /// [`open`](Self::open), of one that is sent now.
+    ///
+    /// It is reckoned that a peer sends at the measured rate, once it has been silent for as long again as it has been silent too long by
+    /// now: so one that gives nothing looks worse the longer that lasts. A peer that was never measured is judged by its silence
+    /// alone.
+    pub fn due_in(&self, now: Instant, place: usize) -> Duration {
+        let (block_time, latency) = (self.block_time().unwrap_or_default(), self.least_latency.unwrap_or_default());
+        let silence = if self.open > 0 { now.since(self.whole) } else { Duration::ZERO };
+        let blocks = u32::try_from(place).unwrap_or(u32::MAX).saturating_add(1);
+        // What is asked for now has a latency before it; what is open has most of that behind it.
+        let ahead = if place >= self.open { latency } else { Duration::ZERO };
+        silence.saturating_sub(block_time.max(latency)).saturating_add(block_time.saturating_mul(blocks)) + ahead
+    }
+
+    /// Gives how long the peer takes for a block at the measured rate, if there is one.
+    pub fn block_time(&self) -> Option<Duration> {
+        let rate = self.rate();
+        (rate > 0).then(|| Duration::from_micros(u64::from(BLOCK_LENGTH) * 1_000_000 / rate))
+    }
+
+    /// Says whether the peer was found stalled and has sent no block since.
+    pub fn has_stalled(&self) -> bool {
+        self.stalled
+    }
+
     /// Takes note that the peer could not be read from, at our own wish: the time until now does not count as its silence.
     pub fn on_resumed(&mut self, now: Instant) {
         (self.active, self.whole) = (now, now);
+        self.unanswered = self.unanswered.map(|_| now);
         self.round.starved = true;
     }
 
@@ -252,7 +329,8 @@ impl Pipeline {
     fn target(&self) -> usize {
         let ahead = self.config.queue_time + self.least_latency.unwrap_or_default() * 2;
         let bytes = u128::from(self.rate()) * ahead.as_micros() / 1_000_000;
-        let blocks = usize::try_from(bytes / u128::from(BLOCK_LENGTH)).unwrap_or(usize::MAX);
+        let most = u128::from(self.rate()) * LONGEST_QUEUE.as_micros() / 1_000_000;
+        let blocks = usize::try_from(bytes.min(most) / u128::from(BLOCK_LENGTH)).unwrap_or(usize::MAX);
         blocks.clamp(self.config.min, self.config.max)
     }
 }
@@ -328,15 +406,76 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_peer_holds_few_blocks() {
-        for (rate, most) in [(5_000, 8), (50_000, 8), (500_000, 25)] {
+    fn a_long_fast_link_is_nine_tenths_full_after_ten_round_trips() {
+        let mut link = Link::new(Duration::from_millis(200), 12_500_000);
+        link.run(Duration::from_secs(2));
+        let bytes = link.run(Duration::from_secs(1));
+        assert!(bytes >= 12_500_000 * 9 / 10, "{bytes}");
+        assert!(link.pipeline.depth() <= 500);
+    }
+
+    #[test]
+    fn a_slow_peer_holds_few_blocks_and_is_kept_busy() {
+        for (rate, most) in [(500, 1), (5_000, 1), (8_300, 2), (50_000, 6), (500_000, 25)] {
             let mut link = Link::new(Duration::from_millis(50), rate);
-            link.run(Duration::from_secs(60));
+            link.run(Duration::from_secs(200));
             link.by_depth.clear();
-            let bytes = link.run(Duration::from_secs(60));
-            assert!(bytes >= rate * 59, "{bytes} of {rate}/s");
-            assert!(link.by_depth.keys().all(|depth| (4..=most).contains(depth)), "{rate}: {:?}", link.by_depth);
+            let bytes = link.run(Duration::from_secs(400));
+            assert!(bytes + u64::from(BLOCK_LENGTH) >= rate * 400 * 95 / 100, "{bytes} of {rate}/s");
+            assert!(link.by_depth.keys().all(|depth| (1..=most).contains(depth)), "{rate}: {:?}", link.by_depth);
+            // What it was asked for takes four seconds, or is a single block.
+            let drained = most as u64 * u64::from(BLOCK_LENGTH) / rate;
+            assert!(most == 1 || drained <= 4);
         }
+    }
+
+    #[test]
+    fn an_answer_is_due_at_the_measured_rate_and_later_the_longer_a_peer_is_silent() {
+        let (latency, rate) = (Duration::from_millis(100), 163_840);
+        let mut link = Link::new(latency, rate);
+        link.run(Duration::from_secs(20));
+        let (pipeline, now) = (&link.pipeline, link.now);
+        let block = pipeline.block_time().unwrap().as_millis();
+        assert!((95..=105).contains(&block), "{block}");
+        // What is asked for now waits for all that is open, and a round trip.
+        let last = pipeline.due_in(now, pipeline.open()).as_millis();
+        assert!((block * (pipeline.open() as u128 + 1) + 200).abs_diff(last) <= 20, "{last}");
+        let first = |after: u64| pipeline.due_in(now + Duration::from_secs(after), 0).as_secs();
+        assert_eq!((first(0), first(10), first(60)), (0, 9, 59));
+        // What was given to others does not count.
+        let mut idle = Pipeline::new(PipelineConfig::default());
+        assert_eq!(idle.due_in(now, 0), Duration::ZERO);
+        idle.on_sent(now, 1);
+        idle.on_cancelled(now);
+        assert_eq!(idle.due_in(now + Duration::from_secs(9), 0), Duration::ZERO);
+    }
+
+    #[test]
+    fn only_the_time_in_which_a_peer_is_asked_counts_as_unanswered() {
+        let mut pipeline = Pipeline::new(PipelineConfig::default());
+        let at = |s| Instant::ZERO + Duration::from_secs(s);
+        assert_eq!(pipeline.unanswered(at(1_000)), Duration::ZERO);
+        pipeline.on_sent(at(1_000), 2);
+        pipeline.on_cancelled(at(1_005));
+        pipeline.on_cancelled(at(1_008));
+        // Asked for eight seconds, for nothing for a hundred, then again.
+        assert_eq!(pipeline.unanswered(at(1_050)), Duration::from_secs(8));
+        pipeline.on_sent(at(1_108), 1);
+        assert_eq!(pipeline.unanswered(at(1_110)), Duration::from_secs(10));
+        assert_eq!((pipeline.is_stalled(at(1_119)), pipeline.is_stalled(at(1_120))), (false, true));
+        pipeline.on_stalled(at(1_120));
+        // What it is tried with has all of the time again, and it has still not answered.
+        pipeline.on_sent(at(1_121), 1);
+        assert_eq!(pipeline.stalls_at(), Some(at(1_141)));
+        assert_eq!(pipeline.unanswered(at(1_131)), Duration::from_secs(30));
+        pipeline.on_block(at(1_132), BLOCK_LENGTH);
+        assert_eq!(pipeline.unanswered(at(2_000)), Duration::ZERO);
+        // A choke takes all back.
+        pipeline.on_sent(at(2_000), 1);
+        pipeline.on_cleared();
+        assert_eq!(pipeline.unanswered(at(3_000)), Duration::ZERO);
+        pipeline.on_sent(at(3_000), 1);
+        assert_eq!(pipeline.unanswered(at(3_001)), Duration::from_secs(1));
     }
 
     #[test]
@@ -381,12 +520,12 @@ mod tests {
         pipeline.on_block(at(1_010), BLOCK_LENGTH);
         assert!(!pipeline.is_stalled(at(1_029)));
         assert!(pipeline.is_stalled(at(1_030)));
-        pipeline.on_stalled();
+        pipeline.on_stalled(at(1_030));
         assert_eq!((pipeline.open(), pipeline.room(), pipeline.stalls_at()), (0, 1, None));
         pipeline.on_sent(at(1_031), 1);
         assert_eq!(pipeline.room(), 0);
         // A block that comes at last frees it.
-        pipeline.on_block(at(1_040), BLOCK_LENGTH);
+        pipeline.on_block(at(1_034), BLOCK_LENGTH);
         assert!(pipeline.room() >= 4);
     }
 
@@ -400,7 +539,7 @@ mod tests {
             pipeline.on_alive(at(s));
         }
         assert!(pipeline.is_stalled(at(1_240)));
-        pipeline.on_stalled();
+        pipeline.on_stalled(at(1_240));
         pipeline.on_sent(at(1_241), 1);
         // Only a whole block makes up for it.
         pipeline.on_alive(at(1_242));
@@ -413,10 +552,10 @@ mod tests {
     fn blocks_and_cancels_beyond_what_was_asked_for_do_no_harm() {
         let mut pipeline = Pipeline::new(PipelineConfig { min: 0, max: 0, ..PipelineConfig::default() });
         pipeline.on_block(Instant::ZERO, BLOCK_LENGTH);
-        pipeline.on_cancelled();
+        pipeline.on_cancelled(Instant::ZERO);
         pipeline.on_sent(Instant::ZERO, 0);
         pipeline.on_sent(Instant::ZERO, 3);
-        pipeline.on_cancelled();
+        pipeline.on_cancelled(Instant::ZERO);
         assert_eq!((pipeline.open(), pipeline.room()), (2, 0));
         pipeline.on_cleared();
         pipeline.on_block(Instant::NEVER, u32::MAX);

@@ -109,7 +109,8 @@ pub enum Command {
         /// The new limits.
         limits: Limits,
     },
-    /// Changes a torrent's own limits. Ends in [`Event::TorrentLimitsSet`] or [`Event::Refused`].
+    /// Changes a torrent's own limits; before its check is over, those that it joins its swarm with. Ends in
+    /// [`Event::TorrentLimitsSet`] or [`Event::Refused`].
     SetTorrentLimits {
         /// The torrent.
         torrent: TorrentId,

@@ -238,10 +238,17 @@ impl Coordinator {
         let Some(torrent) = self.torrents.get_mut(&id) else {
             return self.refuse(id, Refusal::UnknownTorrent);
         };
-        if torrent.phase != Phase::Joined {
-            return self.refuse(id, Refusal::NotReady);
+        match torrent.phase {
+            Phase::Checking { cancelled: false, .. } => {
+                // The swarm gets them with the torrent.
+                torrent.spec.limits = limits;
+                self.push(Directive::Answer(Event::TorrentLimitsSet { torrent: id }));
+            }
+            Phase::Joining { .. } | Phase::Joined => {
+                self.push(Directive::ToPeer(peer::Command::SetTorrentLimits { torrent: id, limits }));
+            }
+            Phase::Checking { .. } | Phase::Leaving | Phase::Closing => self.refuse(id, Refusal::NotReady),
         }
-        self.push(Directive::ToPeer(peer::Command::SetTorrentLimits { torrent: id, limits }));
     }
 
     fn on_add_peer(&mut self, id: TorrentId, address: SocketAddr, source: Source) {
@@ -675,6 +682,31 @@ mod tests {
         let only_read = [add(5, read_only(spec("c", 4))), add(6, read_only(spec("c", 5)))];
         assert_eq!(told(&mut coordinator, [add(3, spec("b", 3)), add(4, elsewhere)]), []);
         assert_eq!(told(&mut coordinator, only_read), []);
+    }
+
+    #[test]
+    fn limits_set_while_a_torrent_is_checked_are_those_it_joins_with() {
+        let mut coordinator = Coordinator::new(Config::default());
+        let limits = TorrentLimits { upload_slots: Some(9), ..TorrentLimits::default() };
+        let set = Command::SetTorrentLimits { torrent: TORRENT, limits: limits.clone() };
+        assert_eq!(
+            told(&mut coordinator, [set.clone()]),
+            [Event::Refused { torrent: TORRENT, refusal: Refusal::UnknownTorrent }]
+        );
+        let checking = [Command::Add { torrent: TORRENT, spec: spec("a", 1) }, set.clone()];
+        assert_eq!(told(&mut coordinator, checking), [Event::TorrentLimitsSet { torrent: TORRENT }]);
+        coordinator.handle_command(Instant::ZERO, added());
+        let joins_with = std::iter::from_fn(|| coordinator.poll_event()).find_map(|directive| match directive {
+            Directive::ToPeer(peer::Command::AddTorrent { limits, .. }) => Some(limits),
+            _ => None,
+        });
+        assert_eq!(joins_with, Some(limits));
+        // While it joins, the swarm answers: whether it takes the torrent is not known yet.
+        assert_eq!(told(&mut coordinator, [set.clone()]), []);
+        let set_by_swarm = Command::FromPeer(peer::Event::TorrentLimitsSet { torrent: TORRENT });
+        assert_eq!(told(&mut coordinator, [set_by_swarm]), [Event::TorrentLimitsSet { torrent: TORRENT }]);
+        let leaving = [Command::Remove { torrent: TORRENT }, set];
+        assert_eq!(told(&mut coordinator, leaving), [Event::Refused { torrent: TORRENT, refusal: Refusal::NotReady }]);
     }
 
     #[test]

@@ -22,6 +22,23 @@ const DROP_DEADLINE: Duration = Duration::from_secs(2);
 /// The most time that [`Session::shut_down`] keeps for its threads to end.
 const THREADS_END: Duration = Duration::from_millis(250);
 
+/// How many jobs a session's own thread does in a turn where it has no job threads.
+const INLINE_JOBS: usize = 16;
+
+/// Which threads a session with threads of its own has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Hosting {
+    /// A thread for each subsystem, and [job threads](Builder::job_threads) that read, write and hash: whatever one subsystem does,
+    /// the others go on.
+    #[default]
+    Apart,
+    /// One thread for all subsystems, beside the job threads: less is handed from thread to thread. What the system has in memory
+    /// is read on that thread, where the [`FileSystem`] can tell ([`File::read_now`](crate::disk::File::read_now)). Costs the
+    /// least processor time, and does the most on a single processor.
+    Together,
+}
+
 /// Makes a [`Session`].
 pub struct Builder {
     config: Config,
@@ -29,6 +46,7 @@ pub struct Builder {
     listen: Vec<Listen>,
     file_system: Box<dyn FileSystem>,
     job_threads: Option<usize>,
+    hosting: Hosting,
     open_files: usize,
     state: Option<PathBuf>,
 }
@@ -57,6 +75,7 @@ impl Builder {
             listen: Vec::new(),
             file_system: Box::new(Native),
             job_threads: None,
+            hosting: Hosting::default(),
             open_files: 128,
             state: None,
         }
@@ -115,28 +134,43 @@ impl Builder {
         self
     }
 
-    /// Starts the session with a thread for each subsystem.
+    /// Sets which threads [`spawn`](Self::spawn) starts.
+    pub fn hosting(mut self, hosting: Hosting) -> Self {
+        self.hosting = hosting;
+        self
+    }
+
+    /// Starts the session with threads of its own.
     pub fn spawn(self) -> Result<Session, Error> {
         self.spawn_with(|_| {})
     }
 
     fn spawn_with(mut self, prepare: impl FnOnce(&mut [Reactor])) -> Result<Session, Error> {
+        let together = self.hosting == Hosting::Together;
         let jobs = self.job_threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()));
         self.config.disk = self.config.disk.for_job_threads(jobs);
+        let (placement, threads, names) = if together {
+            (Placement::TOGETHER, vec![jobs], vec!["bip-session"])
+        } else {
+            (Placement::APART, vec![0, 0, jobs], vec!["bip-session", "bip-swarm", "bip-disk"])
+        };
         let clock = Clock::new();
         let mut reactors = Vec::new();
-        for (place, threads) in [0, 0, jobs].into_iter().enumerate() {
+        for (place, threads) in threads.into_iter().enumerate() {
             let mut config = reactor::Config { job_threads: threads, ..self.reactor.clone() };
-            if place != Placement::APART.swarm {
+            if place != placement.swarm {
                 // Only the swarm's reactor has sockets to read.
                 config.receive_buffer = 0;
+            }
+            if threads == 0 {
+                config.inline_jobs_per_turn = config.inline_jobs_per_turn.max(INLINE_JOBS);
             }
             reactors.push(Reactor::with_clock(config, clock).map_err(Error::System)?);
         }
         let stoppers = StopAll { reactors: reactors.iter().map(Reactor::stopper).collect(), armed: false };
-        let (mut session, mut reactors) = self.build(reactors, Placement::APART, &stoppers)?;
+        let (mut session, mut reactors) = self.build(reactors, placement, &stoppers)?;
         prepare(&mut reactors);
-        for (reactor, name) in reactors.drain(..).zip(["bip-session", "bip-swarm", "bip-disk"]) {
+        for (reactor, name) in reactors.drain(..).zip(names) {
             session.threads.push(reactor.spawn(name).map_err(Error::System)?);
         }
         Ok(session)

@@ -43,7 +43,7 @@ pub use config::Config;
 pub use coordinator::Coordinator;
 pub use error::Error;
 #[cfg(feature = "reactor")]
-pub use handle::{Builder, Session};
+pub use handle::{Builder, Hosting, Session};
 #[cfg(feature = "reactor")]
 pub use tasks::{Created, TaskError, TaskProgress, create, verify};
 pub use wiring::{Placement, Wired, wire};

@@ -1,9 +1,11 @@
 //! `kill -9` of a download at random points, over and over: what was verified stays, and what is said to be there is there.
+//! Every second download has a folder for its state.
 //!
 //! `BIP_KILLS` is the number of kills, and `BIP_KILL_SEED` makes the random times those of a run before.
 
 use std::collections::BTreeSet;
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -63,13 +65,22 @@ struct Victim<'a> {
     original: &'a Pieces,
     peer: &'a str,
     copy: PathBuf,
+    /// Where it remembers what was verified, if it does.
+    state: Option<PathBuf>,
     /// The pieces that were right on disk after the last kill.
     right: BTreeSet<u64>,
+    /// How many pieces it told of at most.
+    told: u64,
 }
 
 impl Victim<'_> {
     fn start(&self) -> Result<Running, Failure> {
-        tool::start(&[&"get", &self.torrent, &"-d", &self.copy, &"--json", &"--peer", &self.peer])
+        let mut args: Vec<&dyn AsRef<OsStr>> =
+            vec![&"get", &self.torrent, &"-d", &self.copy, &"--json", &"--peer", &self.peer];
+        if let Some(state) = &self.state {
+            args.extend([&"--state" as &dyn AsRef<OsStr>, state]);
+        }
+        tool::start(&args)
     }
 
     /// Looks at what a download left behind, and compares with what it and `bip verify` say.
@@ -79,9 +90,15 @@ impl Victim<'_> {
             return Err(ended.complain(&format!("spoilt piece {lost}, which was right before")));
         }
         let told = Told::read(&ended.stdout);
-        // It checks all that is there before it goes on.
-        if told.checked.is_some_and(|checked| checked != self.right.len() as u64) {
-            return Err(ended.complain(&format!("began with {} right pieces on disk", self.right.len())));
+        if let Some(checked) = told.checked {
+            // Without a memory, it checks all that is there before it goes on.
+            let most = self.right.len() as u64;
+            let (least, most) = (if self.state.is_some() { self.told } else { most }, most);
+            if checked < least || checked > most {
+                let problem =
+                    format!("began with {checked} pieces, after {least} were told and with {most} right on disk");
+                return Err(ended.complain(&problem));
+            }
         }
         if told.most > right.len() as u64 {
             return Err(ended.complain(&format!("told of more than the {} right pieces on disk", right.len())));
@@ -92,6 +109,7 @@ impl Victim<'_> {
             return Err(format!("piece {piece} is {truth}, and `bip verify` says otherwise"));
         }
         self.right = right;
+        self.told = self.told.max(told.most);
         Ok(())
     }
 }
@@ -163,8 +181,15 @@ fn kill_often(folder: &Path, wanted: u64, random: &mut Random, totals: &mut (u64
     while totals.0 < wanted {
         let copy = folder.join(format!("copy {}", totals.1));
         fs::create_dir(&copy).map_err(|error| format!("{}: {error}", copy.display()))?;
-        let mut victim =
-            Victim { torrent: &torrent, original: &pieces, peer: &peer, copy: copy.clone(), right: BTreeSet::new() };
+        let mut victim = Victim {
+            torrent: &torrent,
+            original: &pieces,
+            peer: &peer,
+            copy: copy.clone(),
+            state: (totals.1 % 2 == 1).then(|| folder.join("state")),
+            right: BTreeSet::new(),
+            told: 0,
+        };
         loop {
             let mut get = victim.start()?;
             let limit = if random.below(SELDOM) == 0 { LATE } else { SOON };

@@ -19,6 +19,8 @@ mod kill;
 #[cfg(target_os = "linux")]
 mod libtorrent;
 #[cfg(target_os = "linux")]
+mod limits;
+#[cfg(target_os = "linux")]
 mod link;
 #[cfg(target_os = "linux")]
 mod namespace;
@@ -28,6 +30,8 @@ mod others;
 mod process;
 #[cfg(target_os = "linux")]
 mod resume;
+#[cfg(target_os = "linux")]
+mod room;
 #[cfg(target_os = "linux")]
 mod swarm;
 #[cfg(target_os = "linux")]
@@ -47,8 +51,18 @@ mod tree;
 fn main() -> std::process::ExitCode {
     // Those that wait for timers first, so that the others run beside them.
     harness::run(
-        [kill::TESTS, hostile::TESTS, swarm::TESTS, others::TESTS, resume::TESTS, transfer::TESTS, torrents::TESTS]
-            .concat(),
+        [
+            kill::TESTS,
+            hostile::TESTS,
+            swarm::TESTS,
+            others::TESTS,
+            limits::TESTS,
+            room::TESTS,
+            resume::TESTS,
+            transfer::TESTS,
+            torrents::TESTS,
+        ]
+        .concat(),
     )
 }
 

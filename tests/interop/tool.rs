@@ -7,7 +7,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::libtorrent::Prepared;
 use crate::process::{Ended, Failure, Running};
+use crate::tree::Tree;
 
 /// Arguments of any kind side by side.
 pub(crate) type Args<'a> = &'a [&'a dyn AsRef<OsStr>];
@@ -65,6 +67,16 @@ pub(crate) fn show(torrent: &Path) -> Result<Value, Failure> {
 /// Makes a torrent of `path`, as `out`, in pieces of `piece_length` bytes.
 pub(crate) fn create(path: &Path, out: &Path, piece_length: u64) -> Result<(), Failure> {
     run(&[&"create", &path, &"-o", &out, &"--piece-length", &piece_length.to_string()]).map(drop)
+}
+
+/// Writes `tree` into `folder`/original and makes its torrent, in which the files are sorted.
+pub(crate) fn prepare(tree: &Tree, folder: &Path) -> Result<Prepared, Failure> {
+    let (original, torrent) = (folder.join("original"), folder.join("made by bip.torrent"));
+    tree.write(&original)?;
+    create(&tree.root(&original), &torrent, tree.piece_length)?;
+    let shown = show(&torrent)?;
+    let info_hash = shown["info_hash"].as_str().unwrap_or_default().to_owned();
+    Ok(Prepared { original, torrent, info_hash, copy: folder.join("copy") })
 }
 
 /// As [`create`], with a tracker.

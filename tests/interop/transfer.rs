@@ -26,6 +26,8 @@ crate::harness::tests! {
     bip_and_libtorrent_may_dial_each_other_at_once: NEEDS,
     bip_gets_from_two_seeders: NEEDS,
     bip_hands_on_what_it_got: NEEDS,
+    bip_gets_two_torrents_at_once: NEEDS,
+    bip_seeds_two_torrents_at_once: NEEDS,
     bip_listens_on_port_6881_or_the_next_free_one: NEEDS,
 }
 
@@ -153,6 +155,42 @@ fn bip_hands_on_what_it_got(folder: &Path) -> Result<(), Failure> {
         bip.stop()?;
     }
     Ok(())
+}
+
+fn bip_gets_two_torrents_at_once(folder: &Path) -> Result<(), Failure> {
+    let [one, other] = [prepare(&FOLDER, &folder.join("one"))?, prepare(&CRUMBS, &folder.join("other"))?];
+    let first = Peer::seed(&one.torrent, &one.original, LIBTORRENT, &[])?;
+    let second = Peer::seed(&other.torrent, &other.original, THIRD, &[])?;
+    // Both peers are tried for both torrents, and each has one.
+    let copy = folder.join("copy");
+    let args: tool::Args<'_> =
+        &[&"get", &one.torrent, &other.torrent, &"-d", &copy, &"--peer", &first.address, &"--peer", &second.address];
+    tool::run(args)?;
+    FOLDER.expect_equal(&one.original, &copy)?;
+    CRUMBS.expect_equal(&other.original, &copy)
+}
+
+fn bip_seeds_two_torrents_at_once(folder: &Path) -> Result<(), Failure> {
+    let original = folder.join("original");
+    let torrents = ["one.torrent", "other.torrent"].map(|name| folder.join(name));
+    for (tree, torrent) in [&FOLDER, &CRUMBS].into_iter().zip(&torrents) {
+        tree.write(&original)?;
+        tool::create(&tree.root(&original), torrent, tree.piece_length)?;
+    }
+    let listen = format!("{BIP}:0");
+    let mut seeder = tool::start(&[&"seed", &torrents[0], &torrents[1], &original, &"--listen", &listen])?;
+    let address = tool::listening(&mut seeder)?;
+    let copy = folder.join("copy");
+    let mut leechers = [
+        Peer::leech(&torrents[0], &copy, LIBTORRENT, &[&address])?,
+        Peer::leech(&torrents[1], &copy, THIRD, &[&address])?,
+    ];
+    for leecher in &mut leechers {
+        leecher.wait_done()?;
+    }
+    FOLDER.expect_equal(&original, &copy)?;
+    CRUMBS.expect_equal(&original, &copy)?;
+    seeder.stop()?.expect_code(0).map(drop)
 }
 
 fn bip_listens_on_port_6881_or_the_next_free_one(folder: &Path) -> Result<(), Failure> {

@@ -1,7 +1,9 @@
 //! The coordinator, held to the laws between a swarm and a disk that answer what it asks: each in its own order, right, failing or
 //! refusing, and as late as they like.
 
-use super::subjects::{SESSION_TORRENTS, address, bitfield, geometry, info_hash, layout, torrent};
+use super::subjects::{
+    SESSION_TORRENTS, address, bitfield, geometry, info_hash, layout, limits, torrent, torrent_limits,
+};
 use super::{Ask, Call, End, Subject, hold};
 use bip::disk::{self, Checked, Error};
 use bip::machine::{Rng, TorrentId};
@@ -43,10 +45,12 @@ impl Swarm {
             | Command::RemoveTorrent { torrent }
             | Command::Pause { torrent }
             | Command::Resume { torrent }
-            | Command::AddPeer { torrent, .. }
+            | Command::SetTorrentLimits { torrent, .. }
             | Command::SetDownload { torrent, .. }
             | Command::Kept { torrent, .. }
-            | Command::PieceLost { torrent, .. } => *torrent,
+            | Command::PieceLost { torrent, .. }
+            | Command::AddPeer { torrent, .. } => *torrent,
+            Command::SetLimits { .. } => return self.told.push_back(Event::LimitsSet),
             other => panic!("the coordinator has no business with {other:?}"),
         };
         if let Command::Kept { .. } | Command::PieceLost { .. } = command {
@@ -72,6 +76,7 @@ impl Swarm {
             (Command::Pause { torrent }, _) => Event::Paused { torrent },
             (Command::Resume { torrent }, _) => Event::Resumed { torrent },
             (Command::SetDownload { torrent, .. }, _) => Event::DownloadSet { torrent },
+            (Command::SetTorrentLimits { torrent, .. }, _) => Event::TorrentLimitsSet { torrent },
             (Command::AddPeer { torrent, address, .. }, Some(joined)) => {
                 joined.peers += 1;
                 if joined.peers > KNOWN_PEERS {
@@ -216,7 +221,7 @@ impl Subject for Coordinators {
             self.disk.notice(rng);
         }
         let torrent = torrent(rng);
-        match rng.below(20) {
+        match rng.below(23) {
             0..=7 => Command::Add {
                 torrent,
                 spec: Spec {
@@ -233,6 +238,8 @@ impl Subject for Coordinators {
             10 | 11 => Command::Pause { torrent },
             12 | 13 => Command::Resume { torrent },
             14 if rng.below(8) == 0 => Command::ShutDown,
+            20 => Command::SetLimits { limits: limits(rng) },
+            21 | 22 => Command::SetTorrentLimits { torrent, limits: torrent_limits(rng) },
             _ => Command::AddPeer { torrent, address: address(rng), source: Source::Program },
         }
     }
@@ -246,6 +253,8 @@ impl Subject for Coordinators {
             Command::Pause { torrent } => (torrent, "pause".into()),
             Command::Resume { torrent } => (torrent, "resume".into()),
             Command::AddPeer { torrent, address, .. } => (torrent, format!("peer {address}")),
+            Command::SetTorrentLimits { torrent, .. } => (torrent, "limits".into()),
+            Command::SetLimits { .. } => return Some(Ask { about: "limits".into(), kind: String::new() }),
             Command::FromPeer(_) | Command::FromDisk(_) => return None,
             other => panic!("what does {other:?} ask?"),
         };
@@ -263,6 +272,8 @@ impl Subject for Coordinators {
             Event::Paused { torrent } => (torrent, Some("pause".into())),
             Event::Resumed { torrent } => (torrent, Some("resume".into())),
             Event::PeerAdded { torrent, address } => (torrent, Some(format!("peer {address}"))),
+            Event::TorrentLimitsSet { torrent } => (torrent, Some("limits".into())),
+            Event::LimitsSet => return Some(End { about: "limits".into(), kind: Some(String::new()) }),
             Event::Refused { torrent, .. } => (torrent, None),
             other => panic!("{other:?} answers nothing"),
         };

@@ -13,6 +13,7 @@ use bip::proto::metainfo::{Layout, SafePath};
 use bip::proto::sha1::Sha1;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -79,6 +80,32 @@ pub(super) fn bitfield(rng: &mut Rng) -> Bitfield {
 
 pub(super) fn address(rng: &mut Rng) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, rng.below(20) as u8], 6881))
+}
+
+fn rate(rng: &mut Rng) -> Option<NonZeroU64> {
+    NonZeroU64::new(*rng.choose(&[0, 0, 1, 1_000, 20_000, 1_000_000, u64::MAX]).unwrap())
+}
+
+pub(super) fn limits(rng: &mut Rng) -> peer::Limits {
+    peer::Limits {
+        upload_rate: rate(rng),
+        download_rate: rate(rng),
+        max_connections: rng.below(30) as usize,
+        max_connections_per_torrent: rng.below(20) as usize,
+        max_dials: rng.below(DIALS as u32 + 1) as usize,
+        dials_per_second: *rng.choose(&[0, 1, 30, u32::MAX]).unwrap(),
+        upload_slots: rng.below(6) as usize,
+        optimistic_slots: rng.below(3) as usize,
+    }
+}
+
+pub(super) fn torrent_limits(rng: &mut Rng) -> TorrentLimits {
+    TorrentLimits {
+        upload_rate: rate(rng),
+        download_rate: rate(rng),
+        max_connections: (rng.below(2) == 0).then(|| rng.below(20) as usize),
+        upload_slots: (rng.below(2) == 0).then(|| rng.below(6) as usize),
+    }
 }
 
 fn block(rng: &mut Rng, span: Span) -> Block {
@@ -196,7 +223,7 @@ impl Subject for Swarms {
 
     fn command(&mut self, rng: &mut Rng) -> peer::Command {
         let torrent = torrent(rng);
-        match rng.below(12) {
+        match rng.below(14) {
             0..=3 => {
                 let have = bitfield(rng);
                 if have.pieces() == geometry().piece_count() {
@@ -210,7 +237,7 @@ impl Subject for Swarms {
                     have,
                     download: rng.below(8) != 0,
                     selection: Selection::default(),
-                    limits: TorrentLimits::default(),
+                    limits: if rng.below(2) == 0 { TorrentLimits::default() } else { torrent_limits(rng) },
                 }
             }
             4 if rng.below(4) == 0 => peer::Command::RemoveTorrent { torrent },
@@ -230,6 +257,8 @@ impl Subject for Swarms {
                 let spans: Vec<Span> = (0..rng.below(4)).map(|_| span(rng)).collect();
                 peer::Command::Kept { torrent, spans }
             }
+            12 if rng.below(3) == 0 => peer::Command::SetLimits { limits: limits(rng) },
+            13 => peer::Command::SetTorrentLimits { torrent, limits: torrent_limits(rng) },
             _ => peer::Command::AddPeer { torrent, address: address(rng), source: Source::Program },
         }
     }
@@ -243,6 +272,8 @@ impl Subject for Swarms {
             Command::Resume { torrent } => (torrent, "resume".into()),
             Command::SetDownload { torrent, .. } => (torrent, "download".into()),
             Command::AddPeer { torrent, address, .. } => (torrent, format!("peer {address}")),
+            Command::SetTorrentLimits { torrent, .. } => (torrent, "limits".into()),
+            Command::SetLimits { .. } => return Some(Ask { about: "limits".into(), kind: String::new() }),
             _ => return None,
         };
         Some(Ask { about: torrent.to_string(), kind })
@@ -257,6 +288,8 @@ impl Subject for Swarms {
             Event::Resumed { torrent } => (torrent, Some("resume".into())),
             Event::DownloadSet { torrent } => (torrent, Some("download".into())),
             Event::PeerAdded { torrent, address } => (torrent, Some(format!("peer {address}"))),
+            Event::TorrentLimitsSet { torrent } => (torrent, Some("limits".into())),
+            Event::LimitsSet => return Some(End { about: "limits".into(), kind: Some(String::new()) }),
             Event::Refused { torrent, .. } => (torrent, None),
             _ => return None,
         };
@@ -270,7 +303,8 @@ impl Subject for Swarms {
         let served = UPLOAD_QUEUE + HELD_INPUT / 17;
         // For each connection a write, a stop or a start of reading, a close and its notice; each dial, begun or abandoned; each
         // torrent's figures and its last piece; and a block with its header.
-        messages + served + 4 * (call.conns + 1) + 2 * DIALS + 2 * TORRENTS as usize + 2
+        // Where a rate held it back, each connection is served all there is room to load: 32 blocks, and asked for a block in a write.
+        messages + served + 36 * (call.conns + 1) + 2 * DIALS + 2 * TORRENTS as usize + 2
     }
 
     fn on_event(&mut self, event: &peer::Event) {
