@@ -117,7 +117,6 @@ impl Torrent {
         }
         self.failed_reads = self.failed_reads.saturating_add(1);
         if self.failed_reads == most.max(1) {
-            self.unreadable = true;
             out.notice(Event::Stopped { torrent: self.id, error: error.clone(), unreadable: true });
             self.stop_writing(error, out);
         }

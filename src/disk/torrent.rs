@@ -74,8 +74,6 @@ pub(crate) struct Torrent {
     pub(super) saver: Saver,
     /// Reads that have failed one after the other.
     pub(super) failed_reads: u32,
-    /// Whether it was told that nothing can be read.
-    pub(super) unreadable: bool,
     /// Why writes are refused until a retry.
     stopped: Option<Error>,
     pub(super) partials: BTreeMap<PieceIndex, Partial>,
@@ -123,7 +121,6 @@ impl Torrent {
             rechecks: Rechecks::default(),
             saver: Saver::new(resume),
             failed_reads: 0,
-            unreadable: false,
             have: Bitfield::new(layout.geometry().piece_count()),
             store,
             layout,
@@ -233,7 +230,7 @@ impl Torrent {
 
     pub(crate) fn on_retry(&mut self) {
         self.stopped = None;
-        (self.failed_reads, self.unreadable) = (0, false);
+        self.failed_reads = 0;
         if self.removals == 0 {
             self.rechecks.retry();
         }

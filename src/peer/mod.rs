@@ -40,6 +40,10 @@
 //! connections are not read, and their time-outs stand still. Every [`Command::Stored`] gives its bytes' credit back, so a slow
 //! store slows its torrent and never stops it for good. A block that nobody asked for is read past, and counted.
 //!
+//! A torrent can be told to download nothing ([`Command::SetDownload`]), as one whose disk is full: its requests are taken back, peers are told
+//! that we are not interested, and it is uploaded as before. What the store has from an earlier run is told by [`Command::Kept`], and what it
+//! has no more by [`Command::PieceLost`].
+//!
 //! # A block's way out
 //!
 //! Requests of a peer that we do not choke are queued, and none is dropped: with [`Config::upload_queue`] of them waiting, the connection is

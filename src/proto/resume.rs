@@ -199,13 +199,7 @@ impl Resume {
     pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
         let tokens =
             limits.files.saturating_mul(4).saturating_add(limits.ranges.saturating_mul(4)).saturating_add(1_000);
-        let allowed = bencode::Limits {
-            depth: 8,
-            tokens,
-            string_length: limits.length,
-            input_length: limits.length,
-            ..bencode::Limits::default()
-        };
+        let allowed = bencode::Limits { depth: 8, tokens, string_length: limits.length, input_length: limits.length };
         let document = Document::decode(bytes, &allowed)?;
         let dict = document.root().dict()?;
         let found = dict.int("bip resume")?;
@@ -289,6 +283,7 @@ fn partials(
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init)] // one range is meant
 mod tests {
     use super::*;
 

@@ -580,7 +580,7 @@ impl Machine for Coordinator {
     fn handle_timeout(&mut self, now: Instant) {
         for _ in 0..TIMERS_PER_CALL {
             let Some(id) = self.retries.pop(now) else { break };
-            self.on_retry_timer(id);
+            self.on_retry_timer(now, id);
         }
     }
 

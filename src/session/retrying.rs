@@ -86,8 +86,15 @@ impl Coordinator {
     }
 
     /// Tries a torrent again whose time has come.
-    pub(super) fn on_retry_timer(&mut self, id: TorrentId) {
-        let Some(torrent) = self.torrents.get(&id).filter(|t| t.phase == Phase::Joined) else { return };
+    pub(super) fn on_retry_timer(&mut self, now: Instant, id: TorrentId) {
+        let Some(torrent) = self.torrents.get(&id) else { return };
+        if matches!(torrent.phase, Phase::Joining { .. }) {
+            // The swarm is still taking it in.
+            return self.retries.set(id, now + Duration::from_secs(1));
+        }
+        if torrent.phase != Phase::Joined {
+            return;
+        }
         // What was paused waits for the program.
         if torrent.paused || torrent.failed.is_none() {
             return;

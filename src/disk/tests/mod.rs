@@ -49,7 +49,7 @@ impl<M: Machine<Job = Job, Done = Done>> Driver<M> {
 
     /// Lets time pass.
     pub(super) fn wait(&mut self, time: Duration) {
-        self.now = self.now + time;
+        self.now += time;
         self.machine.handle_timeout(self.now);
     }
 

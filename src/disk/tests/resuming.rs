@@ -101,7 +101,8 @@ fn a_piece_goes_on_where_it_was_and_is_read_back_in_full_when_it_is_complete() {
 #[test]
 fn a_file_or_resume_data_that_does_not_agree_has_everything_verified() {
     let sample = sample();
-    let spoil: [(&str, fn(&Sample, &Memory)); 9] = [
+    type Spoil = fn(&Sample, &Memory);
+    let spoil: [(&str, Spoil); 9] = [
         ("a file that is gone", |s, m| {
             m.remove(&root(), &s.layout.files()[2].path).unwrap();
         }),

@@ -30,3 +30,40 @@ impl Picker {
         was_ours
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Rng;
+    use crate::proto::bitfield::Bitfield;
+    use crate::proto::geometry::{BLOCK_LENGTH, Geometry};
+    use crate::select::Peer;
+
+    fn pick(picker: &mut Picker, has: &Bitfield) -> Vec<Span> {
+        let mut out = Vec::new();
+        picker.pick(Peer(1), has, 99, &mut out);
+        out.sort_unstable();
+        out
+    }
+
+    #[test]
+    fn what_the_store_has_is_not_picked_and_what_it_lost_is() {
+        let geometry = Geometry::new(u64::from(BLOCK_LENGTH) * 6, BLOCK_LENGTH * 2).unwrap();
+        let mut have = Bitfield::new(3);
+        have.insert(PieceIndex(0));
+        let mut picker = Picker::new(geometry, &have, Rng::new(1));
+        let all = Bitfield::full(3);
+        picker.peer_joined(&all);
+        let block = |piece, block| geometry.block(PieceIndex(piece), block).unwrap();
+        // Of a piece that is ours nothing is taken, nor what is no block.
+        [block(0, 0), block(1, 1), Span { length: 1, ..block(2, 0) }].into_iter().for_each(|s| picker.on_kept(s));
+        assert_eq!(pick(&mut picker, &all), [block(1, 0), block(2, 0), block(2, 1)]);
+        // Blocks that are asked for stay so, and a block that comes later is the store's already.
+        picker.on_kept(block(2, 0));
+        assert_eq!(picker.requests(), 3);
+        assert!(picker.on_piece_lost(PieceIndex(0)) && !picker.on_piece_lost(PieceIndex(0)));
+        assert!(!picker.on_piece_lost(PieceIndex(1)) && !picker.on_piece_lost(PieceIndex(7)));
+        assert_eq!(pick(&mut picker, &all), [block(0, 0), block(0, 1), block(1, 0), block(1, 1)]);
+        assert!(picker.have().is_empty());
+    }
+}

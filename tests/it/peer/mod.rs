@@ -4,6 +4,7 @@ mod connections;
 mod download;
 mod hostile;
 mod limits;
+mod stopping;
 mod store;
 mod storing;
 mod transfer;
