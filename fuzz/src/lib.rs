@@ -6,6 +6,7 @@ mod connection;
 mod handshake;
 mod message;
 mod metainfo;
+mod resume;
 mod script;
 mod swarm;
 
@@ -14,6 +15,7 @@ pub use connection::connection;
 pub use handshake::handshake;
 pub use message::message;
 pub use metainfo::metainfo;
+pub use resume::resume;
 pub use swarm::swarm;
 
 /// A target's name, which is also its folder in `corpus/`, and what it does.
@@ -26,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("handshake", handshake),
     ("message", message),
     ("metainfo", metainfo),
+    ("resume", resume),
     ("swarm", swarm),
 ];
 

@@ -180,7 +180,7 @@ fn report(run: &Run) -> Report {
         let (first, end) = (first as u32, end as u32);
         let bad = (first..end).filter(|&piece| !checker.have().contains(PieceIndex(piece))).count() as u32;
         FileReport {
-            found: checker.found().get(index).copied().flatten(),
+            found: checker.found().get(index).copied().flatten().map(|stamp| stamp.length),
             expected: file.length,
             pieces: end - first,
             bad,

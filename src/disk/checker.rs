@@ -1,14 +1,18 @@
 //! Verifies what is on disk: the part that `Disk` and `Check` share.
 
+use super::config::Config;
 use super::error::Error;
 use super::interval::IntervalSet;
 use super::job::{HashState, Outcome, Work};
 use super::parts::{self, Fragment};
+use super::resume::ResumeFile;
+use super::sampling;
 use super::store::Store;
-use crate::machine::JobError;
+use crate::machine::{JobError, Rng};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::id::{FileIndex, PieceIndex};
 use crate::proto::metainfo::Layout;
+use crate::proto::resume::{FileStamp, Resume};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,21 +25,53 @@ pub(crate) const STATS: u32 = 256;
 pub(crate) enum CheckTask {
     Select,
     Stat(Range<u32>),
+    Load,
     Hash(PieceIndex),
 }
 
+/// How far a check has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Files are looked at.
+    Files,
+    /// The resume data is read.
+    Loading,
+    /// Pieces of the sample are hashed.
+    Sampling,
+    /// All pieces that can be complete are hashed.
+    Pieces,
+    /// The resume data is believed.
+    Believed,
+}
+
+/// What is needed to believe resume data.
+#[derive(Debug)]
+struct Belief {
+    file: ResumeFile,
+    config: Config,
+    rng: Rng,
+    claims: Option<Box<Resume>>,
+    /// Pieces that are still to be hashed.
+    sample: VecDeque<PieceIndex>,
+}
+
 /// First looks at all files, then hashes the pieces that can be complete, in order. A piece of which a byte is missing costs
-/// nothing, so a torrent of which nothing is there is checked at once.
+/// nothing, so a torrent of which nothing is there is checked at once. With resume data that agrees with all files, a sample of the
+/// pieces is hashed instead; if one of them is wrong, all are.
 #[derive(Debug)]
 pub(crate) struct Checker {
     store: Arc<Store>,
     layout: Arc<Layout>,
-    /// The files' lengths on disk, as far as they are known.
-    found: Vec<Option<u64>>,
+    /// The files on disk, as far as they are known.
+    found: Vec<Option<FileStamp>>,
     /// The files that are skipped, until the executor knows.
     skipped: Option<Arc<[bool]>>,
     /// What lies beside files that are skipped, in the order of files.
     held: Vec<Fragment>,
+    /// Files that were made: without bytes.
+    made: Vec<FileIndex>,
+    stage: Stage,
+    belief: Option<Belief>,
     /// Files that could not be looked at.
     unreadable: BTreeMap<FileIndex, Error>,
     /// The first thing that went wrong.
@@ -63,6 +99,9 @@ impl Checker {
             // What lies in one file lies beside no other.
             skipped: (layout.files().len() > 1).then(Arc::default),
             held: Vec::new(),
+            made: Vec::new(),
+            stage: Stage::Files,
+            belief: None,
             store,
             layout,
             unreadable: BTreeMap::new(),
@@ -91,6 +130,23 @@ impl Checker {
         &self.held
     }
 
+    /// The same, but for resume data that may make it short.
+    pub(crate) fn with_resume(mut self, file: ResumeFile, config: &Config, rng: Rng) -> Self {
+        let config = config.clone();
+        self.belief = Some(Belief { file, config, rng, claims: None, sample: VecDeque::new() });
+        self
+    }
+
+    /// Gives the resume data, if it was believed.
+    pub(crate) fn believed(&self) -> Option<&Resume> {
+        self.belief.as_ref().filter(|_| self.stage == Stage::Believed)?.claims.as_deref()
+    }
+
+    /// Gives the files that were made.
+    pub(crate) fn made(&self) -> &[FileIndex] {
+        &self.made
+    }
+
     pub(crate) fn pieces(&self) -> u32 {
         self.have.pieces()
     }
@@ -99,7 +155,7 @@ impl Checker {
         &self.have
     }
 
-    pub(crate) fn found(&self) -> &[Option<u64>] {
+    pub(crate) fn found(&self) -> &[Option<FileStamp>] {
         &self.found
     }
 
@@ -123,7 +179,8 @@ impl Checker {
     }
 
     fn is_through(&self) -> bool {
-        self.next_file == self.store.file_count() && self.continuing.is_empty() && self.next_piece == self.pieces()
+        let all = self.continuing.is_empty() && self.next_piece == self.pieces();
+        self.stage == Stage::Believed || (self.stage == Stage::Pieces && all)
     }
 
     /// Gives the pieces looked at, where it is time to tell: about a hundred times in all.
@@ -152,7 +209,13 @@ impl Checker {
             (Work::Stat { store: Arc::clone(&self.store), files: range.clone() }, CheckTask::Stat(range))
         } else if let Some((piece, hash)) = self.continuing.pop_front() {
             (self.hash(piece, hash), CheckTask::Hash(piece))
-        } else if self.stats_done() && self.next_piece < self.pieces() {
+        } else if self.stage == Stage::Loading {
+            let path = self.belief.as_ref().filter(|_| self.in_flight == 0)?.file.path.clone();
+            (Work::Load { path }, CheckTask::Load)
+        } else if self.stage == Stage::Sampling {
+            let piece = self.belief.as_mut()?.sample.pop_front()?;
+            (self.hash(piece, HashState::default()), CheckTask::Hash(piece))
+        } else if self.stage == Stage::Pieces && self.next_piece < self.pieces() {
             let piece = PieceIndex(self.next_piece);
             self.next_piece += 1;
             let work = self.hash(piece, HashState::default());
@@ -171,9 +234,62 @@ impl Checker {
         Work::Hash { store: Arc::clone(&self.store), offset, hash, until }
     }
 
-    /// Says whether all files were looked at: until then no piece is hashed, so all jobs under way look at files.
-    fn stats_done(&self) -> bool {
-        self.next_file == self.store.file_count() && (self.next_piece > 0 || self.in_flight == 0)
+    /// Goes on to the next stage when all of this one is done.
+    fn advance(&mut self) {
+        if self.in_flight > 0 || !self.continuing.is_empty() {
+            return;
+        }
+        match self.stage {
+            Stage::Files if self.next_file == self.store.file_count() => match &self.belief {
+                Some(_) if self.failure.is_none() => self.stage = Stage::Loading,
+                _ => self.check_all(),
+            },
+            Stage::Loading => self.begin_sample(),
+            Stage::Sampling => self.believe(),
+            _ => {}
+        }
+    }
+
+    fn check_all(&mut self) {
+        self.stage = Stage::Pieces;
+        self.have = Bitfield::new(self.pieces());
+        (self.checked, self.reported) = (0, 0);
+        self.skip_absent();
+    }
+
+    fn begin_sample(&mut self) {
+        let agrees = self.belief.as_ref().is_some_and(|belief| self.agrees(belief));
+        let (Some(belief), true) = (&mut self.belief, agrees) else { return self.check_all() };
+        let Some(claims) = &belief.claims else { return self.check_all() };
+        belief.sample = sampling::draw(&self.layout, &claims.have, &belief.config, &mut belief.rng);
+        self.stage = Stage::Sampling;
+        self.believe();
+    }
+
+    /// Says whether resume data is of this torrent, and all files are as it says.
+    fn agrees(&self, belief: &Belief) -> bool {
+        belief.claims.as_ref().is_some_and(|claims| {
+            claims.info_hash == belief.file.info_hash
+                && claims.geometry == self.layout.geometry()
+                && claims.files == self.found
+                && claims.have.iter().all(|piece| self.absent.end_from(piece.0) == piece.0)
+        })
+    }
+
+    /// Ends the check if all of the sample was right; checks everything if not.
+    fn believe(&mut self) {
+        let Some(belief) = &self.belief else { return };
+        let Some(claims) = &belief.claims else { return };
+        if !belief.sample.is_empty() || self.in_flight > 0 {
+            return;
+        }
+        if self.checked == self.have.count() && self.failure.is_none() {
+            self.have = claims.have.clone();
+            self.checked = self.pieces();
+            self.stage = Stage::Believed;
+        } else {
+            self.check_all();
+        }
     }
 
     fn skip_absent(&mut self) {
@@ -186,38 +302,44 @@ impl Checker {
         self.in_flight -= 1;
         match (task, outcome) {
             (CheckTask::Select, Ok(Outcome::Selected(held))) => self.held = held,
-            (CheckTask::Stat(files), Ok(Outcome::Stat { lengths, seeks })) => {
+            (CheckTask::Stat(files), Ok(Outcome::Stat { found, made, seeks })) => {
                 self.seeks |= seeks;
-                for (file, length) in files.zip(lengths) {
-                    self.on_stat(FileIndex(file), length);
-                }
-                if self.stats_done() {
-                    self.skip_absent();
+                self.made.extend(made);
+                for (file, found) in files.zip(found) {
+                    self.on_stat(FileIndex(file), found);
                 }
             }
+            (CheckTask::Load, Ok(Outcome::Loaded(claims))) => {
+                if let Some(belief) = &mut self.belief {
+                    belief.claims = claims;
+                }
+            }
+            // A resume file that makes a job panic is none.
+            (CheckTask::Load, Err(_)) => {}
             (CheckTask::Hash(piece), Ok(Outcome::Hash(result))) => self.on_hash(piece, result),
             (_, Err(error)) => self.fail(Error::Job(error)),
             // The executor answers every job in kind.
             (_, Ok(_)) => self.fail(Error::Job(JobError::Refused)),
         }
+        self.advance();
     }
 
     fn fail(&mut self, error: Error) {
         self.failure.get_or_insert(error);
     }
 
-    fn on_stat(&mut self, file: FileIndex, length: Result<Option<u64>, Error>) {
+    fn on_stat(&mut self, file: FileIndex, stamp: Result<Option<FileStamp>, Error>) {
         let Some(expected) = self.layout.file(file) else { return };
         let (offset, wanted) = (expected.offset, expected.length);
-        let length = length.unwrap_or_else(|error| {
+        let stamp = stamp.unwrap_or_else(|error| {
             self.fail(error.clone());
             self.unreadable.insert(file, error);
             None
         });
         if let Some(found) = self.found.get_mut(file.as_usize()) {
-            *found = length;
+            *found = stamp;
         }
-        let there = length.unwrap_or(0);
+        let there = stamp.map_or(0, |stamp| stamp.length);
         if there < wanted {
             // Both fit: the geometry made sure that pieces are counted in 32 bits.
             let piece = |at: u64| (at / u64::from(self.layout.geometry().piece_length())) as u32;
@@ -237,8 +359,8 @@ impl Checker {
                     self.have.insert(piece);
                 }
             }
-            // The file became shorter since it was looked at: the piece is not there.
-            Err(error) if error.is_short() => {}
+            // The file became shorter since it was looked at, or went: the piece is not there.
+            Err(error) if error.is_gone() => {}
             Err(error) => self.fail(error),
         }
         self.checked += 1;

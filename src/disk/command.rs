@@ -1,6 +1,7 @@
 //! What is asked of the disk, and what it tells.
 
 use super::Error;
+use super::resume::ResumeFile;
 use crate::machine::{Block, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::Span;
@@ -28,7 +29,7 @@ pub enum Command {
         /// at all where all are wanted.
         skipped: Vec<bool>,
         /// Where its resume data is kept; `None` keeps none, and what is there is verified in full.
-        resume: Option<PathBuf>,
+        resume: Option<ResumeFile>,
     },
     /// Changes which files are skipped. What is kept beside a file that is wanted from now on is moved into it. Ends in
     /// [`Event::Selected`].
@@ -86,6 +87,16 @@ pub enum Written {
     PieceBad,
 }
 
+/// How it was found out what a torrent has on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checked {
+    /// Everything that is there was verified.
+    Full,
+    /// The resume data was believed, after all files were as it says and some pieces were verified
+    /// ([`Config::sample_files`](super::Config::sample_files)).
+    Sampled,
+}
+
 /// A file that was found other than expected when its torrent was added. Nothing was done to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -111,6 +122,10 @@ pub enum Event {
         torrent: TorrentId,
         /// The pieces that are complete and right.
         have: Bitfield,
+        /// Blocks of other pieces that are written, as the resume data says.
+        stored: Vec<Span>,
+        /// How it was found out.
+        checked: Checked,
         /// Files that are other than expected.
         oddities: Vec<Oddity>,
     },
@@ -193,11 +208,36 @@ pub enum Event {
         /// Pieces in all.
         pieces: u32,
     },
-    /// Notice: the torrent's files cannot be read or written; writes fail until [`Command::Retry`]. Other torrents go on.
+    /// Notice: the torrent's files cannot be written; writes fail until [`Command::Retry`]. Other torrents go on.
     Stopped {
         /// The torrent.
         torrent: TorrentId,
         /// Which file and why.
+        error: Error,
+        /// Whether they cannot be read either: [`Config::read_failures`](super::Config::read_failures) reads have failed, one after the
+        /// other.
+        unreadable: bool,
+    },
+    /// Notice: bytes of a verified piece could not be read. Where a file was cut or is gone, its pieces are verified again, and none is
+    /// read until it is right.
+    ReadFailed {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Which file and why.
+        error: Error,
+    },
+    /// Notice: a piece that was verified, or of which blocks were kept, is there no more: it must be fetched again.
+    PieceLost {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The piece.
+        piece: PieceIndex,
+    },
+    /// Notice: the resume data could not be written; it is tried again. What was written before stays.
+    SaveFailed {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Why.
         error: Error,
     },
 }

@@ -1,5 +1,7 @@
 //! The disk's limits.
 
+use std::time::Duration;
+
 /// How many bytes one job reads, writes or hashes at most.
 pub(crate) const JOB_BYTES: u32 = 1 << 20;
 
@@ -28,6 +30,19 @@ pub struct Config {
     pub bad_pieces: usize,
     /// Torrents open at once. Default 65,536.
     pub torrents: usize,
+    /// Jobs of one torrent under way while others are open. Fewer than the host has job threads leave a thread for the others when a device
+    /// hangs, so [`for_job_threads`](Self::for_job_threads) takes one from them. A torrent that is alone takes them all. 0 counts as 1.
+    /// Default 16.
+    pub torrent_jobs: usize,
+    /// The least time between two saves of a torrent's resume data while it changes. It is saved besides after a
+    /// [`Command::Sync`](super::Command::Sync) and before the torrent is gone. Default 60 s.
+    pub save_interval: Duration,
+    /// Files of which a piece is verified before resume data is believed; of more files, as many drawn at random. Default 1,000.
+    pub sample_files: usize,
+    /// Pieces that are verified besides, drawn at random from all. Default 16.
+    pub sample_pieces: usize,
+    /// Reads that fail one after the other before a torrent is told to be unreadable. 0 counts as 1. Default 8.
+    pub read_failures: u32,
     /// Files that [`Create`](super::Create) takes into a torrent. Default 250,000.
     pub files: usize,
     /// Folders within folders that [`Create`](super::Create) follows. Default 98, the most that a torrent may have (100 parts in a path).
@@ -44,6 +59,11 @@ impl Default for Config {
             ranges: 1_000_000,
             bad_pieces: 1024,
             torrents: 65_536,
+            torrent_jobs: 16,
+            save_interval: Duration::from_secs(60),
+            sample_files: 1_000,
+            sample_pieces: 16,
+            read_failures: 8,
             files: 250_000,
             depth: 98,
         }
@@ -52,9 +72,11 @@ impl Default for Config {
 
 impl Config {
     /// Raises [`check_jobs`](Self::check_jobs) so that a host with that many job threads hashes on all of them: two jobs for each,
-    /// so that none waits for the next, and no more than [`jobs`](Self::jobs) allows.
+    /// so that none waits for the next, and no more than [`jobs`](Self::jobs) allows. Lowers [`torrent_jobs`](Self::torrent_jobs) so
+    /// that one thread is left over, where there is more than one.
     pub fn for_job_threads(mut self, threads: usize) -> Self {
         self.check_jobs = self.check_jobs.max(threads.saturating_mul(2)).min(self.jobs);
+        self.torrent_jobs = self.torrent_jobs.min(threads.saturating_sub(1).max(1));
         self
     }
 }
@@ -66,7 +88,8 @@ mod tests {
     #[test]
     fn every_job_thread_has_something_to_hash_within_the_limit_of_jobs() {
         let default = Config::default();
-        assert_eq!(default.clone().for_job_threads(0), default);
+        assert_eq!(default.clone().for_job_threads(0), Config { torrent_jobs: 1, ..default.clone() });
+        assert_eq!(default.clone().for_job_threads(5).torrent_jobs, 4);
         assert_eq!(default.clone().for_job_threads(16).check_jobs, 32);
         assert_eq!(default.clone().for_job_threads(usize::MAX).check_jobs, default.jobs);
     }

@@ -21,6 +21,7 @@ use crate::machine::{Input, Instant, JobError, JobId, Machine, Map, Output, Rng}
 use crate::proto::geometry::Geometry;
 use crate::proto::id::{FileIndex, PieceIndex};
 use crate::proto::metainfo::Builder;
+use crate::proto::resume::FileStamp;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -199,9 +200,9 @@ impl Hashing {
         self.bytes += u64::from(length);
     }
 
-    fn on_stat(&self, files: Range<u32>, lengths: Vec<Result<Option<u64>, Error>>) -> Result<(), Error> {
-        for (file, now) in files.map(FileIndex).zip(lengths) {
-            let (before, now) = (self.store.length(file), now?);
+    fn on_stat(&self, files: Range<u32>, found: Vec<Result<Option<FileStamp>, Error>>) -> Result<(), Error> {
+        for (file, now) in files.map(FileIndex).zip(found) {
+            let (before, now) = (self.store.length(file), now?.map(|stamp| stamp.length));
             if now != Some(before) {
                 return Err(Error::Changed { file: self.store.name(file), before, now });
             }
@@ -316,9 +317,7 @@ impl Run {
                 hashing.on_hash(piece, state?);
                 Ok(())
             }
-            (Phase::Hashing(hashing), Task::Stat(files), Outcome::Stat { lengths, .. }) => {
-                hashing.on_stat(files, lengths)
-            }
+            (Phase::Hashing(hashing), Task::Stat(files), Outcome::Stat { found, .. }) => hashing.on_stat(files, found),
             (_, Task::Close, _) => Ok(()),
             // The executor answers every job in kind.
             _ => Err(Error::Job(JobError::Refused)),

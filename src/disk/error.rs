@@ -24,6 +24,8 @@ pub enum Operation {
     Writing,
     /// Bringing a file to the medium.
     Syncing,
+    /// Giving a file its name.
+    Renaming,
 }
 
 impl fmt::Display for Operation {
@@ -36,6 +38,7 @@ impl fmt::Display for Operation {
             Operation::Reading => "reading",
             Operation::Writing => "writing",
             Operation::Syncing => "syncing",
+            Operation::Renaming => "renaming",
         })
     }
 }
@@ -146,6 +149,12 @@ impl Error {
     /// Says whether a file ended before the bytes that were asked for.
     pub(crate) fn is_short(&self) -> bool {
         matches!(self, Error::Io { operation: Operation::Reading, kind: io::ErrorKind::UnexpectedEof, .. })
+    }
+
+    /// Says whether a file that was there when it was looked at is there no more, or not as long.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_short()
+            || matches!(self, Error::Io { operation: Operation::Opening, kind: io::ErrorKind::NotFound, .. })
     }
 }
 

@@ -5,10 +5,12 @@ use super::error::{Error, Operation, shown};
 use super::file_system::{File, FileSystem, Kind};
 use super::job::{Done, HashState, Job, Outcome, Part, Work};
 use super::parts::Parts;
+use super::resume;
 use super::store::{Source, Store, StoreId};
 use crate::machine::{self, Block, BlockBuf, BlockPool};
 use crate::proto::geometry::BLOCK_LENGTH;
 use crate::proto::id::FileIndex;
+use crate::proto::resume::FileStamp;
 use crate::proto::sha1::Sha1;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -47,6 +49,8 @@ struct OpenFiles {
     uses: u64,
     /// Files that were made and whose names are not on the medium yet.
     made: BTreeSet<(StoreId, FileIndex)>,
+    /// Stores of which the folders above the root were brought to the medium, as far as they could be.
+    rooted: BTreeSet<StoreId>,
 }
 
 struct OpenFile {
@@ -91,10 +95,17 @@ impl OpenFiles {
         closed
     }
 
+    fn forget(&mut self, key: (StoreId, FileIndex)) -> Option<Arc<dyn File>> {
+        let entry = self.files.remove(&key)?;
+        self.by_use.remove(&entry.used);
+        Some(entry.file)
+    }
+
     fn close(&mut self, store: StoreId) -> Vec<Arc<dyn File>> {
         let keys: Vec<_> =
             self.files.range((store, FileIndex(0))..=(store, FileIndex(u32::MAX))).map(|(k, _)| *k).collect();
         self.made.retain(|(of, _)| *of != store);
+        self.rooted.remove(&store);
         let mut closed = Vec::with_capacity(keys.len());
         for entry in keys.iter().filter_map(|key| self.files.remove(key)) {
             self.by_use.remove(&entry.used);
@@ -174,6 +185,9 @@ impl Executor {
             while !part.is_empty() {
                 let read = retried(|| file.read_at(at, part)).map_err(|e| failed(&e))?;
                 if read == 0 {
+                    // It was cut, or another is in its place by now: that is seen when it is opened again.
+                    let closed = lock(&self.open).forget((store.id, span.file));
+                    drop(closed);
                     let short = io::Error::new(io::ErrorKind::UnexpectedEof, "the file is too short");
                     return Err(failed(&short));
                 }
@@ -331,22 +345,29 @@ impl Executor {
         (read as u64 == total).then(|| bufs.into_iter().map(BlockBuf::freeze).collect())
     }
 
-    fn stat(&self, store: &Store, index: FileIndex) -> Result<Option<u64>, Error> {
+    fn stat(
+        &self,
+        store: &Store,
+        index: FileIndex,
+        made: Option<&mut Vec<FileIndex>>,
+    ) -> Result<Option<FileStamp>, Error> {
         if store.is_padding(index) {
-            return Ok(Some(store.length(index)));
+            return Ok(Some(FileStamp { length: store.length(index), modified: None }));
         }
         match self.examine(&store.path(index), || store.name(index)) {
-            Ok(stat) if stat.kind == Kind::File => Ok(Some(stat.length)),
+            Ok(stat) if stat.kind == Kind::File => Ok(Some(FileStamp { length: stat.length, modified: stat.modified })),
             Ok(_) => {
                 let odd = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
                 Err(Error::io(Operation::Examining, store.name(index), &odd))
             }
-            Err(Error::Io { kind: io::ErrorKind::NotFound, .. })
-                if store.writable && store.length(index) == 0 && !self.skips(store, index) =>
-            {
-                self.file(store, index, true).map(|_| Some(0))
-            }
-            Err(Error::Io { kind: io::ErrorKind::NotFound, .. }) => Ok(None),
+            Err(Error::Io { kind: io::ErrorKind::NotFound, .. }) => match made {
+                Some(made) if store.writable && store.length(index) == 0 && !self.skips(store, index) => {
+                    self.file(store, index, true)?;
+                    made.push(index);
+                    self.stat(store, index, None)
+                }
+                _ => Ok(None),
+            },
             Err(e) => Err(e),
         }
     }
@@ -355,9 +376,9 @@ impl Executor {
         retried(|| self.files.stat(path)).map_err(|e| Error::io(Operation::Examining, name(), &e))
     }
 
-    fn sync(&self, store: &Store, index: FileIndex) -> Result<(), Error> {
+    fn sync(&self, store: &Store, index: FileIndex) -> Result<Option<FileStamp>, Error> {
         if store.is_padding(index) || self.sync_parts(store, index)? {
-            return Ok(());
+            return self.stat(store, index, None);
         }
         let open = lock(&self.open).find((store.id, index), true);
         // A file that was closed meanwhile is opened again: the system syncs the file, not the handle. It is never made again: zeros
@@ -368,7 +389,8 @@ impl Executor {
         };
         synced
             .and_then(|()| self.sync_name(store, index))
-            .map_err(|e| Error::io(Operation::Syncing, store.name(index), &e))
+            .map_err(|e| Error::io(Operation::Syncing, store.name(index), &e))?;
+        self.stat(store, index, None)
     }
 
     /// Brings the name of a file that was made to the medium, with those of the folders above it up to the root.
@@ -382,18 +404,24 @@ impl Executor {
         for folder in folders {
             retried(|| self.files.sync_folder(folder))?;
         }
+        // The root may have been made too, and folders above it. They are not ours: what is said of them is not asked.
+        let above = lock(&self.open).rooted.insert(store.id);
+        for folder in store.root.ancestors().skip(1).filter(|_| above) {
+            let _ = retried(|| self.files.sync_folder(folder));
+        }
         lock(&self.open).made.remove(&key);
         Ok(())
     }
 
     fn stat_all(&self, store: &Store, files: Range<u32>) -> Outcome {
-        let lengths: Vec<_> = files.clone().map(|index| self.stat(store, FileIndex(index))).collect();
+        let mut made = Vec::new();
+        let found: Vec<_> = files.clone().map(|index| self.stat(store, FileIndex(index), Some(&mut made))).collect();
         // Asked of one file for all: those of a torrent lie together, and one that is missing or empty is not read.
-        let there = files.map(FileIndex).zip(&lengths).find(|(index, length)| {
-            !store.is_padding(*index) && length.as_ref().is_ok_and(|length| length.is_some_and(|length| length > 0))
+        let there = files.map(FileIndex).zip(&found).find(|(index, found)| {
+            !store.is_padding(*index) && found.as_ref().is_ok_and(|found| found.is_some_and(|found| found.length > 0))
         });
         let seeks = there.is_some_and(|(index, _)| self.files.seeks(&store.path(index)));
-        Outcome::Stat { lengths, seeks }
+        Outcome::Stat { found, made, seeks }
     }
 }
 
@@ -414,7 +442,9 @@ impl machine::Executor<Job, Done> for Executor {
             Work::Select { store, skipped } => Outcome::Selected(self.select(&store, &skipped)),
             Work::Move { store, fragment, keep } => Outcome::Moved(self.move_part(&store, &fragment, keep)),
             Work::MakeEmpty { store, file } => Outcome::Moved(self.make_empty(&store, file).map(|()| false)),
-            Work::Sync { store, file } => Outcome::Nothing(self.sync(&store, file)),
+            Work::Load { path } => Outcome::Loaded(resume::load(&*self.files, &path).map(Box::new)),
+            Work::Save { path, resume } => Outcome::Nothing(resume::save(&*self.files, &path, &resume)),
+            Work::Sync { store, file } => Outcome::Synced(self.sync(&store, file)),
             Work::Close { store } => {
                 let closed = lock(&self.open).close(store.id);
                 drop(closed);

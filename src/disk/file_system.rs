@@ -23,6 +23,8 @@ pub struct Stat {
     pub kind: Kind,
     /// Its length in bytes, for a file.
     pub length: u64,
+    /// The time of its last change, in nanoseconds since 1970, where the system has one. It is only ever compared with what it was before.
+    pub modified: Option<i64>,
     /// What tells it from all other files and folders of this host, where the host has such a number. Used to recognise a
     /// folder that contains itself by way of a link.
     pub identity: Option<(u64, u64)>,
@@ -70,6 +72,26 @@ pub trait FileSystem: Send + Sync + 'static {
 
     /// Removes a file.
     fn remove(&self, root: &Path, below: &SafePath) -> io::Result<()>;
+
+    /// Gives all bytes of a file, unless they are more than `limit`: that is [`io::ErrorKind::FileTooLarge`]. This and the two that
+    /// follow are for resume data, at the path that the torrent's owner gave; a system without them keeps none.
+    fn load(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        let _ = (path, limit);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Makes an empty file for writing, with the folders above it, in place of one that has the name. Of a symbolic link with the
+    /// name, the link goes.
+    fn create_empty(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Gives a file another name in the same folder, in place of what has it: whoever looks finds the one or the other, whole.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let _ = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Says whether reads far apart cost a seek at what is at a path: a rotating disk. Of the files there, one after the other is
     /// then checked or hashed, and not several at a time. Asked where a check and the making of a torrent begin; false where it

@@ -16,6 +16,11 @@ impl IntervalSet {
         self.ranges.len()
     }
 
+    /// Gives the ranges in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Range<u32>> + '_ {
+        self.ranges.iter().map(|(&start, &end)| start..end)
+    }
+
     /// Adds a range; what it touches or overlaps becomes one with it.
     pub(crate) fn insert(&mut self, range: Range<u32>) {
         if range.is_empty() {

@@ -6,6 +6,7 @@ use super::parts::Fragment;
 use super::store::Store;
 use crate::machine::Block;
 use crate::proto::id::FileIndex;
+use crate::proto::resume::{FileStamp, Resume};
 use crate::proto::sha1::Sha1;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -62,7 +63,11 @@ pub(crate) enum Work {
     Move { store: Arc<Store>, fragment: Fragment, keep: bool },
     /// Makes a file without bytes.
     MakeEmpty { store: Arc<Store>, file: FileIndex },
-    /// Brings a file to the medium, and if the executor made it also its name.
+    /// Reads resume data.
+    Load { path: PathBuf },
+    /// Writes resume data, so that what is there is always whole.
+    Save { path: PathBuf, resume: Box<Resume> },
+    /// Brings a file to the medium, and if the executor made it also its name; then looks at it.
     Sync { store: Arc<Store>, file: FileIndex },
     /// Closes a store's files.
     Close { store: Arc<Store> },
@@ -74,11 +79,15 @@ pub(crate) enum Work {
 
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// The lengths of files that are there, in order.
+    /// The files that are there, in order, and those of them that were made.
     Stat {
-        lengths: Vec<Result<Option<u64>, Error>>,
+        found: Vec<Result<Option<FileStamp>, Error>>,
+        made: Vec<FileIndex>,
         seeks: bool,
     },
+    /// None where there is none, or none that can be used.
+    Loaded(Option<Box<Resume>>),
+    Synced(Result<Option<FileStamp>, Error>),
     Hash(Result<HashState, Error>),
     BlockHashes(Result<Vec<[u8; 20]>, Error>),
     Read(Result<Vec<Block>, Error>),
@@ -86,7 +95,7 @@ pub(crate) enum Outcome {
     Selected(Vec<Fragment>),
     /// Whether there is more to move.
     Moved(Result<bool, Error>),
-    /// A sync or close ended.
+    /// A save or close ended.
     Nothing(Result<(), Error>),
     /// Also whether reads far apart cost a seek there.
     Examined(Result<(Stat, bool), Error>),

@@ -4,10 +4,11 @@ use super::command::{Command, Event};
 use super::config::Config;
 use super::error::Error;
 use super::job::{Done, Job};
+use super::resume::ResumeFile;
 use super::selecting::fits;
 use super::store::{Source, Store, StoreId};
 use super::torrent::{Answers, Class, Task, Torrent};
-use crate::machine::{Input, Instant, JobId, Machine, Map, Output, Rng, TorrentId};
+use crate::machine::{Input, Instant, JobId, Machine, Map, Output, Rng, Timers, TorrentId};
 use crate::proto::metainfo::Layout;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -21,6 +22,9 @@ pub struct Disk {
     jobs: Map<JobId, (TorrentId, Task)>,
     next_job: u64,
     next_store: u64,
+    rng: Rng,
+    /// When resume data is to be saved.
+    saves: Timers<TorrentId>,
     /// Jobs under way that check.
     checks: usize,
     out: Answers,
@@ -29,6 +33,9 @@ pub struct Disk {
     /// The class whose turn it is.
     turn: usize,
 }
+
+/// The most timers that one call looks after.
+const TIMERS_PER_CALL: usize = 64;
 
 const CLASSES: [Class; 3] = [Class::Read, Class::Write, Class::Check];
 
@@ -41,6 +48,8 @@ impl Disk {
             jobs: Map::new(rng),
             next_job: 0,
             next_store: 0,
+            rng: rng.fork(),
+            saves: Timers::new(),
             checks: 0,
             out: Answers::default(),
             ready: Default::default(),
@@ -48,7 +57,16 @@ impl Disk {
         }
     }
 
-    fn on_add(&mut self, torrent: TorrentId, layout: Arc<Layout>, root: PathBuf, writable: bool, skipped: Vec<bool>) {
+    #[allow(clippy::too_many_arguments)] // one for each field of the command
+    fn on_add(
+        &mut self,
+        torrent: TorrentId,
+        layout: Arc<Layout>,
+        root: PathBuf,
+        writable: bool,
+        skipped: Vec<bool>,
+        resume: Option<ResumeFile>,
+    ) {
         let error = if self.torrents.contains_key(&torrent) {
             Error::TorrentExists
         } else if self.torrents.len() >= self.config.torrents {
@@ -59,11 +77,9 @@ impl Disk {
             let id = StoreId(self.next_store);
             self.next_store += 1;
             let store = Store { id, root, source: Source::Torrent(Arc::clone(&layout)), writable };
-            let torrents = &mut self.torrents;
-            torrents.insert(
-                torrent,
-                Torrent::new(torrent, Arc::new(store), layout, skipped.into(), self.config.bad_pieces),
-            );
+            let (config, rng) = (&self.config, &mut self.rng);
+            let entry = Torrent::new(torrent, Arc::new(store), layout, skipped.into(), resume, config, rng);
+            self.torrents.insert(torrent, entry);
             self.wake(torrent, Class::Check);
             return;
         };
@@ -82,9 +98,14 @@ impl Disk {
         if class == Class::Check && self.checks >= self.config.check_jobs.max(1) {
             return None;
         }
+        let most = if self.torrents.len() > 1 { self.config.torrent_jobs.max(1) } else { usize::MAX };
         while let Some(torrent) = self.ready[class as usize].pop_front() {
             let Some(entry) = self.torrents.get_mut(&torrent) else { continue };
             entry.queued[class as usize] = false;
+            if entry.in_flight() >= most {
+                // The end of one of its jobs wakes it.
+                continue;
+            }
             let Some((work, task)) = entry.next(class, &mut self.out) else {
                 if class == Class::Write && entry.is_ending() {
                     // The last block may have been answered without a job: now the files can be closed.
@@ -115,8 +136,8 @@ impl Machine for Disk {
         let out = &mut self.out;
         match command {
             Command::Add { torrent, .. } if busy => out.answer(Event::AddFailed { torrent, error: Error::Busy }),
-            Command::Add { torrent, layout, root, writable, skipped, resume: _ } => {
-                self.on_add(torrent, layout, root, writable, skipped);
+            Command::Add { torrent, layout, root, writable, skipped, resume } => {
+                self.on_add(torrent, layout, root, writable, skipped, resume);
             }
             Command::Select { torrent, skipped } => {
                 let error = match self.torrents.get_mut(&torrent) {
@@ -173,24 +194,37 @@ impl Machine for Disk {
                 let found = self.torrents.get_mut(&torrent).map(Torrent::on_retry).is_some();
                 out.answer(Event::Retried { torrent, found });
                 self.wake(torrent, Class::Read);
+                self.wake(torrent, Class::Check);
             }
         }
     }
 
-    fn handle_input(&mut self, _: Instant, input: Input<'_, Done>) {
+    fn handle_input(&mut self, now: Instant, input: Input<'_, Done>) {
         let Input::Done { job, done } = input else { return };
         let Some((torrent, task)) = self.jobs.remove(&job) else { return };
         self.checks -= usize::from(matches!(task, Task::Check(_)));
         let Some(entry) = self.torrents.get_mut(&torrent) else { return };
-        if entry.on_done(task, done.map(|d| d.result), &mut self.out) {
+        if entry.on_done(&self.config, task, done.map(|d| d.result), &mut self.out) {
             self.torrents.remove(&torrent);
+            self.saves.cancel(torrent);
             return;
+        }
+        if entry.wants_save_timer() {
+            self.saves.set_by(torrent, now + self.config.save_interval);
         }
         // A job's end may free another of any class: the next part of a sync, a piece's next batch, the close.
         CLASSES.into_iter().for_each(|class| self.wake(torrent, class));
     }
 
-    fn handle_timeout(&mut self, _: Instant) {}
+    fn handle_timeout(&mut self, now: Instant) {
+        for _ in 0..TIMERS_PER_CALL {
+            let Some(torrent) = self.saves.pop(now) else { break };
+            if let Some(entry) = self.torrents.get_mut(&torrent) {
+                entry.on_save_timer();
+                self.wake(torrent, Class::Read);
+            }
+        }
+    }
 
     fn poll_event(&mut self) -> Option<Event> {
         self.out.events.pop_front()
@@ -217,6 +251,6 @@ impl Machine for Disk {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.saves.next()
     }
 }

@@ -2,12 +2,14 @@
 
 use super::error::Operation;
 use super::file_system::{Entry, File, FileSystem, Kind, Stat};
+use super::medium::{Change, Medium, NameChange, Unsynced};
+use crate::machine::Rng;
 use crate::proto::metainfo::SafePath;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many bytes are kept together; what was never written takes no memory.
@@ -61,21 +63,74 @@ struct Shared {
     plan: Mutex<Option<Plan>>,
     calls: Mutex<u64>,
     seeks: AtomicBool,
+    /// The time that the files know: it passes with every change.
+    clock: AtomicI64,
+}
+
+impl Shared {
+    fn tick(&self) -> i64 {
+        self.clock.fetch_add(1, Ordering::Relaxed) + 1
+    }
 }
 
 #[derive(Default)]
 struct Tree {
-    files: BTreeMap<PathBuf, Arc<Mutex<Bytes>>>,
+    files: BTreeMap<PathBuf, FileRef>,
     folders: BTreeSet<PathBuf>,
+    /// What is on the medium, where a power loss may come.
+    medium: Option<Medium>,
 }
 
-#[derive(Default)]
-struct Bytes {
+impl Tree {
+    fn make_folders(&mut self, above: &Path) {
+        for folder in above.ancestors().skip(1) {
+            if self.folders.insert(folder.to_path_buf()) {
+                self.note(|| NameChange::Folder(folder.to_path_buf()));
+            }
+        }
+    }
+
+    fn note(&mut self, change: impl FnOnce() -> NameChange) {
+        if let Some(medium) = &mut self.medium {
+            medium.note(change());
+        }
+    }
+
+    /// Refuses a path where a folder is, or that goes through a file.
+    fn refuse_place(&self, path: &Path) -> io::Result<()> {
+        if self.folders.contains(path) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if path.ancestors().skip(1).any(|folder| self.files.contains_key(folder)) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(())
+    }
+
+    /// Makes a file of zeros.
+    fn make(&mut self, path: &Path, length: u64, modified: i64) -> FileRef {
+        let unsynced = self.medium.is_some().then(|| Unsynced::new(modified, length));
+        let bytes = Bytes { length, chunks: BTreeMap::new(), modified, unsynced };
+        let file = Arc::new(Mutex::new(bytes));
+        self.files.insert(path.to_path_buf(), Arc::clone(&file));
+        self.note(|| NameChange::Made(path.to_path_buf(), Arc::clone(&file)));
+        file
+    }
+}
+
+/// A file, whatever its name.
+pub(super) type FileRef = Arc<Mutex<Bytes>>;
+
+#[derive(Default, Clone)]
+pub(super) struct Bytes {
     length: u64,
     chunks: BTreeMap<u64, Vec<u8>>,
+    pub(super) modified: i64,
+    /// What is not on the medium yet, where a power loss may come.
+    pub(super) unsynced: Option<Unsynced>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -96,7 +151,7 @@ impl Bytes {
         length
     }
 
-    fn write(&mut self, offset: u64, bytes: &[u8]) {
+    pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
         let mut done = 0;
         while done < bytes.len() {
             let at = offset + done as u64;
@@ -109,7 +164,7 @@ impl Bytes {
         self.length = self.length.max(offset + bytes.len() as u64);
     }
 
-    fn set_len(&mut self, length: u64) {
+    pub(super) fn set_len(&mut self, length: u64) {
         if length < self.length {
             self.chunks.split_off(&length.div_ceil(CHUNK as u64));
             if let Some(chunk) = self.chunks.get_mut(&(length / CHUNK as u64)) {
@@ -118,12 +173,68 @@ impl Bytes {
         }
         self.length = length;
     }
+
+    fn stat(&self) -> Stat {
+        Stat { kind: Kind::File, length: self.length, modified: Some(self.modified), identity: None }
+    }
+
+    /// Makes an empty file.
+    pub(super) fn empty(modified: i64) -> Self {
+        Self { modified, ..Self::default() }
+    }
+
+    /// Takes note of a change, for a power loss may undo it.
+    fn note(&mut self, modified: i64, change: impl FnOnce() -> Change) {
+        self.modified = modified;
+        if let Some(unsynced) = &mut self.unsynced {
+            unsynced.changes.push((modified, change()));
+        }
+    }
+
+    /// Brings it to the medium.
+    fn sync(&mut self) {
+        if self.unsynced.take().is_some() {
+            self.unsynced = Some(Unsynced::after(self.clone()));
+        }
+    }
 }
 
 impl Memory {
     /// Makes an empty store.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes an empty store whose power can be lost ([`lose_power`](Self::lose_power)). It remembers what has not been synced, and takes
+    /// several times the memory.
+    pub fn losing_power() -> Self {
+        let memory = Self::default();
+        lock(&memory.shared.tree).medium = Some(Medium::default());
+        memory
+    }
+
+    /// Gives what is on the medium after a loss of power: of what was not synced, neither bytes ([`File::sync`]) nor names
+    /// ([`FileSystem::sync_folder`]), each change is there, is not, or is there in part, in any combination. This store stays as it is, for
+    /// those who still use it.
+    ///
+    /// Of a store that was not made by [`losing_power`](Self::losing_power) all is there.
+    pub fn lose_power(&self, rng: &mut Rng) -> Self {
+        let tree = lock(&self.shared.tree);
+        let clock = self.shared.clock.load(Ordering::Relaxed);
+        let after = match &tree.medium {
+            None => {
+                let files = tree.files.iter().map(|(path, file)| (path.clone(), lock(file).clone()));
+                let files = files.map(|(path, bytes)| (path, Arc::new(Mutex::new(bytes)))).collect();
+                Tree { files, folders: tree.folders.clone(), medium: None }
+            }
+            Some(medium) => {
+                let (files, folders) = medium.lose_power(rng);
+                let medium = Some(Medium { files: files.clone(), folders: folders.clone(), changes: Vec::new() });
+                Tree { files, folders, medium }
+            }
+        };
+        let shared = Shared { tree: Mutex::new(after), clock: AtomicI64::new(clock), ..Shared::default() };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Lets a plan decide, before each call, whether and how it goes wrong. The plan may also block, to be a slow disk.
@@ -155,13 +266,23 @@ impl Memory {
         Some(out)
     }
 
-    /// Puts a file in place, with the folders above it; one that is there is replaced.
+    /// Puts a file in place, with the folders above it, on the medium; one that is there is replaced.
     pub fn put(&self, path: &Path, contents: &[u8]) {
-        let mut bytes = Bytes::default();
-        bytes.write(0, contents);
         let mut tree = lock(&self.shared.tree);
-        tree.folders.extend(path.ancestors().skip(1).map(Path::to_path_buf));
-        tree.files.insert(path.to_path_buf(), Arc::new(Mutex::new(bytes)));
+        tree.make_folders(path);
+        let file = tree.make(path, 0, self.shared.tick());
+        lock(&file).write(0, contents);
+        lock(&file).sync();
+        if let Some(medium) = &mut tree.medium {
+            path.ancestors().skip(1).for_each(|folder| medium.sync_folder(folder));
+        }
+    }
+
+    /// Replaces what is at a path from an offset on, in place, and leaves its time of change as it was: as a failing disk would.
+    pub fn damage(&self, path: &Path, offset: u64, contents: &[u8]) {
+        if let Some(file) = lock(&self.shared.tree).files.get(path) {
+            lock(file).write(offset, contents);
+        }
     }
 
     fn call(&self, operation: Operation, path: &Path) -> io::Result<Option<Fault>> {
@@ -180,10 +301,12 @@ impl Memory {
         }
     }
 
-    fn file(&self, path: &Path, bytes: &Arc<Mutex<Bytes>>, is_new: bool) -> Box<dyn File> {
+    fn file(&self, path: &Path, bytes: &FileRef, is_new: bool) -> Box<dyn File> {
         Box::new(MemoryFile { store: self.clone(), path: path.to_path_buf(), bytes: Arc::clone(bytes), is_new })
     }
 }
+
+const FOLDER: Stat = Stat { kind: Kind::Folder, length: 0, modified: None, identity: None };
 
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -194,7 +317,7 @@ impl fmt::Debug for Memory {
 struct MemoryFile {
     store: Memory,
     path: PathBuf,
-    bytes: Arc<Mutex<Bytes>>,
+    bytes: FileRef,
     is_new: bool,
 }
 
@@ -212,6 +335,7 @@ impl File for MemoryFile {
         for slice in slices {
             let part = &slice[..slice.len().min(left)];
             bytes.write(offset, part);
+            bytes.note(self.store.shared.tick(), || Change::Write(offset, part.to_vec()));
             offset += part.len() as u64;
             left -= part.len();
         }
@@ -220,7 +344,9 @@ impl File for MemoryFile {
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         self.store.call(Operation::Writing, &self.path)?;
-        lock(&self.bytes).set_len(length);
+        let mut bytes = lock(&self.bytes);
+        bytes.set_len(length);
+        bytes.note(self.store.shared.tick(), || Change::SetLength(length));
         Ok(())
     }
 
@@ -235,6 +361,7 @@ impl File for MemoryFile {
 
     fn sync(&self) -> io::Result<()> {
         self.store.call(Operation::Syncing, &self.path)?;
+        lock(&self.bytes).sync();
         Ok(())
     }
 }
@@ -244,8 +371,8 @@ impl FileSystem for Memory {
         self.call(Operation::Examining, path)?;
         let tree = lock(&self.shared.tree);
         match tree.files.get(path) {
-            Some(file) => Ok(Stat { kind: Kind::File, length: lock(file).length, identity: None }),
-            None if tree.folders.contains(path) => Ok(Stat { kind: Kind::Folder, length: 0, identity: None }),
+            Some(file) => Ok(lock(file).stat()),
+            None if tree.folders.contains(path) => Ok(FOLDER),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -258,6 +385,37 @@ impl FileSystem for Memory {
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.call(Operation::Syncing, folder)?;
+        if let Some(medium) = &mut lock(&self.shared.tree).medium {
+            medium.sync_folder(folder);
+        }
+        Ok(())
+    }
+
+    fn load(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        let short = self.call(Operation::Reading, path)? == Some(Fault::Short);
+        let mut bytes = self.contents(path).ok_or(io::ErrorKind::NotFound)?;
+        if bytes.len() > limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        bytes.truncate(bytes.len() / if short { 2 } else { 1 });
+        Ok(bytes)
+    }
+
+    fn create_empty(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        self.call(Operation::Creating, path)?;
+        let mut tree = lock(&self.shared.tree);
+        tree.refuse_place(path)?;
+        tree.make_folders(path);
+        let bytes = tree.make(path, 0, self.shared.tick());
+        Ok(self.file(path, &bytes, true))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.call(Operation::Renaming, from)?;
+        let mut tree = lock(&self.shared.tree);
+        let file = tree.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        tree.files.insert(to.to_path_buf(), Arc::clone(&file));
+        tree.note(|| NameChange::Renamed(from.to_path_buf(), to.to_path_buf(), file));
         Ok(())
     }
 
@@ -265,25 +423,22 @@ impl FileSystem for Memory {
         let path = root.join(below.to_path_buf());
         self.call(Operation::Creating, &path)?;
         let mut tree = lock(&self.shared.tree);
-        if tree.folders.contains(&path) {
-            return Err(io::ErrorKind::IsADirectory.into());
+        tree.refuse_place(&path)?;
+        if let Some(bytes) = tree.files.get(&path) {
+            return Ok(self.file(&path, bytes, false));
         }
-        if path.ancestors().skip(1).any(|folder| tree.files.contains_key(folder)) {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        tree.folders.extend(path.ancestors().skip(1).map(Path::to_path_buf));
-        let is_new = !tree.files.contains_key(&path);
-        let bytes = tree
-            .files
-            .entry(path.clone())
-            .or_insert_with(|| Arc::new(Mutex::new(Bytes { length, chunks: BTreeMap::new() })));
-        Ok(self.file(&path, bytes, is_new))
+        tree.make_folders(&path);
+        let bytes = tree.make(&path, length, self.shared.tick());
+        Ok(self.file(&path, &bytes, true))
     }
 
     fn remove(&self, root: &Path, below: &SafePath) -> io::Result<()> {
         let path = root.join(below.to_path_buf());
         self.call(Operation::Writing, &path)?;
-        lock(&self.shared.tree).files.remove(&path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        let mut tree = lock(&self.shared.tree);
+        tree.files.remove(&path).ok_or(io::ErrorKind::NotFound)?;
+        tree.note(|| NameChange::Removed(path));
+        Ok(())
     }
 
     fn seeks(&self, _: &Path) -> bool {
@@ -296,12 +451,12 @@ impl FileSystem for Memory {
         if !tree.folders.contains(folder) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let entry = |path: &PathBuf, kind, length| {
+        let entry = |path: &PathBuf, stat| {
             let name = path.file_name().filter(|_| path.parent() == Some(folder))?;
-            Some(Entry { name: name.to_os_string(), stat: Stat { kind, length, identity: None } })
+            Some(Entry { name: name.to_os_string(), stat })
         };
-        let files = tree.files.iter().filter_map(|(path, bytes)| entry(path, Kind::File, lock(bytes).length));
-        let folders = tree.folders.iter().filter_map(|path| entry(path, Kind::Folder, 0));
+        let files = tree.files.iter().filter_map(|(path, bytes)| entry(path, lock(bytes).stat()));
+        let folders = tree.folders.iter().filter_map(|path| entry(path, FOLDER));
         Ok(files.chain(folders).collect())
     }
 }

@@ -4,8 +4,8 @@
 //! where it lies and [`Create`] makes one. All three decide only; what blocks is done by an [`Executor`] on the host's job
 //! threads, over any [`FileSystem`]: the host's own ([`Native`]), memory ([`Memory`]) or the caller's.
 //!
-//! In scope: files on disk, their verification, and making torrents. Out of scope: which piece is wanted (`select`), who asks for
-//! it (`peer`), resume data, a cache of reads (the system has one).
+//! In scope: files on disk, their verification, resume data, and making torrents. Out of scope: which piece is wanted (`select`), who
+//! asks for it (`peer`), a cache of reads (the system has one).
 //!
 //! # A block's way
 //!
@@ -54,6 +54,27 @@
 //! ([`FileSystem::seeks`]). Torrents that are checked at the same time take turns, and so do
 //! reads, writes and checks.
 //!
+//! # Resume data
+//!
+//! A torrent that is given a [`ResumeFile`] is not hashed in full each time. The file ([`proto::resume`](crate::proto::resume)) says which pieces
+//! are verified, which bytes of others are written, and each file's length and time of change. It is saved before a torrent is gone, after a
+//! [`Command::Sync`], and every [`Config::save_interval`] while something changes, in this order, so that what it says is on the medium
+//! and there is always a whole one, the old or the new:
+//!
+//! ```text
+//! what is there is taken down -> written files are synced, and looked at -> "name.new" is written, synced, renamed -> its folder is synced
+//! ```
+//!
+//! When the torrent is added again, the resume data is believed ([`Checked::Sampled`]) if it is whole, of this torrent, every file is as it says,
+//! and a sample of the pieces is right ([`Config::sample_files`], [`Config::sample_pieces`]). If anything is not so, all is verified
+//! ([`Checked::Full`]). Of incomplete pieces what is written is kept, and the whole piece is read back when it is complete.
+//! A file that was written to after the last save, as in a crash, has another time: all is verified.
+//!
+//! What it cannot see: a file that somebody changed and gave its old length and time. The sample may find it; if not, whoever is sent a
+//! wrong piece does. Where a sync fails, nothing is saved any more until the torrent is added anew: a system may forget what it could not write
+//! and call the next sync good. What was to be synced is verified again before it counts, as far as reading tells: the system may still
+//! show what never reached the medium, which the full check of the next start then finds.
+//!
 //! # Reading
 //!
 //! Only verified pieces are read. Asks for blocks that follow each other, as those of one peer mostly do, are one job of up to 256 KiB; when
@@ -61,16 +82,23 @@
 //!
 //! # Errors
 //!
-//! An error of the system stops the torrent that it happened to and no other: [`Event::Stopped`], once, names the file; blocks are
-//! refused with the same error until [`Command::Retry`]. Reads are still served, also from a full disk; what a
-//! session does with a torrent that stopped is the session's. Nothing that was written before is lost; a block that was answered with an error is to be sent again.
+//! An error of the system stops the writing of the torrent that it happened to and no other: [`Event::Stopped`], once, names the file;
+//! blocks are refused with the same error until [`Command::Retry`]. Nothing that was written before is lost; a block that was answered
+//! with an error is to be sent again. What is verified is still read. A read that fails is [`Event::ReadFailed`] and no more, until
+//! [`Config::read_failures`] have, one after the other.
+//!
+//! A file that is cut or taken away under us is seen when it is read: every piece in it is verified again before anything more of it is
+//! read, and those that are not there are [`Event::PieceLost`]. A file that is replaced is seen when it is opened again, at the latest when the
+//! torrent is added the next time; until then its old bytes are read.
 //!
 //! # Limits
 //!
 //! [`Config`] has them. Beyond them, commands are answered with [`Error::Busy`].
 //!
 //! The jobs of all torrents share the host's job threads. A device that hangs (a network share that is gone, a disk that fails)
-//! holds each thread that waits for it until it answers, and when it holds them all, the jobs of all other torrents wait too.
+//! holds each thread that waits for it until it answers. While several torrents are open, each has at most
+//! [`Config::torrent_jobs`] jobs under way, one less than there are threads, so that one that hangs leaves a thread to the others. What remains: with
+//! several torrents on the device, with one job thread, or where the other torrent came when all threads hung already, all wait.
 //!
 //! # Example
 //!
@@ -126,14 +154,20 @@ mod file_system;
 mod interval;
 mod job;
 mod machine;
+mod medium;
 mod memory;
 mod native;
 mod parts;
 mod piece;
 mod reads;
+mod rechecks;
+mod resume;
+mod sampling;
+mod saving;
 mod selecting;
 mod store;
 mod suspects;
+mod syncing;
 mod torrent;
 mod walk;
 
@@ -141,7 +175,7 @@ mod walk;
 mod tests;
 
 pub use check::Check;
-pub use command::{Command, Event, Oddity, Written};
+pub use command::{Checked, Command, Event, Oddity, Written};
 pub use config::Config;
 pub use create::Create;
 pub use error::{Error, Operation};
@@ -151,3 +185,4 @@ pub use job::{Done, Job};
 pub use machine::Disk;
 pub use memory::{Call, Fault, Memory};
 pub use native::Native;
+pub use resume::ResumeFile;

@@ -6,6 +6,7 @@ use crate::proto::metainfo::SafePath;
 use std::fs::{self, Metadata};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 #[cfg(all(target_os = "linux", feature = "vectored-io"))]
 mod linux;
@@ -120,7 +121,16 @@ fn describe(meta: &Metadata) -> Stat {
     } else {
         Kind::Other
     };
-    Stat { kind, length: if kind == Kind::File { meta.len() } else { 0 }, identity: identity(meta) }
+    let length = if kind == Kind::File { meta.len() } else { 0 };
+    Stat { kind, length, modified: meta.modified().ok().and_then(since_1970), identity: identity(meta) }
+}
+
+/// Gives a time in nanoseconds since 1970; negative before.
+fn since_1970(time: SystemTime) -> Option<i64> {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_nanos()).ok(),
+        Err(before) => i64::try_from(before.duration().as_nanos()).ok().map(|nanos| -nanos),
+    }
 }
 
 #[cfg(unix)]
@@ -256,6 +266,35 @@ impl FileSystem for Native {
         fs::remove_file(walk(root, below, false)?)
     }
 
+    fn load(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        use std::io::Read as _;
+        if !fs::metadata(path)?.is_file() {
+            return Err(irregular());
+        }
+        let mut bytes = Vec::new();
+        // One more than may be there, to see that there is more.
+        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+        fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
+        if bytes.len() > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+    }
+
+    fn create_empty(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        match fs::remove_file(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        // `create_new` follows no link that came meanwhile.
+        let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        Ok(NativeFile::boxed(file, true))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
     #[cfg(target_os = "linux")]
     fn seeks(&self, path: &Path) -> bool {
         use std::os::unix::fs::MetadataExt as _;
@@ -270,7 +309,7 @@ impl FileSystem for Native {
                 Ok(meta) => describe(&meta),
                 // A link that leads nowhere, or round in a circle.
                 Err(_) if entry.file_type().is_ok_and(|t| t.is_symlink()) => {
-                    Stat { kind: Kind::Other, length: 0, identity: None }
+                    Stat { kind: Kind::Other, length: 0, modified: None, identity: None }
                 }
                 // Gone since it was listed.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,

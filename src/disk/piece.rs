@@ -40,6 +40,8 @@ pub(crate) struct Partial {
     /// The blocks of the job under way; none for a job that only hashes.
     in_flight: Option<Vec<Entry>>,
     hash: HashState,
+    /// Whether what the job under way hashes is not to be relied on.
+    distrusted: bool,
     /// The block that completed the piece, to be answered with the verdict.
     last: Option<Span>,
     /// Whether the piece waits in its torrent's queue.
@@ -69,6 +71,36 @@ impl Partial {
         Self { length, ..Self::default() }
     }
 
+    /// Makes a piece of which these bytes are written already; their hash is not known.
+    pub(crate) fn written(length: u32, ranges: &[Range<u32>]) -> Self {
+        let mut partial = Self::new(length);
+        for range in ranges {
+            partial.written.insert(range.clone());
+            partial.claimed.insert(range.clone());
+        }
+        partial
+    }
+
+    /// Gives the bytes that are written and have been answered for.
+    pub(crate) fn settled(&self) -> Vec<Range<u32>> {
+        let mut settled = self.written.clone();
+        let under_way = self.in_flight.iter().flatten().flat_map(|entry| entry.gaps.iter().cloned());
+        under_way.chain(self.last.map(range)).for_each(|range| settled.remove(range));
+        settled.iter().collect()
+    }
+
+    /// Forgets the last bytes, so many.
+    pub(crate) fn forget_end(&mut self, length: u32) {
+        let end = self.length.saturating_sub(length)..self.length;
+        self.forget(&[end]);
+    }
+
+    /// Has the whole piece read back when it is complete: what was hashed when it was written may not be there.
+    pub(crate) fn distrust(&mut self) {
+        self.hash = HashState::default();
+        self.distrusted = self.in_flight.is_some();
+    }
+
     /// Gives how many ranges are remembered.
     pub(crate) fn ranges(&self) -> usize {
         self.claimed.len()
@@ -94,7 +126,7 @@ impl Partial {
         bytes
     }
 
-    fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.written.covers(0..self.length)
     }
 
@@ -139,7 +171,9 @@ impl Partial {
     /// Takes the end of a job that went well.
     pub(crate) fn on_done(&mut self, hash: HashState) -> Progress {
         let mut spans: Vec<Span> = self.in_flight.take().unwrap_or_default().into_iter().map(|e| e.span).collect();
-        self.hash = hash;
+        if !std::mem::take(&mut self.distrusted) {
+            self.hash = hash;
+        }
         if self.last.is_none() && self.is_complete() {
             self.last = spans.pop();
         }
@@ -158,6 +192,7 @@ impl Partial {
     /// Takes the end of a job that failed; gives the blocks that are not written.
     pub(crate) fn on_failed(&mut self) -> Vec<Span> {
         let failed = self.in_flight.take().unwrap_or_default();
+        self.distrusted = false;
         for entry in &failed {
             self.forget(&entry.gaps);
         }

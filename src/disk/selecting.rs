@@ -113,7 +113,9 @@ impl Torrent {
             let work = match next {
                 Move::Fragment(fragment) => {
                     // What is neither verified nor on its way to be is of no use.
-                    let keep = self.have.contains(fragment.piece) || self.partials.contains_key(&fragment.piece);
+                    let keep = self.have.contains(fragment.piece)
+                        || self.partials.contains_key(&fragment.piece)
+                        || self.rechecks.contains(fragment.piece);
                     Work::Move { store, fragment, keep }
                 }
                 Move::Empty(file) => Work::MakeEmpty { store, file },

@@ -1,16 +1,20 @@
 //! One torrent's store: its check, its incomplete pieces, and what waits.
 
 use super::checker::{CheckTask, Checker};
-use super::command::{Event, Oddity, Written};
+use super::command::{Checked, Event, Oddity, Written};
 use super::config::{Config, JOB_BYTES};
 use super::error::Error;
 use super::job::{HashState, Outcome, Work};
 use super::piece::{Next, Partial};
 use super::reads::{Ask, Reads};
+use super::rechecks::Rechecks;
+use super::resume::ResumeFile;
+use super::saving::Saver;
 use super::selecting::{Move, Selecting};
 use super::store::Store;
 use super::suspects::Suspects;
-use crate::machine::{Block, JobError, TorrentId};
+use super::syncing::{Syncing, is_uncreated};
+use crate::machine::{Block, JobError, Rng, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::Span;
 use crate::proto::id::{FileIndex, PieceIndex};
@@ -29,15 +33,17 @@ pub(crate) enum Task {
     Sync(FileIndex),
     Select,
     Move(Move),
+    Save,
     Close,
 }
 
 /// The kinds of work, which take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// Reads, selections, syncs and closes.
+    /// Reads, selections, syncs, saves and closes.
     Read,
     Write,
+    /// Checks of what was there, and of what may be there no more.
     Check,
 }
 
@@ -60,16 +66,6 @@ impl Answers {
     }
 }
 
-/// A sync under way: file by file, one per job, for each may block for long.
-#[derive(Debug)]
-struct Syncing {
-    left: Vec<FileIndex>,
-    /// Commands that it answers; none for the sync before closing.
-    asked: usize,
-    error: Option<Error>,
-    in_flight: bool,
-}
-
 /// One torrent's store.
 #[derive(Debug)]
 pub(crate) struct Torrent {
@@ -80,6 +76,10 @@ pub(crate) struct Torrent {
     pub(super) checker: Option<Checker>,
     pub(super) have: Bitfield,
     pub(super) selecting: Selecting,
+    pub(super) rechecks: Rechecks,
+    pub(super) saver: Saver,
+    /// Reads that have failed one after the other.
+    pub(super) failed_reads: u32,
     /// Why writes are refused until a retry.
     pub(super) stopped: Option<Error>,
     pub(super) partials: BTreeMap<PieceIndex, Partial>,
@@ -88,22 +88,24 @@ pub(crate) struct Torrent {
     bad_pieces: usize,
     /// Pieces with something to do, once each.
     ready: VecDeque<PieceIndex>,
-    reads: Reads,
-    syncs: usize,
-    syncing: Option<Syncing>,
+    pub(super) reads: Reads,
+    pub(super) syncs: usize,
+    pub(super) syncing: Option<Syncing>,
     /// Files written since they were last brought to the medium.
     pub(super) dirty: BTreeSet<FileIndex>,
+    /// Pieces written since the last sync began.
+    pub(super) fresh: BTreeSet<PieceIndex>,
     in_flight: usize,
     /// Blocks without an answer.
     writes: usize,
     /// Bytes of blocks that wait to be written.
-    waiting: usize,
+    pub(super) waiting: usize,
     /// Ranges remembered over all incomplete pieces.
-    ranges: usize,
+    pub(super) ranges: usize,
     /// Commands to remove it.
-    removals: usize,
-    removal_error: Option<Error>,
-    synced_last: bool,
+    pub(super) removals: usize,
+    pub(super) removal_error: Option<Error>,
+    pub(super) synced_last: bool,
     closing: bool,
     /// Whether the torrent's place in the queue of a class is taken.
     pub(crate) queued: [bool; 3],
@@ -115,24 +117,34 @@ impl Torrent {
         store: Arc<Store>,
         layout: Arc<Layout>,
         skipped: Arc<[bool]>,
-        bad_pieces: usize,
+        resume: Option<ResumeFile>,
+        config: &Config,
+        rng: &mut Rng,
     ) -> Self {
+        let mut checker = Checker::new(Arc::clone(&store), Arc::clone(&layout)).skipping(Arc::clone(&skipped));
+        if let Some(file) = &resume {
+            checker = checker.with_resume(file.clone(), config, rng.fork());
+        }
         Self {
             id,
-            checker: Some(Checker::new(Arc::clone(&store), Arc::clone(&layout)).skipping(Arc::clone(&skipped))),
+            checker: Some(checker),
             selecting: Selecting::new(skipped),
+            rechecks: Rechecks::default(),
+            saver: Saver::new(resume),
+            failed_reads: 0,
             have: Bitfield::new(layout.geometry().piece_count()),
             store,
             layout,
             stopped: None,
             partials: BTreeMap::new(),
             suspects: Suspects::default(),
-            bad_pieces,
+            bad_pieces: config.bad_pieces,
             ready: VecDeque::new(),
             reads: Reads::default(),
             syncs: 0,
             syncing: None,
             dirty: BTreeSet::new(),
+            fresh: BTreeSet::new(),
             in_flight: 0,
             writes: 0,
             waiting: 0,
@@ -169,7 +181,7 @@ impl Torrent {
             Error::OutOfRange { span }
         } else if block.len() != span.length as usize {
             Error::WrongLength { span, found: block.len() }
-        } else if self.have.contains(span.piece) {
+        } else if self.have.contains(span.piece) || self.rechecks.contains(span.piece) {
             return Some(Ok(Written::Known));
         } else if let Some(error) = &self.stopped {
             error.clone()
@@ -231,10 +243,15 @@ impl Torrent {
 
     pub(crate) fn on_retry(&mut self) {
         self.stopped = None;
+        self.failed_reads = 0;
+        if self.removals == 0 {
+            self.rechecks.retry();
+        }
     }
 
     pub(crate) fn on_remove(&mut self) {
         self.removals += 1;
+        self.rechecks.stop();
         if let Some(checker) = &mut self.checker {
             checker.stop();
         }
@@ -245,8 +262,14 @@ impl Torrent {
         self.removals > 0 || self.checker.as_ref().is_some_and(|c| c.failure().is_some())
     }
 
-    fn is_idle(&self) -> bool {
-        self.in_flight == 0
+    /// Gives how many of its jobs are under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.saver.is_idle()
+            && self.in_flight == 0
             && self.suspects.is_idle()
             && self.writes == 0
             && self.reads.is_empty()
@@ -259,7 +282,10 @@ impl Torrent {
         let next = match class {
             Class::Read => self.next_read(out),
             Class::Write => self.next_write(out),
-            Class::Check => self.checker.as_mut().and_then(Checker::next).map(|(work, task)| (work, Task::Check(task))),
+            Class::Check => match &mut self.checker {
+                Some(checker) => checker.next().map(|(work, task)| (work, Task::Check(task))),
+                None => self.next_recheck(),
+            },
         };
         self.in_flight += usize::from(next.is_some());
         next
@@ -267,7 +293,14 @@ impl Torrent {
 
     fn next_read(&mut self, out: &mut Answers) -> Option<(Work, Task)> {
         let store = Arc::clone(&self.store);
-        if let Some(asks) = self.reads.next(self.layout.geometry()) {
+        while let Some(asks) = self.reads.next(self.layout.geometry()) {
+            if asks.iter().any(|ask| !self.have.contains(ask.span.piece)) {
+                // What came to be in doubt while it waited is not read.
+                let (read, doubtful) = asks.into_iter().partition(|ask| self.have.contains(ask.span.piece));
+                self.reads.split(read);
+                self.refuse_reads(doubtful, out);
+                continue;
+            }
             let offset = asks.first().map_or(0, |ask| self.layout.geometry().offset_of(ask.span));
             let lengths = asks.iter().map(|ask| ask.span.length).collect();
             return Some((Work::Read { store, offset, lengths }, Task::Read(asks)));
@@ -280,40 +313,17 @@ impl Torrent {
         if let Some(next) = self.next_select(out) {
             return Some(next);
         }
-        // Twice: the end of a sync may let the last one begin.
-        for _ in 0..2 {
-            let ending = self.is_ending() && self.is_idle();
-            // A sync says that all is in its file: what is to be moved comes first.
-            let asked = self.syncs > 0 && (self.selecting.is_idle() || self.stopped.is_some());
-            if self.syncing.is_none() && (asked || (ending && !self.synced_last)) {
-                let asked = std::mem::take(&mut self.syncs);
-                self.synced_last |= ending;
-                let left: Vec<_> = std::mem::take(&mut self.dirty).into_iter().rev().collect();
-                self.syncing = Some(Syncing { left, asked, error: None, in_flight: false });
-            }
-            if let Some(syncing) = self.syncing.as_mut().filter(|s| !s.in_flight) {
-                if let Some(file) = syncing.left.pop() {
-                    syncing.in_flight = true;
-                    return Some((Work::Sync { store, file }, Task::Sync(file)));
-                }
-                self.end_sync(out);
-            }
+        if let Some(next) = self.next_save() {
+            return Some(next);
+        }
+        if let Some(next) = self.next_sync(out) {
+            return Some(next);
         }
         if self.is_ending() && self.is_idle() && self.synced_last && !self.closing {
             self.closing = true;
             return Some((Work::Close { store }, Task::Close));
         }
         None
-    }
-
-    fn end_sync(&mut self, out: &mut Answers) {
-        let Some(Syncing { asked, error, .. }) = self.syncing.take() else { return };
-        if asked == 0 && self.removal_error.is_none() {
-            self.removal_error.clone_from(&error);
-        }
-        for _ in 0..asked {
-            out.answer(Event::Synced { torrent: self.id, error: error.clone() });
-        }
     }
 
     fn next_write(&mut self, out: &mut Answers) -> Option<(Work, Task)> {
@@ -356,7 +366,7 @@ impl Torrent {
         Some((work, Task::HashBlocks(piece)))
     }
 
-    fn answer_writes(&mut self, spans: Vec<Span>, outcome: &Result<Written, Error>, out: &mut Answers) {
+    pub(super) fn answer_writes(&mut self, spans: Vec<Span>, outcome: &Result<Written, Error>, out: &mut Answers) {
         self.writes -= spans.len();
         for span in spans {
             out.answer(Event::Written { torrent: self.id, span, outcome: outcome.clone() });
@@ -364,18 +374,28 @@ impl Torrent {
     }
 
     /// Takes a job's end. Says whether the torrent is closed and gone.
-    pub(crate) fn on_done(&mut self, task: Task, outcome: Result<Outcome, JobError>, out: &mut Answers) -> bool {
+    pub(crate) fn on_done(
+        &mut self,
+        config: &Config,
+        task: Task,
+        outcome: Result<Outcome, JobError>,
+        out: &mut Answers,
+    ) -> bool {
         self.in_flight -= 1;
         match (task, outcome) {
+            (Task::Check(CheckTask::Hash(piece)), outcome) if self.checker.is_none() => {
+                self.on_rechecked(piece, outcome, out);
+            }
             (Task::Check(task), outcome) => {
                 if let Some(checker) = &mut self.checker {
                     checker.on_done(task, outcome);
                 }
-                self.check_on(out);
+                self.check_on(config, out);
             }
             (Task::Write(piece, files), outcome) => {
                 // Only now, or a sync meanwhile would take them off the list; and a failed write may have written some.
-                self.dirty.extend(files);
+                self.dirty.extend(files.into_iter().filter(|file| !is_uncreated(&self.store, *file, &outcome)));
+                self.fresh.insert(piece);
                 match outcome {
                     Ok(Outcome::Hash(Ok(hash))) => self.on_written(piece, hash, out),
                     outcome => self.on_write_failed(piece, failure(outcome), out),
@@ -386,6 +406,7 @@ impl Torrent {
             }
             (Task::HashBlocks(piece), _) => self.on_blocks_hashed(piece, None, out),
             (Task::Read(asks), Ok(Outcome::Read(Ok(blocks)))) if asks.len() == blocks.len() => {
+                self.failed_reads = 0;
                 for (Ask { span, ticket, .. }, block) in asks.into_iter().zip(blocks) {
                     out.answer(Event::Read { torrent: self.id, span, ticket, block: Ok(block) });
                 }
@@ -396,24 +417,13 @@ impl Torrent {
                 let error = failure(outcome);
                 for Ask { span, ticket, .. } in asks {
                     out.answer(Event::Read { torrent: self.id, span, ticket, block: Err(error.clone()) });
+                    self.on_read_failed(span, error.clone(), config.read_failures, out);
                 }
-                self.stop(error, out);
             }
-            (Task::Sync(file), outcome) => {
-                let error = match outcome {
-                    Ok(Outcome::Nothing(Ok(()))) => None,
-                    outcome => Some(failure(outcome)),
-                };
-                if let Some(syncing) = &mut self.syncing {
-                    syncing.in_flight = false;
-                    if syncing.error.is_none() {
-                        syncing.error.clone_from(&error);
-                    }
-                }
-                if let Some(error) = error {
-                    self.dirty.insert(file);
-                    self.stop(error, out);
-                }
+            (Task::Sync(file), outcome) => self.on_file_synced(file, outcome, out),
+            (Task::Save, outcome) => {
+                let saved = matches!(outcome, Ok(Outcome::Nothing(Ok(()))));
+                self.on_saved((!saved).then(|| failure(outcome)), out);
             }
             (Task::Select, outcome) => self.on_selected(outcome, out),
             (Task::Move(next), outcome) => self.on_moved(next, outcome, out),
@@ -426,7 +436,7 @@ impl Torrent {
     }
 
     /// Looks at the check after each of its steps.
-    pub(crate) fn check_on(&mut self, out: &mut Answers) {
+    pub(crate) fn check_on(&mut self, config: &Config, out: &mut Answers) {
         let Some(checker) = &mut self.checker else { return };
         if checker.failure().is_some() {
             checker.stop();
@@ -440,19 +450,28 @@ impl Torrent {
             self.have = checker.have().clone();
             let files = self.layout.files().iter().zip(checker.found()).enumerate();
             let oddities = files.filter_map(|(index, (file, found))| {
-                let found = found.filter(|&found| found > file.length)?;
+                let found = found.filter(|found| found.length > file.length)?.length;
                 Some(Oddity::TooLong { file: FileIndex(index as u32), found, expected: file.length })
             });
             let oddities = oddities.collect();
             self.selecting.on_held(checker.held());
+            let stamps = checker.found().to_vec();
+            self.dirty.extend(checker.made());
+            let believed = checker.believed().map(|resume| resume.partials.clone());
+            let checked = if believed.is_some() { Checked::Sampled } else { Checked::Full };
             self.checker = None;
-            out.answer(Event::Added { torrent, have: self.have.clone(), oddities });
+            self.begin_saving(stamps, checked);
+            let writable = self.store.writable;
+            let stored = believed.filter(|_| writable).map(|partials| self.adopt(&partials, config.ranges));
+            let (have, stored) = (self.have.clone(), stored.unwrap_or_default());
+            out.answer(Event::Added { torrent, have, stored, checked, oddities });
         }
     }
 
     fn on_written(&mut self, piece: PieceIndex, hash: HashState, out: &mut Answers) {
         let Some(partial) = self.partials.get_mut(&piece) else { return };
         let progress = partial.on_done(hash);
+        self.saver.change();
         self.answer_writes(progress.kept, &Ok(Written::Kept), out);
         if let Some((last, digest)) = progress.complete {
             if self.layout.piece_hash(piece) == Some(&digest) {
@@ -501,7 +520,9 @@ impl Torrent {
     }
 
     fn on_write_failed(&mut self, piece: PieceIndex, error: Error, out: &mut Answers) {
-        if let Some(partial) = self.partials.get_mut(&piece) {
+        if error.is_gone() {
+            self.on_partial_gone(piece, &error, out);
+        } else if let Some(partial) = self.partials.get_mut(&piece) {
             let before = partial.ranges();
             let failed = partial.on_failed();
             self.ranges = self.ranges - before + partial.ranges();
@@ -521,8 +542,12 @@ impl Torrent {
         if self.stopped.is_some() {
             return;
         }
+        out.notice(Event::Stopped { torrent: self.id, error: error.clone(), unreadable: false });
+        self.stop_writing(error, out);
+    }
+
+    pub(super) fn stop_writing(&mut self, error: Error, out: &mut Answers) {
         self.stopped = Some(error.clone());
-        out.notice(Event::Stopped { torrent: self.id, error: error.clone() });
         self.answer_selects(Some(&error), out);
         let mut failed = Vec::new();
         let mut ranges = 0;
@@ -556,7 +581,8 @@ pub(super) fn failure(outcome: Result<Outcome, JobError>) -> Error {
             Outcome::Hash(Err(error))
             | Outcome::Read(Err(error))
             | Outcome::Nothing(Err(error))
-            | Outcome::Moved(Err(error)),
+            | Outcome::Moved(Err(error))
+            | Outcome::Synced(Err(error)),
         ) => error,
         // The executor answers every job in kind.
         Ok(_) => Error::Job(JobError::Refused),

@@ -79,7 +79,8 @@ pub enum Command {
         /// The pieces.
         selection: Selection,
     },
-    /// Says whether what is missing is wanted, or the torrent is only uploaded: its connections stay. Ends in
+    /// Says whether what is missing is wanted, or the torrent is only uploaded: its connections stay, and peers are told whether we are
+    /// interested. Ends in
     /// [`Event::DownloadSet`] or [`Event::Refused`].
     SetDownload {
         /// The torrent.
@@ -116,6 +117,21 @@ pub enum Command {
         span: Span,
         /// What became of it.
         outcome: Stored,
+    },
+    /// Tells of blocks of incomplete pieces that are in the store from an earlier run.
+    Kept {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The blocks; what is no whole block is passed over.
+        spans: Vec<Span>,
+    },
+    /// Tells that a piece is in the store no more, nor any of its blocks: it is fetched again. Peers that were told of it and lack it
+    /// are disconnected, for BEP 3 has no other way to take that back.
+    PieceLost {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The piece.
+        piece: PieceIndex,
     },
     /// Answers [`Event::Load`]: the bytes, or `None` where they could not be read.
     Loaded {

@@ -494,6 +494,8 @@ impl Machine for Swarm {
             Command::Pause { torrent } => self.on_pause(now, torrent),
             Command::Resume { torrent } => self.on_resume(now, torrent),
             Command::AddPeer { torrent, address, source } => self.on_add_peer(now, torrent, address, source),
+            Command::Kept { torrent, spans } => self.on_kept(torrent, &spans),
+            Command::PieceLost { torrent, piece } => self.on_piece_lost(now, torrent, piece),
             Command::Stored { torrent, span, outcome } => self.on_stored(now, torrent, span, outcome),
             Command::Loaded { torrent, ticket, block } => self.on_loaded(now, torrent, ticket, block),
         }

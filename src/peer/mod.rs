@@ -76,6 +76,9 @@
 //! [`Limits::optimistic_slots`] others, drawn anew every [`Config::optimistic_interval`]. A peer that we ask and that has sent no block for
 //! [`Config::snub_after`] is served last. A torrent that is not downloaded serves all in turns. A free slot is given at once. The
 //! [`Choker`](crate::select::Choker) has the rules.
+//! A torrent can be told to download nothing ([`Command::SetDownload`]), as one whose disk is full: its requests are taken back, peers are told
+//! that we are not interested, and it is uploaded as before. What the store has from an earlier run is told by [`Command::Kept`], and what it
+//! has no more by [`Command::PieceLost`].
 //!
 //! # A block's way out
 //!
@@ -153,6 +156,7 @@ mod reassigning;
 mod selecting;
 mod sentence;
 mod shaking;
+mod store;
 mod throttle;
 mod torrent;
 mod torrents;

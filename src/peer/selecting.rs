@@ -74,6 +74,15 @@ impl Torrent {
         self.tell_if_complete(hub, now);
     }
 
+    /// Counts a piece out that is ours no more: its return is news.
+    pub(super) fn count_lost(&mut self, piece: PieceIndex) {
+        if self.picker.priority(piece) != Priority::Skip {
+            self.wanted.pieces_done -= 1;
+            self.wanted.bytes_done -= u64::from(self.geometry.length_of(piece));
+            self.wanted.told = false;
+        }
+    }
+
     fn tell_if_complete(&mut self, hub: &mut Hub, now: Instant) {
         if self.picker.is_complete() && !self.wanted.told {
             self.wanted.told = true;

@@ -65,7 +65,7 @@ pub(super) struct Torrent {
     pub(super) moved: u64,
     /// How often a piece had the wrong hash.
     pub(super) pieces_failed: u32,
-    bytes_done: u64,
+    pub(super) bytes_done: u64,
     pub(super) seeds: u32,
     published: Status,
     published_at: Option<Instant>,

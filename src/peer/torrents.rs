@@ -161,13 +161,6 @@ impl Swarm {
         self.settle(now, place);
     }
 
-    pub(super) fn on_set_download(&mut self, _now: Instant, id: TorrentId, download: bool) {
-        let Some(place) = self.find(id) else { return };
-        let Some(torrent) = self.torrents.get_mut(place) else { return };
-        torrent.downloads = download;
-        self.hub.events.push_back(Event::DownloadSet { torrent: id });
-    }
-
     pub(super) fn on_stored(&mut self, now: Instant, id: TorrentId, span: Span, outcome: Stored) {
         let Some(place) = self.by_id.get(&id).copied() else { return };
         let Some(torrent) = self.torrents.get_mut(place) else { return };

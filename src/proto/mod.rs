@@ -12,4 +12,5 @@ pub mod message;
 pub mod metainfo;
 pub mod priority;
 pub mod reader;
+pub mod resume;
 pub mod sha1;

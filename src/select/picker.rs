@@ -434,6 +434,8 @@ impl Picker {
     }
 }
 
+mod store;
+
 mod end_game;
 mod open;
 mod priorities;

@@ -1,6 +1,6 @@
 //! What a program asks of a session, and what the session tells.
 
-use crate::disk::{self, Oddity};
+use crate::disk::{self, Checked, Oddity};
 use crate::machine::TorrentId;
 use crate::peer::{self, Gone, Limits, Refusal, Source, TorrentLimits};
 use crate::proto::id::{InfoHash, PeerId, PieceIndex};
@@ -147,7 +147,7 @@ pub enum Directive {
     Answer(Event),
     /// News for the program, which it may miss when it reads slowly.
     Notice(Event),
-    /// News for the program that it never misses: [`Event::Completed`] and [`Event::Failed`], at most once each for every time
+    /// News for the program that it never misses: [`Event::Completed`] and the first [`Event::Failed`], at most once each for every time
     /// that a torrent is added, resumed or selected from.
     Milestone(Event),
     /// A torrent's state, for whoever asks for its status.
@@ -172,6 +172,8 @@ pub enum Event {
         pieces_done: u32,
         /// Pieces in all.
         pieces: u32,
+        /// How that was found out.
+        checked: Checked,
         /// Files found other than expected; nothing was done to them.
         oddities: Vec<Oddity>,
     },
@@ -290,11 +292,37 @@ pub enum Event {
         /// The torrent.
         torrent: TorrentId,
     },
-    /// Notice, never dropped: the torrent's files cannot be read or written. It is stopped until [`Command::Resume`]; others go on.
+    /// Notice: the torrent's files cannot be written, or not even read. It downloads nothing until it is tried again: by
+    /// [`Command::Resume`], or by itself after [`Config::retry_after`](super::Config::retry_after) and longer and longer pauses. What is
+    /// verified is still uploaded, unless it cannot be read. Other torrents go on.
+    ///
+    /// The first one after a torrent was added or resumed is never dropped.
     Failed {
         /// The torrent.
         torrent: TorrentId,
         /// Which file and why.
+        error: disk::Error,
+    },
+    /// Notice: bytes of a verified piece could not be read. Where a file was cut or is gone, what it held is verified again, and fetched
+    /// again where it is lost.
+    ReadFailed {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Which file and why.
+        error: disk::Error,
+    },
+    /// Notice: a piece that was there is there no more, and is fetched again.
+    PieceLost {
+        /// The torrent.
+        torrent: TorrentId,
+        /// The piece.
+        piece: PieceIndex,
+    },
+    /// Notice: the resume data could not be written. It is tried again; without it the next start verifies everything.
+    ResumeNotSaved {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Why.
         error: disk::Error,
     },
 }
@@ -338,7 +366,7 @@ pub enum State {
     Seeding,
     /// Paused by the program.
     Paused,
-    /// Stopped because its files cannot be read or written.
+    /// Not downloading because its files cannot be written, or stopped because they cannot be read. It is tried again by itself.
     Failed(disk::Error),
     /// On its way out.
     Removing,

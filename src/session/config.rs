@@ -1,6 +1,7 @@
 //! A session's limits.
 
 use crate::{disk, peer};
+use std::time::Duration;
 
 /// The settings of a session and of its subsystems.
 #[derive(Debug, Clone)]
@@ -13,6 +14,11 @@ pub struct Config {
     pub max_commands: usize,
     /// Notices kept for a program that does not read them; further ones are counted as missed. Default 4,096.
     pub max_notices: usize,
+    /// How long a torrent whose files could not be written waits before it tries again; twice as long after each failure, up to
+    /// [`retry_most`](Self::retry_most), until a piece is verified. Default 10 s.
+    pub retry_after: Duration,
+    /// The longest of these waits. Default 10 min.
+    pub retry_most: Duration,
     /// The swarm's settings.
     pub peer: peer::Config,
     /// The disk's settings.
@@ -26,6 +32,8 @@ impl Default for Config {
             max_early_peers: 1_000,
             max_commands: 4_096,
             max_notices: 4_096,
+            retry_after: Duration::from_secs(10),
+            retry_most: Duration::from_secs(600),
             peer: peer::Config::default(),
             disk: disk::Config::default(),
         }

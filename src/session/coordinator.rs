@@ -2,36 +2,49 @@
 
 use super::command::{AddError, Command, Directive, Event, Selection, Spec, State, Status};
 use super::config::Config;
+use super::retrying::{Failure, Tries};
 use super::selection::{self, Completion, Selecting};
-use crate::disk::{self, Oddity};
-use crate::machine::{Input, Instant, Machine, NoJobs, Output, TorrentId};
+use crate::disk::{self, Checked, Oddity};
+use crate::machine::{Input, Instant, Machine, NoJobs, Output, Timers, TorrentId};
 use crate::peer::{self, Refusal, Source, TorrentLimits};
 use crate::proto::bitfield::Bitfield;
+use crate::proto::geometry::Span;
 use crate::proto::id::InfoHash;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::path::{Component, Path, PathBuf};
+
+/// The most timers that one call looks after.
+const TIMERS_PER_CALL: usize = 64;
 
 /// Joins the subsystems: keeps every torrent's state and asks the disk and the swarm for what comes next.
 ///
-/// It has no sockets, no jobs and no timers of its own.
+/// It has no sockets and no jobs; its timers try torrents again that failed.
 #[derive(Debug)]
 pub struct Coordinator {
-    config: Config,
-    torrents: BTreeMap<TorrentId, Torrent>,
+    pub(super) config: Config,
+    pub(super) torrents: BTreeMap<TorrentId, Torrent>,
+    /// When torrents whose files failed are tried again.
+    pub(super) retries: Timers<TorrentId>,
     /// How many [`Command::ShutDown`]s wait for the last torrent to be gone.
     shut_downs: usize,
     directives: VecDeque<Directive>,
 }
 
 #[derive(Debug)]
-struct Torrent {
+pub(super) struct Torrent {
     info_hash: InfoHash,
-    spec: Spec,
-    phase: Phase,
+    pub(super) spec: Spec,
+    pub(super) phase: Phase,
     /// The program's wish: whether the swarm should be left alone.
-    paused: bool,
-    /// Why the files cannot be used, until the program says to try again.
-    failed: Option<disk::Error>,
+    pub(super) paused: bool,
+    /// Why the files cannot be used, until they are tried again.
+    pub(super) failed: Option<Failure>,
+    pub(super) tries: Tries,
+    /// Whether a piece was lost since the program was told that the torrent is complete.
+    lost: bool,
+    /// Blocks of incomplete pieces that the disk has, for the swarm.
+    stored: Vec<Span>,
     /// Whether the program was told that the torrent is complete.
     completion: Completion,
     /// Peers named before the swarm knew the torrent; each still owes the program an answer.
@@ -44,16 +57,16 @@ struct Torrent {
     removal_asked: bool,
     selecting: Selecting,
     /// Pauses and resumes that the swarm has not answered yet, in order.
-    asked: VecDeque<Asked>,
+    pub(super) asked: VecDeque<Asked>,
     figures: peer::Status,
 }
 
 #[derive(Debug, PartialEq)]
-enum Phase {
+pub(super) enum Phase {
     /// The disk is checking what is there. `cancelled` when the torrent was removed meanwhile.
     Checking { checked: u32, cancelled: bool },
     /// The disk is done; the swarm is taking the torrent in.
-    Joining { oddities: Vec<Oddity> },
+    Joining { oddities: Vec<Oddity>, checked: Checked },
     /// In the swarm.
     Joined,
     /// The swarm is letting it go.
@@ -64,7 +77,7 @@ enum Phase {
 
 /// Who wanted a pause or a resume of the swarm.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Asked {
+pub(super) enum Asked {
     /// The program, which gets an answer.
     Program,
     /// The session itself.
@@ -78,7 +91,7 @@ impl Torrent {
             Phase::Joining { .. } => State::Checking { checked: self.figures.pieces },
             Phase::Leaving | Phase::Closing => State::Removing,
             Phase::Joined => match &self.failed {
-                Some(error) => State::Failed(error.clone()),
+                Some(failure) => State::Failed(failure.error.clone()),
                 None if self.paused => State::Paused,
                 None if selection::is_complete(&self.figures) => State::Seeding,
                 None => State::Downloading,
@@ -86,15 +99,21 @@ impl Torrent {
         };
         Status { torrent, info_hash: self.info_hash, state, swarm: self.figures.clone() }
     }
+
+    /// Takes note that a piece is there no more: it is not complete.
+    pub(super) fn on_lost(&mut self) {
+        self.completion = Completion::Missing;
+        self.lost = true;
+    }
 }
 
 impl Coordinator {
     /// Makes a session without torrents.
     pub fn new(config: Config) -> Self {
-        Self { config, torrents: BTreeMap::new(), shut_downs: 0, directives: VecDeque::new() }
+        Self { config, torrents: BTreeMap::new(), retries: Timers::new(), shut_downs: 0, directives: VecDeque::new() }
     }
 
-    fn push(&mut self, directive: Directive) {
+    pub(super) fn push(&mut self, directive: Directive) {
         self.directives.push_back(directive);
     }
 
@@ -102,7 +121,7 @@ impl Coordinator {
         self.push(Directive::Answer(Event::Refused { torrent, refusal }));
     }
 
-    fn publish(&mut self, id: TorrentId) {
+    pub(super) fn publish(&mut self, id: TorrentId) {
         if let Some(torrent) = self.torrents.get(&id) {
             self.directives.push_back(Directive::Publish(torrent.status(id)));
         }
@@ -132,7 +151,7 @@ impl Coordinator {
             root: spec.root.clone(),
             writable: spec.writable,
             skipped: spec.selection.skipped(),
-            resume: spec.resume.clone(),
+            resume: spec.resume.clone().map(|path| disk::ResumeFile { path, info_hash: spec.info_hash }),
         }));
         self.torrents.insert(
             id,
@@ -142,6 +161,9 @@ impl Coordinator {
                 phase: Phase::Checking { checked: 0, cancelled: false },
                 paused: false,
                 failed: None,
+                tries: Tries::default(),
+                lost: false,
+                stored: Vec::new(),
                 completion: Completion::default(),
                 early_peers: Vec::new(),
                 early_limits: false,
@@ -194,9 +216,8 @@ impl Coordinator {
         let command = if pause {
             peer::Command::Pause { torrent: id }
         } else {
-            if torrent.failed.take().is_some() {
-                self.directives.push_back(Directive::ToDisk(disk::Command::Retry { torrent: id }));
-            }
+            torrent.tries.begin_anew();
+            self.lift_failure(id);
             peer::Command::Resume { torrent: id }
         };
         self.push(Directive::ToPeer(command));
@@ -219,7 +240,7 @@ impl Coordinator {
     }
 
     /// Hands a selection on to the swarm now that the disk has it.
-    fn on_disk_selected(&mut self, id: TorrentId, error: Option<disk::Error>) {
+    fn on_disk_selected(&mut self, now: Instant, id: TorrentId, error: Option<disk::Error>) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
         let Some(selection) = torrent.selecting.pop() else { return };
         if torrent.phase != Phase::Joined {
@@ -229,7 +250,7 @@ impl Coordinator {
         torrent.spec.selection = selection;
         self.push(Directive::ToPeer(command));
         if let Some(error) = error {
-            self.on_failed(id, error);
+            self.on_failed(now, id, error, false);
         }
     }
 
@@ -294,6 +315,7 @@ impl Coordinator {
     /// Ends a torrent: everything the program still waits for about it is answered here, and only here.
     fn forget(&mut self, id: TorrentId, error: Option<disk::Error>) {
         let Some(torrent) = self.torrents.remove(&id) else { return };
+        self.retries.cancel(id);
         let owed = torrent.early_peers.len() + torrent.selecting.len() + usize::from(torrent.early_limits);
         (0..owed).for_each(|_| self.refuse(id, Refusal::UnknownTorrent));
         if let Some(error) = torrent.add_unanswered {
@@ -308,9 +330,11 @@ impl Coordinator {
         self.answer_shut_down();
     }
 
-    fn on_disk(&mut self, event: disk::Event) {
+    fn on_disk(&mut self, now: Instant, event: disk::Event) {
         match event {
-            disk::Event::Added { torrent, have, oddities } => self.on_checked(torrent, have, oddities),
+            disk::Event::Added { torrent, have, stored, checked, oddities } => {
+                self.on_checked(torrent, have, stored, checked, oddities);
+            }
             disk::Event::AddFailed { torrent: id, error } => {
                 let Some(torrent) = self.torrents.get_mut(&id) else { return };
                 if let Phase::Checking { cancelled: true, .. } = torrent.phase {
@@ -322,7 +346,7 @@ impl Coordinator {
                 }
             }
             disk::Event::Removed { torrent, error } => self.forget(torrent, error),
-            disk::Event::Synced { torrent: id, error } => self.on_synced(id, error),
+            disk::Event::Synced { torrent: id, error } => self.on_synced(now, id, error),
             disk::Event::Checking { torrent: id, checked, good, pieces } => {
                 if let Some(torrent) = self.torrents.get_mut(&id) {
                     if let Phase::Checking { checked: so_far, .. } = &mut torrent.phase {
@@ -337,20 +361,35 @@ impl Coordinator {
                 self.push(Directive::Notice(Event::Checking { torrent: id, checked, good, pieces }));
                 self.publish(id);
             }
-            disk::Event::Stopped { torrent, error } => self.on_failed(torrent, error),
+            disk::Event::Stopped { torrent, error, unreadable } => self.on_failed(now, torrent, error, unreadable),
+            disk::Event::ReadFailed { torrent, error } => {
+                self.push(Directive::Notice(Event::ReadFailed { torrent, error }));
+            }
+            disk::Event::PieceLost { torrent, piece } => self.on_piece_lost(torrent, piece),
+            disk::Event::SaveFailed { torrent, error } => {
+                self.push(Directive::Notice(Event::ResumeNotSaved { torrent, error }));
+            }
             // Written, Read and BlockHashes go to the swarm without passing here.
             disk::Event::Written { .. } | disk::Event::Read { .. } | disk::Event::BlockHashes { .. } => {}
-            disk::Event::Selected { torrent, error } => self.on_disk_selected(torrent, error),
+            disk::Event::Selected { torrent, error } => self.on_disk_selected(now, torrent, error),
             disk::Event::Retried { .. } => {}
         }
     }
 
-    fn on_checked(&mut self, id: TorrentId, have: Bitfield, oddities: Vec<Oddity>) {
+    fn on_checked(
+        &mut self,
+        id: TorrentId,
+        have: Bitfield,
+        stored: Vec<Span>,
+        checked: Checked,
+        oddities: Vec<Oddity>,
+    ) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
         let selection = torrent.spec.selection.of_pieces(&torrent.spec.layout);
         torrent.figures = selection::figures(&torrent.spec.layout, &have, selection.pieces.as_ref());
         if let Phase::Checking { cancelled: false, .. } = torrent.phase {
-            torrent.phase = Phase::Joining { oddities };
+            torrent.phase = Phase::Joining { oddities, checked };
+            torrent.stored = stored;
             let command = peer::Command::AddTorrent {
                 torrent: id,
                 info_hash: torrent.info_hash,
@@ -368,33 +407,30 @@ impl Coordinator {
         }
     }
 
-    fn on_synced(&mut self, id: TorrentId, error: Option<disk::Error>) {
+    fn on_synced(&mut self, now: Instant, id: TorrentId, error: Option<disk::Error>) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
         if !torrent.completion.is_syncing() {
             return;
         }
         let (told, again) = torrent.completion.on_synced(error.is_none());
+        let lost = told && std::mem::take(&mut torrent.lost);
         if again {
             self.directives.push_back(Directive::ToDisk(disk::Command::Sync { torrent: id }));
         }
         if told {
-            self.push(Directive::Milestone(Event::Completed { torrent: id }));
+            let event = Event::Completed { torrent: id };
+            self.push(if lost { Directive::Notice(event) } else { Directive::Milestone(event) });
         }
         if let Some(error) = error {
-            self.on_failed(id, error);
+            self.on_failed(now, id, error, false);
         }
     }
 
-    fn on_failed(&mut self, id: TorrentId, error: disk::Error) {
-        let Some(torrent) = self.torrents.get_mut(&id) else { return };
-        if torrent.failed.replace(error.clone()).is_none() {
-            if torrent.phase == Phase::Joined {
-                torrent.asked.push_back(Asked::Ourselves);
-                self.directives.push_back(Directive::ToPeer(peer::Command::Pause { torrent: id }));
-            }
-            self.push(Directive::Milestone(Event::Failed { torrent: id, error }));
+    /// Does what was left undone by a failure.
+    pub(super) fn finish(&mut self, id: TorrentId) {
+        if self.torrents.get(&id).is_some_and(|t| selection::is_complete(&t.figures)) {
+            self.complete(id);
         }
-        self.publish(id);
     }
 
     /// Starts the sync that ends in `Completed`.
@@ -423,10 +459,7 @@ impl Coordinator {
                 if self.answered(torrent) == Some(Asked::Program) {
                     self.push(Directive::Answer(Event::Resumed { torrent }));
                 }
-                // What was left undone by a failure is tried again.
-                if self.torrents.get(&torrent).is_some_and(|t| selection::is_complete(&t.figures)) {
-                    self.complete(torrent);
-                }
+                self.finish(torrent);
             }
             peer::Event::PeerAdded { torrent, address } => {
                 self.push(Directive::Answer(Event::PeerAdded { torrent, address }));
@@ -455,6 +488,7 @@ impl Coordinator {
                 self.push(Directive::Notice(Event::PeerGone { torrent, address, reason }));
             }
             peer::Event::PieceDone { torrent, piece } => {
+                self.on_piece_done(torrent);
                 self.push(Directive::Notice(Event::PieceDone { torrent, piece }));
             }
             peer::Event::Completed { torrent } => self.complete(torrent),
@@ -475,11 +509,12 @@ impl Coordinator {
 
     fn on_joined(&mut self, id: TorrentId) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
-        let Phase::Joining { oddities } = &mut torrent.phase else { return };
+        let Phase::Joining { oddities, checked } = &mut torrent.phase else { return };
         let event = Event::Added {
             torrent: id,
             pieces_done: torrent.figures.pieces_done,
             pieces: torrent.figures.pieces,
+            checked: *checked,
             oddities: std::mem::take(oddities),
         };
         let complete = selection::is_complete(&torrent.figures);
@@ -487,11 +522,12 @@ impl Coordinator {
         torrent.add_unanswered = None;
         let peers = std::mem::take(&mut torrent.early_peers);
         let limits = std::mem::take(&mut torrent.early_limits).then(|| torrent.spec.limits.clone());
-        if torrent.failed.is_some() {
-            // The files failed while the swarm was taking the torrent in.
-            torrent.asked.push_back(Asked::Ourselves);
-            self.push(Directive::ToPeer(peer::Command::Pause { torrent: id }));
+        let spans = std::mem::take(&mut torrent.stored);
+        if !spans.is_empty() {
+            self.push(Directive::ToPeer(peer::Command::Kept { torrent: id, spans }));
         }
+        // The files may have failed while the swarm was taking the torrent in.
+        self.restrict(id);
         self.push(Directive::Answer(event));
         if let Some(limits) = limits {
             self.push(Directive::ToPeer(peer::Command::SetTorrentLimits { torrent: id, limits }));
@@ -528,7 +564,27 @@ impl Coordinator {
 
 /// Says whether one torrent would write what another reads or writes: a torrent's files are all under its name in its folder.
 fn share_files(one: &Spec, other: &Spec) -> bool {
-    (one.writable || other.writable) && one.root == other.root && one.layout.name_bytes() == other.layout.name_bytes()
+    let same_name = one.layout.name_bytes() == other.layout.name_bytes();
+    (one.writable || other.writable) && same_name && plain(&one.root) == plain(&other.root)
+}
+
+/// Gives a path without the parts that lead nowhere: what is no link is then spelt in one way, but for the folder that it is
+/// counted from.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            // The folder above the topmost is itself; above a relative path it is another.
+            Component::ParentDir => match plain.components().next_back() {
+                Some(Component::Normal(_)) => drop(plain.pop()),
+                Some(Component::RootDir | Component::Prefix(_)) => {}
+                _ => plain.push(part),
+            },
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 impl Machine for Coordinator {
@@ -537,7 +593,7 @@ impl Machine for Coordinator {
     type Job = NoJobs;
     type Done = NoJobs;
 
-    fn handle_command(&mut self, _now: Instant, command: Command) {
+    fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
             Command::Add { torrent, spec } => self.on_add(torrent, spec),
             Command::Remove { torrent } => self.on_remove(torrent),
@@ -550,13 +606,18 @@ impl Machine for Coordinator {
             Command::Ban { ip, banned } => self.push(Directive::ToPeer(peer::Command::Ban { ip, banned })),
             Command::ShutDown => self.on_shut_down(),
             Command::FromPeer(event) => self.on_peer(event),
-            Command::FromDisk(event) => self.on_disk(event),
+            Command::FromDisk(event) => self.on_disk(now, event),
         }
     }
 
     fn handle_input(&mut self, _now: Instant, _input: Input<'_, NoJobs>) {}
 
-    fn handle_timeout(&mut self, _now: Instant) {}
+    fn handle_timeout(&mut self, now: Instant) {
+        for _ in 0..TIMERS_PER_CALL {
+            let Some(id) = self.retries.pop(now) else { break };
+            self.on_retry_timer(now, id);
+        }
+    }
 
     fn poll_event(&mut self) -> Option<Directive> {
         self.directives.pop_front()
@@ -567,7 +628,7 @@ impl Machine for Coordinator {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.retries.next()
     }
 }
 
@@ -597,7 +658,8 @@ mod tests {
 
     fn added() -> Command {
         let have = Bitfield::new(1);
-        Command::FromDisk(disk::Event::Added { torrent: TORRENT, have, oddities: Vec::new() })
+        let (stored, checked, oddities) = (Vec::new(), Checked::Full, Vec::new());
+        Command::FromDisk(disk::Event::Added { torrent: TORRENT, have, stored, checked, oddities })
     }
 
     #[test]
@@ -643,6 +705,14 @@ mod tests {
         assert_eq!(told(&mut coordinator, [add(0, spec("a", 1))]), []);
         assert_eq!(told(&mut coordinator, [add(1, spec("a", 2))]), same_files(1));
         assert_eq!(told(&mut coordinator, [add(2, read_only(spec("a", 2)))]), same_files(2));
+        for root in ["/folder/", "/./folder", "//folder/.", "/other/../folder", "/../folder"] {
+            let spelt = Spec { root: root.into(), ..spec("a", 2) };
+            assert_eq!(told(&mut coordinator, [add(1, spelt)]), same_files(1), "{root}");
+        }
+        for (one, other) in [("a/../../b", "../b"), ("./a", "a"), ("", ".")] {
+            assert_eq!(plain(Path::new(one)), plain(Path::new(other)));
+        }
+        assert_ne!(plain(Path::new("../a")), plain(Path::new("a")));
         let elsewhere = Spec { root: "/other".into(), ..spec("a", 2) };
         let only_read = [add(5, read_only(spec("c", 4))), add(6, read_only(spec("c", 5)))];
         assert_eq!(told(&mut coordinator, [add(3, spec("b", 3)), add(4, elsewhere)]), []);
@@ -680,7 +750,9 @@ mod tests {
     #[test]
     fn a_failure_is_told_once_until_the_program_says_to_go_on() {
         let mut coordinator = Coordinator::new(Config::default());
-        let stopped = || Command::FromDisk(disk::Event::Stopped { torrent: TORRENT, error: disk::Error::Busy });
+        let error = disk::Error::Busy;
+        let stopped =
+            || Command::FromDisk(disk::Event::Stopped { torrent: TORRENT, error: error.clone(), unreadable: false });
         let joined = [
             Command::Add { torrent: TORRENT, spec: spec("a", 1) },
             added(),

@@ -14,6 +14,9 @@
 //!
 //! Files can be selected when a torrent is added and at any time while it is in its swarm ([`Selection`]): the disk is told first, then
 //! the swarm. A torrent is complete, and counts as seeding, when all that is wanted is there.
+//! A torrent whose files cannot be written downloads nothing, uploads what it has, and is tried again by itself, after
+//! [`Config::retry_after`] and longer and longer pauses, or when the program says so ([`Command::Resume`]). One that cannot even be read
+//! leaves its swarm meanwhile.
 //!
 //! A session can have a thread for each subsystem ([`Builder::spawn`]) or live in a loop of the program's own
 //! ([`Builder::in_caller`]); the machines and the wiring are the same.
@@ -29,6 +32,7 @@ mod coordinator;
 mod error;
 #[cfg(feature = "reactor")]
 mod handle;
+mod retrying;
 mod selection;
 #[cfg(feature = "reactor")]
 mod tasks;

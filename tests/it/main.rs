@@ -2,6 +2,7 @@
 #![allow(missing_docs, unreachable_pub)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // tests own sockets, files and clocks
 
+mod disks;
 #[cfg(feature = "reactor")]
 mod hosting;
 mod laws;

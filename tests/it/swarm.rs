@@ -16,17 +16,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const PORT: u16 = 6881;
-const ROOT: &str = "/store";
+pub(crate) const ROOT: &str = "/store";
 
 /// A torrent's files and the bytes in them.
-struct Content {
-    layout: Arc<Layout>,
+pub(crate) struct Content {
+    pub(crate) layout: Arc<Layout>,
     info_hash: InfoHash,
-    files: Vec<(PathBuf, Vec<u8>)>,
+    pub(crate) files: Vec<(PathBuf, Vec<u8>)>,
 }
 
 /// A tree with what is awkward: an empty file, one shorter than a piece, one over several pieces, and an odd end.
-fn content(salt: u8, piece_length: u32) -> Content {
+pub(crate) fn content(salt: u8, piece_length: u32) -> Content {
     let sizes = [("first", 30_001), ("empty", 0), ("deep/long", 200_000), ("tiny", 1), ("end", 70_007)];
     let mut files = Vec::new();
     let mut all = Vec::new();
@@ -45,33 +45,33 @@ fn content(salt: u8, piece_length: u32) -> Content {
 }
 
 impl Content {
-    fn put(&self, memory: &Memory) {
+    pub(crate) fn put(&self, memory: &Memory) {
         self.files.iter().for_each(|(path, bytes)| memory.put(path, bytes));
     }
 
-    fn is_in(&self, memory: &Memory) -> bool {
+    pub(crate) fn is_in(&self, memory: &Memory) -> bool {
         self.files.iter().all(|(path, bytes)| memory.contents(path).as_ref() == Some(bytes))
     }
 
-    fn spec(&self) -> Spec {
+    pub(crate) fn spec(&self) -> Spec {
         Spec::new(self.info_hash, Arc::clone(&self.layout), ROOT)
     }
 }
 
-struct Node {
-    session: Wired,
-    memory: Memory,
+pub(crate) struct Node {
+    pub(crate) session: Wired,
+    pub(crate) memory: Memory,
     address: SocketAddr,
-    host: usize,
-    events: Vec<Event>,
+    pub(crate) host: usize,
+    pub(crate) events: Vec<Event>,
 }
 
 impl Node {
-    fn new(world: &mut World, placement: Placement) -> Self {
+    pub(crate) fn new(world: &mut World, placement: Placement) -> Self {
         Self::with_memory(world, placement, Memory::new(), &Config::default())
     }
 
-    fn with_memory(world: &mut World, placement: Placement, memory: Memory, config: &Config) -> Self {
+    pub(crate) fn with_memory(world: &mut World, placement: Placement, memory: Memory, config: &Config) -> Self {
         let count = 1 + placement.coordinator.max(placement.swarm).max(placement.disk);
         let first = world.add_hosts(count);
         let seed = world.rng().next_u64();
@@ -85,36 +85,41 @@ impl Node {
         Self { session, memory, address, host, events: Vec::new() }
     }
 
-    fn send(&self, command: Command) {
+    pub(crate) fn send(&self, command: Command) {
         self.session.commands.send(command).expect("there is credit");
     }
 
-    fn add(&self, torrent: u32, content: &Content) {
+    pub(crate) fn add(&self, torrent: u32, content: &Content) {
         self.send(Command::Add { torrent: TorrentId(torrent), spec: content.spec() });
     }
 
-    fn peer(&self, torrent: u32, other: &Node) {
+    pub(crate) fn peer(&self, torrent: u32, other: &Node) {
         self.send(Command::AddPeer { torrent: TorrentId(torrent), address: other.address, source: Source::Program });
     }
 
-    fn read(&mut self) {
+    pub(crate) fn read(&mut self) {
         while let Ok(event) = self.session.events.try_next() {
             self.events.push(event);
         }
     }
 
-    fn completed(&mut self, torrent: u32) -> bool {
+    pub(crate) fn completed(&mut self, torrent: u32) -> bool {
         self.read();
         self.events.contains(&Event::Completed { torrent: TorrentId(torrent) })
     }
 
-    fn state(&self, torrent: u32) -> Option<State> {
+    /// Gives how many pieces are there, as was last published.
+    pub(crate) fn pieces(&self, torrent: u32) -> u32 {
+        self.session.board.status(TorrentId(torrent)).map_or(0, |status| status.swarm.pieces_done)
+    }
+
+    pub(crate) fn state(&self, torrent: u32) -> Option<State> {
         self.session.board.status(TorrentId(torrent)).map(|s| s.state.clone())
     }
 }
 
 /// Plays a scenario with many seeds. A failure names the seed; `BIP_SEED` plays that one alone.
-fn with_seeds(name: &str, seeds: u64, scenario: impl Fn(u64)) {
+pub(crate) fn with_seeds(name: &str, seeds: u64, scenario: impl Fn(u64)) {
     let only = std::env::var("BIP_SEED").ok().and_then(|s| s.parse().ok());
     for seed in only.map_or(0..seeds, |s| s..s + 1) {
         let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| scenario(seed)));
@@ -122,7 +127,7 @@ fn with_seeds(name: &str, seeds: u64, scenario: impl Fn(u64)) {
     }
 }
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]
 fn a_seed_feeds_leechers_that_feed_each_other() {

@@ -65,8 +65,7 @@ fn a_fault_at_any_call_stops_the_torrent_by_name_and_a_retry_completes_it() {
             for span in (0..5).flat_map(|p| sample.spans(p, 512)) {
                 let read = disk.ask(Command::Read { torrent: T, span, ticket: 0 });
                 let ok = matches!(read.last(), Some(Event::Read { block: Ok(b), .. }) if *b == sample.block(span));
-                let failed =
-                    matches!(&read[..], [Event::Read { block: Err(e), .. }, Event::Stopped { .. }] if names_a_file(e));
+                let failed = matches!(&read[..], [Event::Read { block: Err(e), .. }, Event::ReadFailed { .. }] if names_a_file(e));
                 assert!(ok || failed, "{read:?}");
             }
             let removed = disk.ask(Command::Remove { torrent: T });
@@ -106,7 +105,10 @@ fn a_full_disk_stops_its_torrent_only_and_it_goes_on_seeding() {
     let events = disk.ask(sample.write(sample.span(1, 0, 64)));
     let Some(Err(error)) = outcomes(&events).pop() else { panic!("{events:?}") };
     assert!(error.to_string().starts_with("writing t/0: "), "{error}");
-    assert_eq!(events.iter().filter(|e| **e == Event::Stopped { torrent: T, error: error.clone() }).count(), 1);
+    assert_eq!(
+        events.iter().filter(|e| **e == Event::Stopped { torrent: T, error: error.clone(), unreadable: false }).count(),
+        1
+    );
     // Refused with the same words, without a word more, and without trying.
     let calls = memory.calls();
     let again = disk.ask(sample.write(sample.span(2, 0, 64)));

@@ -1,25 +1,29 @@
 //! Drives machines with their jobs done inline, in an order drawn from a seed.
 
 mod adding;
+mod crashing;
 mod faults;
+mod losing;
 mod making;
 mod native;
 mod random;
+mod resuming;
 mod skipping;
 mod suspects;
 mod verifying;
 mod writing;
 
 use super::job::Work;
-use super::{Command, Config, Disk, Done, Event, Executor, Job, Memory, Written};
-use crate::machine::{Block, Executor as _, Input, Instant, JobId, Machine, Output, Rng, TorrentId};
+use super::{Checked, Command, Config, Disk, Done, Event, Executor, Job, Memory, ResumeFile, Written};
+use crate::machine::{Block, Executor as _, Input, Instant, JobError, JobId, Machine, Output, Rng, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{BLOCK_LENGTH, Span};
-use crate::proto::id::PieceIndex;
+use crate::proto::id::{InfoHash, PieceIndex};
 use crate::proto::metainfo::{Layout, SafePath};
 use crate::proto::sha1::Sha1;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) const T: TorrentId = TorrentId(7);
 
@@ -30,17 +34,25 @@ pub(super) struct Driver<M: Machine> {
     pub(super) jobs: Vec<(JobId, Job)>,
     pub(super) jobs_done: usize,
     pub(super) events: Vec<M::Event>,
+    pub(super) now: Instant,
     rng: Rng,
 }
 
 impl<M: Machine<Job = Job, Done = Done>> Driver<M> {
     pub(super) fn new(machine: M, executor: Executor, seed: u64) -> Self {
         let executor = Arc::new(executor);
-        Self { machine, executor, jobs: Vec::new(), jobs_done: 0, events: Vec::new(), rng: Rng::new(seed) }
+        let (jobs, events, now) = (Vec::new(), Vec::new(), Instant::ZERO);
+        Self { machine, executor, jobs, jobs_done: 0, events, now, rng: Rng::new(seed) }
     }
 
     pub(super) fn send(&mut self, command: M::Command) {
-        self.machine.handle_command(Instant::ZERO, command);
+        self.machine.handle_command(self.now, command);
+    }
+
+    /// Lets time pass.
+    pub(super) fn wait(&mut self, time: Duration) {
+        self.now += time;
+        self.machine.handle_timeout(self.now);
     }
 
     pub(super) fn collect(&mut self) {
@@ -76,9 +88,11 @@ impl<M: Machine<Job = Job, Done = Done>> Driver<M> {
         }
         let at = self.rng.below(self.jobs.len() as u32) as usize;
         let (job, work) = self.jobs.swap_remove(at);
-        let done = Ok(self.executor.run(work));
+        // As a host does: what panics is a job that failed.
+        let run = std::panic::AssertUnwindSafe(|| self.executor.run(work));
+        let done = std::panic::catch_unwind(run).map_err(|_| JobError::Panicked);
         self.jobs_done += 1;
-        self.machine.handle_input(Instant::ZERO, Input::Done { job, done });
+        self.machine.handle_input(self.now, Input::Done { job, done });
         self.collect();
         true
     }
@@ -169,6 +183,18 @@ impl Sample {
         }
     }
 
+    /// The same with resume data.
+    pub(super) fn add_resuming(&self) -> Command {
+        Command::Add {
+            torrent: T,
+            layout: Arc::clone(&self.layout),
+            root: root(),
+            writable: true,
+            skipped: Vec::new(),
+            resume: Some(ResumeFile { path: state(), info_hash: InfoHash([7; 20]) }),
+        }
+    }
+
     pub(super) fn check_files(&self, memory: &Memory) {
         for i in 0..self.layout.files().len() {
             assert_eq!(memory.contents(&self.path(i)).as_deref(), Some(self.contents(i)), "file {i}");
@@ -178,6 +204,22 @@ impl Sample {
     pub(super) fn put_files(&self, memory: &Memory) {
         (0..self.layout.files().len()).for_each(|i| memory.put(&self.path(i), self.contents(i)));
     }
+}
+
+/// Where the resume data is kept.
+pub(super) fn state() -> PathBuf {
+    PathBuf::from("/state/t.resume")
+}
+
+pub(super) fn checked(events: &[Event]) -> Checked {
+    let found = events.iter().find_map(|e| if let Event::Added { checked, .. } = e { Some(*checked) } else { None });
+    found.unwrap_or_else(|| panic!("added, instead of {events:?}"))
+}
+
+pub(super) fn stored(events: &[Event]) -> Vec<Span> {
+    let found =
+        events.iter().find_map(|e| if let Event::Added { stored, .. } = e { Some(stored.clone()) } else { None });
+    found.unwrap_or_else(|| panic!("added, instead of {events:?}"))
 }
 
 pub(super) fn disk_on(memory: &Memory, seed: u64) -> Driver<Disk> {

@@ -149,8 +149,21 @@ fn a_file_that_went_away_or_was_cut_is_an_error_with_its_name() {
     let path = folder.0.join("new/root/t/0");
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(50).unwrap();
     let events = disk.ask(Command::Read { torrent: T, span: sample.span(0, 0, 100), ticket: 0 });
-    let [Event::Read { block: Err(error), .. }, Event::Stopped { .. }] = &events[..] else { panic!("{events:?}") };
-    assert_eq!(error.to_string(), "reading t/0: the file is too short");
+    let piece = PieceIndex(0);
+    let [Event::Read { block: Err(error), .. }, Event::ReadFailed { .. }, Event::PieceLost { piece: lost, .. }] =
+        &events[..]
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!((error.to_string().as_str(), *lost), ("reading t/0: the file is too short", piece));
+    // It can be fetched again, whether the file is there or not.
+    assert_eq!(good(&disk.ask(sample.write(sample.span(0, 0, 100)))), 1);
+    fs::remove_file(&path).unwrap();
+    disk.ask(Command::Remove { torrent: T });
+    let mut disk = native(1);
+    assert_eq!(have(&disk.ask(add(&sample, &folder))).count(), 0);
+    assert_eq!(good(&disk.ask(sample.write(sample.span(0, 0, 100)))), 1);
+    assert_eq!(fs::read(&path).unwrap(), sample.contents(0));
 }
 
 #[test]
@@ -173,7 +186,10 @@ fn a_sync_of_files_that_are_closed_or_gone_makes_no_folder_again() {
     let root = folder.0.join("new/root");
     fs::rename(&root, folder.0.join("elsewhere")).unwrap();
     let events = disk.ask(Command::Sync { torrent: T });
-    let Some(Event::Synced { error: Some(error), .. }) = events.last() else { panic!("{events:?}") };
+    let synced = events.iter().find_map(|e| if let Event::Synced { error, .. } = e { error.as_ref() } else { None });
+    let Some(error) = synced else { panic!("{events:?}") };
+    // What cannot be synced is verified again, and is not there.
+    assert!(events.iter().any(|e| matches!(e, Event::PieceLost { .. })));
     assert!(error.to_string().starts_with("syncing t/"), "{error}");
     assert!(!root.exists());
 }
@@ -227,4 +243,73 @@ fn job_threads_that_race_for_the_same_files_lose_nothing() {
             assert_eq!(fs::read(path).unwrap(), sample.contents(i));
         }
     }
+}
+
+fn resume_at(folder: &Folder) -> crate::disk::ResumeFile {
+    crate::disk::ResumeFile {
+        path: folder.0.join("state/deep/t.resume"),
+        info_hash: crate::proto::id::InfoHash([3; 20]),
+    }
+}
+
+#[test]
+fn resume_data_is_kept_in_a_real_file_and_a_file_that_was_touched_is_not_believed() {
+    use crate::disk::Checked;
+    let sample = Sample::new(&[70_000, 0, 100_000], 32 * 1024);
+    let folder = Folder::new();
+    let command = || {
+        let Command::Add { torrent, layout, root, writable, skipped, .. } = add(&sample, &folder) else {
+            panic!("it adds")
+        };
+        Command::Add { torrent, layout, root, writable, skipped, resume: Some(resume_at(&folder)) }
+    };
+    let mut disk = native(1);
+    assert_eq!(checked(&disk.ask(command())), Checked::Full);
+    sample.all_spans().iter().for_each(|s| disk.send(sample.write(*s)));
+    assert_eq!(good(&disk.run()), 6);
+    assert_eq!(disk.ask(Command::Remove { torrent: T }), [Event::Removed { torrent: T, error: None }]);
+    let state = folder.0.join("state/deep");
+    let names: Vec<_> = fs::read_dir(&state).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["t.resume"]);
+
+    let mut disk = native(2);
+    let events = disk.ask(command());
+    assert_eq!(checked(&events), Checked::Sampled);
+    assert!(have(&events).is_full());
+    // Nothing has changed, so nothing is written again.
+    let before = fs::metadata(state.join("t.resume")).unwrap().modified().unwrap();
+    disk.ask(Command::Remove { torrent: T });
+    assert_eq!(fs::metadata(state.join("t.resume")).unwrap().modified().unwrap(), before);
+
+    let path = folder.0.join("new/root/t/2");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[99_999] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let events = native(3).ask(command());
+    assert_eq!(checked(&events), Checked::Full);
+    assert_eq!(have(&events).count(), 5);
+}
+
+#[cfg(unix)]
+#[test]
+fn resume_data_is_never_written_through_a_planted_link() {
+    use std::os::unix::fs::symlink;
+    let sample = Sample::new(&[100], 64);
+    let folder = Folder::new();
+    let file = resume_at(&folder);
+    fs::create_dir_all(file.path.parent().unwrap()).unwrap();
+    let precious = folder.0.join("precious");
+    fs::write(&precious, b"precious").unwrap();
+    symlink(&precious, &file.path).unwrap();
+    symlink(&precious, folder.0.join("state/deep/t.resume.new")).unwrap();
+    let Command::Add { torrent, layout, root, writable, skipped, .. } = add(&sample, &folder) else {
+        panic!("it adds")
+    };
+    let mut disk = native(1);
+    disk.ask(Command::Add { torrent, layout, root, writable, skipped, resume: Some(file.clone()) });
+    sample.all_spans().iter().for_each(|s| disk.send(sample.write(*s)));
+    assert_eq!(good(&disk.run()), 2);
+    assert_eq!(disk.ask(Command::Remove { torrent: T }), [Event::Removed { torrent: T, error: None }]);
+    assert_eq!(fs::read(&precious).unwrap(), b"precious");
+    assert!(fs::symlink_metadata(&file.path).unwrap().is_file());
 }

@@ -32,7 +32,12 @@ fn answer(event: &Event) -> Option<(Answer, Option<&Error>)> {
         Event::Synced { torrent, error } => ((4, *torrent, None, 0), error.as_ref()),
         Event::Retried { torrent, .. } => ((5, *torrent, None, 0), None),
         Event::Selected { torrent, error } => ((6, *torrent, None, 0), error.as_ref()),
-        Event::Checking { .. } | Event::Stopped { .. } | Event::BlockHashes { .. } => return None,
+        Event::Checking { .. }
+        | Event::Stopped { .. }
+        | Event::BlockHashes { .. }
+        | Event::ReadFailed { .. }
+        | Event::PieceLost { .. }
+        | Event::SaveFailed { .. } => return None,
     })
 }
 

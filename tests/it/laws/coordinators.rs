@@ -5,7 +5,7 @@ use super::subjects::{
     SESSION_TORRENTS, address, bitfield, geometry, info_hash, layout, limits, torrent, torrent_limits,
 };
 use super::{Ask, Call, End, Subject, hold};
-use bip::disk::{self, Error};
+use bip::disk::{self, Checked, Error};
 use bip::machine::{Rng, TorrentId};
 use bip::peer::{self, Refusal, Source};
 use bip::proto::id::{InfoHash, PieceIndex};
@@ -48,10 +48,16 @@ impl Swarm {
             | Command::Resume { torrent }
             | Command::AddPeer { torrent, .. }
             | Command::SetTorrentLimits { torrent, .. }
-            | Command::Select { torrent, .. } => *torrent,
+            | Command::Select { torrent, .. }
+            | Command::SetDownload { torrent, .. }
+            | Command::Kept { torrent, .. }
+            | Command::PieceLost { torrent, .. }
             Command::SetLimits { .. } => return self.told.push_back(Event::LimitsSet),
             other => panic!("the coordinator has no business with {other:?}"),
         };
+        if let Command::Kept { .. } | Command::PieceLost { .. } = command {
+            return;
+        }
         let known = self.torrents.get_mut(&id).filter(|joined| !joined.removing);
         let event = match (command, known) {
             (Command::AddTorrent { info_hash, .. }, _) => {
@@ -72,6 +78,7 @@ impl Swarm {
             (Command::Pause { torrent }, _) => Event::Paused { torrent },
             (Command::Resume { torrent }, _) => Event::Resumed { torrent },
             (Command::Select { torrent, .. }, _) => Event::Selected { torrent },
+            (Command::SetDownload { torrent, .. }, _) => Event::DownloadSet { torrent },
             (Command::SetTorrentLimits { torrent, .. }, _) => Event::TorrentLimitsSet { torrent },
             (Command::AddPeer { torrent, address, .. }, Some(joined)) => {
                 joined.peers += 1;
@@ -183,7 +190,9 @@ impl Disk {
                 while have.pieces() != geometry().piece_count() {
                     have = bitfield(rng);
                 }
-                self.told.push_back(Event::Added { torrent, have, oddities: Vec::new() });
+                let stored = vec![geometry().block(PieceIndex(0), 0).unwrap()];
+                let checked = if rng.below(2) == 0 { Checked::Full } else { Checked::Sampled };
+                self.told.push_back(Event::Added { torrent, have, stored, checked, oddities: Vec::new() });
             }
         } else if store.selects > 0 {
             store.selects -= 1;
@@ -203,7 +212,12 @@ impl Disk {
     fn notice(&mut self, rng: &mut Rng) {
         let open: Vec<TorrentId> = self.torrents.iter().filter(|(_, s)| s.checked).map(|(id, _)| *id).collect();
         if let Some(&torrent) = rng.choose(&open) {
-            self.told.push_back(disk::Event::Stopped { torrent, error: Error::Busy });
+            self.told.push_back(match rng.below(8) {
+                0 => disk::Event::PieceLost { torrent, piece: PieceIndex(0) },
+                1 => disk::Event::ReadFailed { torrent, error: Error::Busy },
+                2 => disk::Event::SaveFailed { torrent, error: Error::Busy },
+                n => disk::Event::Stopped { torrent, error: Error::Busy, unreadable: n == 3 },
+            });
         }
     }
 }
@@ -295,7 +309,7 @@ impl Subject for Coordinators {
     fn most(&self, _: Call) -> usize {
         // The end of all takes a directive and a status for each torrent; a torrent that joins hands on its early peers and
         // limits.
-        (2 * SESSION_TORRENTS).max(EARLY_PEERS + 4)
+        (2 * SESSION_TORRENTS).max(EARLY_PEERS + 6)
     }
 
     fn on_event(&mut self, directive: &Directive) {

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 const PIECE: u32 = 40_000;
 const TOTAL: u64 = 150_000;
@@ -244,7 +245,20 @@ impl Subject for Swarms {
             5 if rng.below(4) == 0 => peer::Command::Pause { torrent },
             6 => peer::Command::Resume { torrent },
             7 => self.wrong_answer(rng),
-            8 => peer::Command::Select { torrent, selection: selection(rng) },
+            8 if rng.below(2) == 0 => peer::Command::Select { torrent, selection: selection(rng) },
+            8 => peer::Command::SetDownload { torrent, download: rng.below(2) == 0 },
+            9 if rng.below(4) == 0 => {
+                let piece = PieceIndex(rng.below(geometry().piece_count() + 1));
+                if let Some(lost) = self.torrents.get_mut(&torrent) {
+                    lost.have.remove(piece);
+                    lost.kept.retain(|(kept, _)| *kept != piece);
+                }
+                peer::Command::PieceLost { torrent, piece }
+            }
+            10 if rng.below(4) == 0 => {
+                let spans: Vec<Span> = (0..rng.below(4)).map(|_| span(rng)).collect();
+                peer::Command::Kept { torrent, spans }
+            }
             12 if rng.below(3) == 0 => peer::Command::SetLimits { limits: limits(rng) },
             13 => peer::Command::SetTorrentLimits { torrent, limits: torrent_limits(rng) },
             _ => peer::Command::AddPeer { torrent, address: address(rng), source: Source::Program },
@@ -258,6 +272,7 @@ impl Subject for Swarms {
             Command::RemoveTorrent { torrent } => (torrent, "remove".into()),
             Command::Pause { torrent } => (torrent, "pause".into()),
             Command::Resume { torrent } => (torrent, "resume".into()),
+            Command::SetDownload { torrent, .. } => (torrent, "download".into()),
             Command::AddPeer { torrent, address, .. } => (torrent, format!("peer {address}")),
             Command::Select { torrent, .. } => (torrent, "select".into()),
             Command::SetTorrentLimits { torrent, .. } => (torrent, "limits".into()),
@@ -274,6 +289,7 @@ impl Subject for Swarms {
             Event::TorrentRemoved { torrent } => (torrent, Some("remove".into())),
             Event::Paused { torrent } => (torrent, Some("pause".into())),
             Event::Resumed { torrent } => (torrent, Some("resume".into())),
+            Event::DownloadSet { torrent } => (torrent, Some("download".into())),
             Event::PeerAdded { torrent, address } => (torrent, Some(format!("peer {address}"))),
             Event::Selected { torrent } => (torrent, Some("select".into())),
             Event::TorrentLimitsSet { torrent } => (torrent, Some("limits".into())),
@@ -401,6 +417,7 @@ fn disk_config() -> disk::Config {
     let mut config = disk::Config::default();
     (config.commands, config.jobs, config.check_jobs, config.write_bytes) =
         (DISK_COMMANDS, DISK_JOBS, CHECK_JOBS, 200_000);
+    (config.torrent_jobs, config.save_interval) = (DISK_JOBS / 2, Duration::from_secs(1));
     config
 }
 
@@ -422,7 +439,10 @@ impl Subject for Disks {
                 root: PathBuf::from("/store"),
                 writable: rng.below(8) != 0,
                 skipped: if rng.below(2) == 0 { skipped(rng) } else { Vec::new() },
-                resume: None,
+                resume: (rng.below(2) == 0).then(|| {
+                    let path = PathBuf::from(format!("/state/{torrent}"));
+                    disk::ResumeFile { path, info_hash: info_hash(torrent) }
+                }),
             },
             8 | 9 => disk::Command::Select { torrent, skipped: skipped(rng) },
             3 if rng.below(4) == 0 => disk::Command::Remove { torrent },
@@ -467,8 +487,8 @@ impl Subject for Disks {
     }
 
     fn most(&self, _: Call) -> usize {
-        // As many jobs as may be under way, and a notice each of a check's progress and of a failure.
-        DISK_JOBS + 2
+        // As many jobs as may be under way, and a notice each of a check's progress, of a failure, and of a piece that is lost.
+        DISK_JOBS + 3
     }
 
     fn executor(&self) -> Option<Box<dyn Executor<disk::Job, disk::Done>>> {

@@ -9,6 +9,7 @@ mod liars;
 mod limits;
 mod reassigning;
 mod selecting;
+mod stopping;
 mod store;
 mod storing;
 mod transfer;
