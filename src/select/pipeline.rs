@@ -280,10 +280,10 @@ impl Pipeline {
     /// [`open`](Self::open), of one that is sent now.
     ///
     /// It is reckoned that a peer sends at the measured rate, once it has been silent for as long again as it has been silent too long by
-    /// now: so one that gives nothing looks worse the longer that lasts. A peer that was never measured is judged by its silence
-    /// alone.
+    /// now: so one that gives nothing looks worse the longer that lasts. A peer that was never measured is judged by what it has
+    /// sent so far, and one that has sent nothing by its silence alone.
     pub fn due_in(&self, now: Instant, place: usize) -> Duration {
-        let (block_time, latency) = (self.block_time().unwrap_or_default(), self.least_latency.unwrap_or_default());
+        let (block_time, latency) = (self.block_time_by(now), self.least_latency.unwrap_or_default());
         let silence = if self.open > 0 { now.since(self.whole) } else { Duration::ZERO };
         let blocks = u32::try_from(place).unwrap_or(u32::MAX).saturating_add(1);
         // What is asked for now has a latency before it; what is open has most of that behind it.
@@ -295,6 +295,15 @@ impl Pipeline {
     pub fn block_time(&self) -> Option<Duration> {
         let rate = self.rate();
         (rate > 0).then(|| Duration::from_micros(u64::from(BLOCK_LENGTH) * 1_000_000 / rate))
+    }
+
+    /// The same, by what has come of the first round where none is over.
+    fn block_time_by(&self, now: Instant) -> Duration {
+        let of_round = || {
+            let blocks = u32::try_from(self.round.bytes / u64::from(BLOCK_LENGTH)).unwrap_or(u32::MAX);
+            now.since(self.round.began).checked_div(blocks).unwrap_or_default()
+        };
+        self.block_time().unwrap_or_else(of_round)
     }
 
     /// Says whether the peer was found stalled and has sent no block since.
