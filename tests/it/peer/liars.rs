@@ -263,7 +263,9 @@ fn on_loopback_a_liar_is_banned_alone_though_all_share_the_address() {
         let closed = gone.iter().filter(|gone| **gone == Gone::Banned).count();
         // It may be that nothing was asked of it.
         let spoiled = usize::from(world.nodes[b].store.bad_pieces > 0);
-        assert_eq!((closed, banned(&world, b).len()), (spoiled, spoiled), "seed {seed}: {gone:?}");
+        assert_eq!(banned(&world, b).len(), spoiled, "seed {seed}: {gone:?}");
+        // Found by the last piece of all, it is gone already.
+        assert!(closed <= spoiled, "seed {seed}: {gone:?}");
         found += closed;
     }
     assert!(found > 0);
