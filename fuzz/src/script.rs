@@ -129,6 +129,8 @@ pub(crate) struct Stage {
     used_dials: BTreeSet<DialId>,
     loads: Vec<(TorrentId, Span, u64)>,
     stores: Vec<(TorrentId, Span)>,
+    /// Whether blocks were answered for that were not asked to be stored: the swarm counts answers, so a real one is then missed.
+    lied: bool,
     torrents: BTreeMap<u8, Torrent>,
     limits: Limits,
     own: BTreeMap<u8, TorrentLimits>,
@@ -202,6 +204,7 @@ impl Stage {
             used_dials: BTreeSet::new(),
             loads: Vec::new(),
             stores: Vec::new(),
+            lied: false,
             torrents: BTreeMap::new(),
             limits,
             own: BTreeMap::new(),
@@ -428,6 +431,7 @@ impl Stage {
             let ticket = u64::from(reader.word()) << (how % 33);
             self.tell(Command::Loaded { torrent: id(torrent), ticket, block: Some(Block::from(vec![0; 16])) });
         } else {
+            self.lied = true;
             self.tell(Command::Stored { torrent: id(torrent), span, outcome: outcome(how / 2) });
         }
     }
@@ -619,7 +623,8 @@ impl Stage {
                 assert_eq!(gone.open, 0, "it has connections");
                 self.own.remove(&(torrent.0 as u8));
                 self.loads.iter().for_each(|(of, ..)| assert_ne!(*of, torrent, "an ask is open"));
-                self.stores.iter().for_each(|(of, _)| assert_ne!(*of, torrent, "a block is open"));
+                let open = self.stores.iter().filter(|(of, _)| *of == torrent).count();
+                assert!(open == 0 || self.lied, "a block is open");
             }
             Event::Paused { torrent } => self.answered(&format!("{} pause", torrent.0)),
             Event::Resumed { torrent } => self.answered(&format!("{} resume", torrent.0)),
