@@ -31,7 +31,7 @@ const KILLS: u64 = 50;
 /// The rate of the link, in bytes a second: a download takes some hundred milliseconds.
 const RATE: u64 = 24 << 20;
 
-/// When a download is killed at the latest, in microseconds after its start.
+/// When a download is killed at the latest, in microseconds after its start, or after it has checked what is there.
 const SOON: u64 = 150_000;
 
 /// The same for one kill in [`SELDOM`], so that progress has been told before.
@@ -192,6 +192,10 @@ fn kill_often(folder: &Path, wanted: u64, random: &mut Random, totals: &mut (u64
         };
         loop {
             let mut get = victim.start()?;
+            // On a busy machine most kills would come before it does anything.
+            if random.below(4) > 0 {
+                get.wait_line("checked", |line| line.contains("\"checked\"").then_some(()))?;
+            }
             let limit = if random.below(SELDOM) == 0 { LATE } else { SOON };
             let delay = Duration::from_micros(random.below(limit));
             // The last one is not disturbed.
