@@ -18,6 +18,7 @@ crate::harness::tests! {
     a_complete_download_is_not_downloaded_again: NEEDS,
     only_the_damaged_piece_is_downloaded_again: NEEDS,
     a_damaged_piece_is_found_whatever_the_state_says: NEEDS,
+    a_spoilt_state_costs_a_check_and_no_download: NEEDS,
     ctrl_c_and_sigterm_end_a_get_that_waits: NEEDS,
     ctrl_c_and_sigterm_end_a_seed: NEEDS,
     a_get_without_a_source_of_peers_fails_at_once: NEEDS,
@@ -100,6 +101,27 @@ fn damage_and_mend(folder: &Path, more: tool::Args<'_>) -> Result<(), Failure> {
     let again = get_rest_with(&made, more)?;
     FILE.expect_equal(&made.original, &made.copy)?;
     if again == FILE.piece_length { Ok(()) } else { Err(format!("mending one piece took {again} bytes")) }
+}
+
+fn a_spoilt_state_costs_a_check_and_no_download(folder: &Path) -> Result<(), Failure> {
+    let made = prepare(&FOLDER, folder)?;
+    let state = folder.join("state");
+    let problem = |error| format!("{}: {error}", state.display());
+    get_rest_with(&made, &[&"--state", &state])?;
+    let files: Vec<_> = fs::read_dir(&state).map_err(problem)?.flatten().map(|entry| entry.path()).collect();
+    let [file] = &files[..] else { return Err(format!("the state is in {files:?}")) };
+    let whole = fs::read(file).map_err(problem)?;
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 0x10;
+    for spoilt in [&whole[..], &whole[..whole.len() / 2], &flipped, b"", &[0; 4096], b"d3:abci1ee"] {
+        fs::write(file, spoilt).map_err(problem)?;
+        let again = get_rest_with(&made, &[&"--state", &state])?;
+        if again > 0 {
+            return Err(format!("with {} bytes of state, it took {again} bytes", spoilt.len()));
+        }
+        FOLDER.expect_equal(&made.original, &made.copy)?;
+    }
+    Ok(())
 }
 
 /// Starts the tool, and once it listens sends it `signal`, upon which it must end with `code`.
