@@ -154,7 +154,7 @@ impl<'a> Transfer<'a> {
             return Ok(());
         }
         match event {
-            Event::Checking { checked, pieces, .. } => {
+            Event::Checking { checked, pieces, .. } if !self.is_checked() => {
                 self.phase = Phase::Checking(checked);
                 let done = u64::from(checked) * self.torrent.total_length() / u64::from(pieces.max(1));
                 if let Some(progress) = &mut self.progress {
