@@ -1,5 +1,7 @@
 //! One torrent of `bip get` or `bip seed`.
 
+mod telling;
+
 use crate::batch::{Goal, Plan};
 use crate::output::{Failure, Output, Progress, bytes, counted, files_failure, percent, printable, rate, time};
 use crate::torrent::Named;
@@ -8,7 +10,7 @@ use bip::disk::{self, Checked, Oddity};
 use bip::machine::TorrentId;
 use bip::proto::metainfo::Metainfo;
 use bip::session::{AddError, Event, Session, State, Status};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -66,8 +68,8 @@ pub(crate) struct Transfer<'a> {
     trouble: Option<String>,
     /// Since when the torrent has been tried again after that.
     calm: Option<Instant>,
-    /// What was told last of what needs no waiting.
-    remark: String,
+    /// What was told of what needs no waiting.
+    remarks: Vec<String>,
     met: Met,
     /// When JSON is to tell of progress next.
     due: Instant,
@@ -104,7 +106,7 @@ impl<'a> Transfer<'a> {
             lost: 0,
             trouble: None,
             calm: None,
-            remark: String::new(),
+            remarks: Vec::new(),
             met: Met::Nobody,
             due: plan.started + JSON_INTERVAL,
         }
@@ -198,14 +200,6 @@ impl<'a> Transfer<'a> {
         Ok(())
     }
 
-    /// Tells what goes wrong without stopping the torrent: once, as long as it is the same.
-    fn remark(&mut self, remark: String) {
-        if self.remark != remark {
-            self.output.note(self.name, &remark);
-            self.remark = remark;
-        }
-    }
-
     fn on_lost(&mut self) {
         self.lost = self.lost.saturating_add(1);
         if self.plan.goal == Goal::Seed {
@@ -215,18 +209,6 @@ impl<'a> Transfer<'a> {
         if self.is_complete() {
             self.phase = Phase::Downloading;
             self.turn("downloading");
-        }
-    }
-
-    fn tell_oddity(&self, oddity: &Oddity) {
-        match oddity {
-            Oddity::TooLong { file, found, expected } => {
-                let file = self.torrent.layout().file(*file).map(|f| f.path.to_string()).unwrap_or_default();
-                let what =
-                    format_args!("{found} bytes, longer than the torrent's {expected}; the rest is left as it is");
-                self.output.note(file, what);
-            }
-            other => self.output.note(self.name, format_args!("{other:?}")),
         }
     }
 
@@ -247,20 +229,6 @@ impl<'a> Transfer<'a> {
             return self.give_up(Failure::new(place.display(), why));
         }
         self.turn(if missing == 0 { "seeding" } else { "downloading" });
-        Ok(())
-    }
-
-    /// Tells what was there, once that is known.
-    pub(crate) fn tell_checked(&self) -> Result<(), Failure> {
-        let Some(done) = self.checked.filter(|_| !self.is_failed()) else { return Ok(()) };
-        let pieces = self.torrent.geometry().piece_count();
-        if self.output.is_json() {
-            let check = if self.sampled { "sampled" } else { "full" };
-            return self.tell(json!({ "event": "checked", "pieces_done": done, "pieces": pieces, "check": check }));
-        }
-        if done > 0 && done < pieces {
-            self.output.note(self.name, format_args!("{done} of {} there already", counted(pieces.into(), "piece")));
-        }
         Ok(())
     }
 
@@ -378,12 +346,6 @@ impl<'a> Transfer<'a> {
         Ok(())
     }
 
-    /// Writes a JSON line with the torrent in it.
-    fn tell(&self, mut line: Value) -> Result<(), Failure> {
-        line["torrent"] = json!({ "info_hash": self.torrent.info_hash().to_string(), "name": self.torrent.name() });
-        self.output.json(&line)
-    }
-
     pub(crate) fn status(&self) -> Option<Arc<Status>> {
         self.session.status(self.id)
     }
@@ -474,45 +436,6 @@ impl<'a> Transfer<'a> {
         };
         progress.set(if seeding { total } else { done }, &remark);
         Ok(())
-    }
-
-    fn tell_progress(&self, status: &Status) -> Result<(), Failure> {
-        let figures = &status.swarm;
-        let (state, error) = match (&self.phase, &self.trouble) {
-            (_, Some(error)) => ("waiting", Some(error)),
-            (Phase::Checking(_), _) => ("checking", None),
-            (Phase::Downloading, _) => ("downloading", None),
-            (Phase::Complete | Phase::Failed, _) => ("seeding", None),
-        };
-        let checked = if let Phase::Checking(checked) = self.phase { Some(checked) } else { None };
-        let everything = self.plan.selection.files.is_empty();
-        // The figures are up to a second old: what the notices know already is told.
-        let pieces_done = if checked.is_some() { figures.pieces_done } else { self.pieces_done() };
-        let bytes_done = if everything && checked.is_none() { self.bytes_done(status) } else { figures.bytes_done };
-        let wanted_done = if everything { pieces_done } else { figures.pieces_wanted_done };
-        let bytes_wanted_done = if everything { bytes_done } else { figures.bytes_wanted_done };
-        let (pieces, total) = (self.torrent.geometry().piece_count(), self.torrent.total_length());
-        self.tell(json!({
-            "event": "progress",
-            "state": state,
-            "pieces_checked": checked,
-            "pieces_done": pieces_done,
-            "pieces": pieces,
-            "pieces_wanted_done": wanted_done,
-            "pieces_wanted": if everything { pieces } else { figures.pieces_wanted },
-            "bytes_done": bytes_done,
-            "total_length": total,
-            "bytes_wanted_done": bytes_wanted_done,
-            "bytes_wanted": if everything { total } else { figures.bytes_wanted },
-            "downloaded": figures.downloaded,
-            "uploaded": figures.uploaded,
-            "download_rate": figures.download_rate,
-            "upload_rate": figures.upload_rate,
-            "peers": figures.peers,
-            "seeds": figures.seeds,
-            "seconds_left": figures.time_left.map(|time| time.as_secs()),
-            "error": error,
-        }))
     }
 }
 
