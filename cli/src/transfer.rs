@@ -6,7 +6,7 @@ use crate::batch::{Goal, Plan};
 use crate::output::{Failure, Output, Progress, bytes, counted, files_failure, percent, printable, rate, time};
 use crate::torrent::Named;
 use crate::wanted::Wanted;
-use bip::disk::{self, Checked, Oddity};
+use bip::disk::{self, Checked};
 use bip::machine::TorrentId;
 use bip::proto::metainfo::Metainfo;
 use bip::session::{AddError, Event, Session, State, Status};
