@@ -45,7 +45,10 @@ impl Link {
             since: self.choked_at,
             optimistic: self.turn.optimistic,
             newcomer: !self.turn.served,
-            snubs: !self.they_choke && self.we_want && self.pipeline.unanswered(now) >= snub_after,
+            snubs: !self.they_choke
+                && self.we_want
+                && !self.is_held_back()
+                && self.pipeline.unanswered(now) >= snub_after,
             rate: match goal {
                 Goal::Download => self.turn.gave.per_second(now),
                 Goal::Upload => self.upload.per_second(now),

@@ -396,7 +396,7 @@ pub enum Violation {
     Malformed,
     /// A piece number or a range outside the torrent.
     OutOfRange,
-    /// A bitfield of the wrong length or with spare bits set, or a fifth one on the same connection.
+    /// A bitfield of the wrong length or with spare bits set, or a fifth one on the same connection that tells of no more pieces.
     Bitfield,
     /// A request of more than 16 KiB or of nothing.
     RequestLength,

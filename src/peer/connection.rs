@@ -65,7 +65,7 @@ pub(super) struct Link {
     pub(super) moved: Option<Instant>,
     pub(super) frames: Frames,
     pub(super) has: Bitfield,
-    /// How many bitfields have come.
+    /// How many bitfields have come that told of no more pieces than before.
     pub(super) bitfields: u8,
     pub(super) we_choke: bool,
     pub(super) we_want: bool,

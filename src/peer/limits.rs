@@ -118,10 +118,9 @@ impl Swarm {
         self.use_limits(now, place);
     }
 
-    /// Has slots given out and addresses dialled as the limits are now.
+    /// Has addresses dialled for which there may be room now.
     fn use_limits(&mut self, now: Instant, place: usize) {
         let Some(torrent) = self.torrents.get(place).filter(|t| t.is_running()) else { return };
-        self.hub.set_timer(now, Timer::Choke(torrent.id), now);
         self.hub.set_timer_by(now, Timer::Dial(torrent.id), now);
     }
 

@@ -9,7 +9,8 @@ use crate::proto::id::PieceIndex;
 use crate::proto::message::{self, Frames, Item, Limits, Message};
 use log::debug;
 
-/// How many bitfields a peer may send on a connection: each may cost a sweep over all pieces.
+/// How many bitfields that tell of no more pieces than before a peer may send on a connection: each may cost a sweep over all
+/// pieces. Those that tell of more end by themselves. aria2 sends one whenever it is shorter than the haves that it stands for.
 const MOST_BITFIELDS: u8 = 4;
 
 impl Torrent {
@@ -127,7 +128,9 @@ impl Torrent {
                     debug!(target: "bip::peer", "{}: {address}: a bitfield of {} bytes that is wrong", self.id, bytes.len());
                     return Err(Gone::Violation(Violation::Bitfield));
                 };
-                link.bitfields += 1;
+                if has.count() <= link.has.count() {
+                    link.bitfields += 1;
+                }
                 self.on_bitfield(hub, conn, now, has);
                 return self.check_use(hub, conn);
             }

@@ -63,6 +63,20 @@
 //! connections are not read, and their time-outs stand still. Every [`Command::Stored`] gives its bytes' credit back, so a slow
 //! store slows its torrent and never stops it for good. A block that nobody asked for is read past, and counted.
 //!
+//! # Requests that move
+//!
+//! A block is asked of one peer. Four times a second it is looked whether one that was asked will need much longer than another that
+//! has nothing else to do, or holds up a piece that is otherwise complete; if so the request moves
+//! ([`Reassignment`](crate::select::Reassignment)): a cancel to the one, a request to the other. What the first sends all the same is
+//! taken if it comes sooner, and otherwise counted as redundant.
+//!
+//! # Whom we serve
+//!
+//! [`Limits::upload_slots`] peers that give us most over 20 s, judged every [`Config::choke_interval`], and
+//! [`Limits::optimistic_slots`] others, drawn anew every [`Config::optimistic_interval`]. A peer that we ask and that has sent no block for
+//! [`Config::snub_after`] is served last. A torrent that is not downloaded serves all in turns. A free slot is given at once. The
+//! [`Choker`](crate::select::Choker) has the rules.
+//!
 //! # A block's way out
 //!
 //! Requests of a peer that we do not choke are queued, and none is dropped: with [`Config::upload_queue`] of them waiting, the connection is
@@ -83,7 +97,8 @@
 //! # Deviations
 //!
 //! - BEP 3 has a bitfield as the first message only. Some clients send others before it, and some send it again, so it is taken at any
-//!   time, instead of all that the peer said to have before. A fifth on one connection is a violation.
+//!   time, instead of all that the peer said to have before. A fifth on one connection that tells of no more pieces than before is a
+//!   violation.
 //! - Requests of more than 16 KiB, which old clients made, close the connection.
 //!
 //! # Limits

@@ -37,7 +37,7 @@ impl Taker {
         let idle = pipeline.room() > 0 && !link.waits[Lane::Ask as usize];
         let unknown = pipeline.block_time().is_none();
         // Of one that was never measured, nothing more is expected than that it answers.
-        if pipeline.has_stalled() || unknown && pipeline.open() > 0 {
+        if link.is_held_back() || pipeline.has_stalled() || unknown && pipeline.open() > 0 {
             return None;
         }
         let due = if unknown { UNKNOWN } else { pipeline.due_in(now, pipeline.open()) };
@@ -77,7 +77,9 @@ impl Swarm {
         let last_due = |pipeline: &Pipeline| pipeline.due_in(now, pipeline.open().saturating_sub(1));
         let mut slow: Vec<(Duration, usize)> = Vec::new();
         for (_, key) in &torrent.peers {
-            let due = links(*key).filter(|link| link.pipeline.open() > 0).map(|link| last_due(&link.pipeline));
+            let due = links(*key)
+                .filter(|link| link.pipeline.open() > 0 && !link.is_held_back())
+                .map(|link| last_due(&link.pipeline));
             slow.extend(due.filter(|due| *due > SOON).map(|due| (due, *key)));
         }
         if slow.is_empty() {
@@ -113,8 +115,10 @@ impl Swarm {
         let mut found = None;
         for (at, span) in link.asked.iter().enumerate().rev().take(REQUESTS) {
             let present = Torrent::due(link, now, at, *span);
-            let hostage = torrent.picker.waits_for(span.piece, peer);
+            let mut waits = None;
             let other = takers.iter().position(|taker| {
+                let mut waits = || *waits.get_or_insert_with(|| torrent.picker.waits_for(span.piece, peer));
+                let hostage = !taker.idle && waits();
                 let case = Reassignment { present, other: taker.due, idle: taker.idle, hostage };
                 let has =
                     |key| self.table.get(key).and_then(Connection::link).is_some_and(|l| l.has.contains(span.piece));

@@ -260,9 +260,13 @@ impl Swarm {
         let config = &self.hub.config;
         let limits = &config.limits;
         let full = self.hub.open >= limits.max_connections || torrent.peers.len() >= torrent.max_connections(limits);
-        while !full && most > 0 && self.hub.may_dial(now) {
+        let mut useless = full;
+        while !useless && most > 0 && self.hub.may_dial(now) {
             let dial = DialId(self.next_dial);
-            let Some(address) = torrent.book.dial(now, dial) else { break };
+            let Some(address) = torrent.book.dial(now, dial) else {
+                useless = true;
+                break;
+            };
             if self.hub.bans.contains(address) {
                 torrent.book.forget(address);
                 continue;
@@ -279,7 +283,7 @@ impl Swarm {
         let Some(due) = torrent.book.next_due() else { return };
         if due > now {
             self.hub.set_timer(now, Timer::Dial(torrent.id), due);
-        } else if full {
+        } else if useless {
             // A place among the peers may be free by then.
             let at = now + self.hub.config.handshake_timeout;
             self.hub.set_timer(now, Timer::Dial(torrent.id), at);

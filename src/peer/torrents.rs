@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 
 /// What is asked of the swarm about its torrents, and what the store answers.
 impl Swarm {
+    #[allow(clippy::too_many_arguments)] // one for each field of the command
     pub(super) fn on_add_torrent(
         &mut self,
         now: Instant,

@@ -7,7 +7,7 @@ use super::Peer;
 pub(super) enum State {
     /// Nobody was asked for it.
     Missing,
-    /// One peer or, in the end game, a few were asked for it.
+    /// A peer was asked for it.
     Asked,
     /// It came, and was given to the store.
     Arrived,

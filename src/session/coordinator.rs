@@ -36,6 +36,8 @@ struct Torrent {
     completion: Completion,
     /// Peers named before the swarm knew the torrent; each still owes the program an answer.
     early_peers: Vec<(SocketAddr, Source)>,
+    /// Whether limits came while the swarm was taking the torrent in; the program waits for the answer.
+    early_limits: bool,
     /// Whether the program still waits for the answer to its add, and what it will be if the torrent never joins.
     add_unanswered: Option<AddError>,
     /// Whether the program asked for the removal, and so gets an answer.
@@ -142,6 +144,7 @@ impl Coordinator {
                 failed: None,
                 completion: Completion::default(),
                 early_peers: Vec::new(),
+                early_limits: false,
                 add_unanswered: Some(AddError::Removed),
                 removal_asked: false,
                 selecting: Selecting::default(),
@@ -240,7 +243,14 @@ impl Coordinator {
                 torrent.spec.limits = limits;
                 self.push(Directive::Answer(Event::TorrentLimitsSet { torrent: id }));
             }
-            Phase::Joining { .. } | Phase::Joined => {
+            Phase::Joining { .. } => {
+                torrent.spec.limits = limits;
+                if std::mem::replace(&mut torrent.early_limits, true) {
+                    // What was asked for before will never be in force: there is nothing to wait for.
+                    self.push(Directive::Answer(Event::TorrentLimitsSet { torrent: id }));
+                }
+            }
+            Phase::Joined => {
                 self.push(Directive::ToPeer(peer::Command::SetTorrentLimits { torrent: id, limits }));
             }
             Phase::Checking { .. } | Phase::Leaving | Phase::Closing => self.refuse(id, Refusal::NotReady),
@@ -284,9 +294,8 @@ impl Coordinator {
     /// Ends a torrent: everything the program still waits for about it is answered here, and only here.
     fn forget(&mut self, id: TorrentId, error: Option<disk::Error>) {
         let Some(torrent) = self.torrents.remove(&id) else { return };
-        for _ in 0..torrent.early_peers.len() + torrent.selecting.len() {
-            self.refuse(id, Refusal::UnknownTorrent);
-        }
+        let owed = torrent.early_peers.len() + torrent.selecting.len() + usize::from(torrent.early_limits);
+        (0..owed).for_each(|_| self.refuse(id, Refusal::UnknownTorrent));
         if let Some(error) = torrent.add_unanswered {
             self.push(Directive::Answer(Event::AddFailed { torrent: id, error }));
         }
@@ -477,12 +486,16 @@ impl Coordinator {
         torrent.phase = Phase::Joined;
         torrent.add_unanswered = None;
         let peers = std::mem::take(&mut torrent.early_peers);
+        let limits = std::mem::take(&mut torrent.early_limits).then(|| torrent.spec.limits.clone());
         if torrent.failed.is_some() {
             // The files failed while the swarm was taking the torrent in.
             torrent.asked.push_back(Asked::Ourselves);
             self.push(Directive::ToPeer(peer::Command::Pause { torrent: id }));
         }
         self.push(Directive::Answer(event));
+        if let Some(limits) = limits {
+            self.push(Directive::ToPeer(peer::Command::SetTorrentLimits { torrent: id, limits }));
+        }
         for (address, source) in peers {
             self.push(Directive::ToPeer(peer::Command::AddPeer { torrent: id, address, source }));
         }
@@ -653,8 +666,11 @@ mod tests {
             _ => None,
         });
         assert_eq!(joins_with, Some(limits));
-        // While it joins, the swarm answers: whether it takes the torrent is not known yet.
+        // While it joins, whether the swarm takes the torrent is not known yet.
         assert_eq!(told(&mut coordinator, [set.clone()]), []);
+        assert_eq!(told(&mut coordinator, [set.clone()]), [Event::TorrentLimitsSet { torrent: TORRENT }]);
+        let joined = Command::FromPeer(peer::Event::TorrentAdded { torrent: TORRENT });
+        assert!(matches!(told(&mut coordinator, [joined])[..], [Event::Added { .. }]));
         let set_by_swarm = Command::FromPeer(peer::Event::TorrentLimitsSet { torrent: TORRENT });
         assert_eq!(told(&mut coordinator, [set_by_swarm]), [Event::TorrentLimitsSet { torrent: TORRENT }]);
         let leaving = [Command::Remove { torrent: TORRENT }, set];

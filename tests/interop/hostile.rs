@@ -73,7 +73,8 @@ impl Malice {
     }
 }
 
-fn message(id: u8, fields: &[u32], rest: &[u8]) -> Vec<u8> {
+/// A message of the peer protocol.
+pub(crate) fn message(id: u8, fields: &[u32], rest: &[u8]) -> Vec<u8> {
     let length = u32::try_from(1 + 4 * fields.len() + rest.len()).unwrap_or(u32::MAX);
     let mut bytes = length.to_be_bytes().to_vec();
     bytes.push(id);
@@ -134,7 +135,7 @@ fn expect_dropped(reports: &Receiver<Report>, addresses: &[SocketAddr], bip: &mu
     if bip.is_running() { Ok(()) } else { Err(bip.complain("ended when it should have dropped a peer")) }
 }
 
-fn decode_hash(hex: &str) -> Result<[u8; 20], Failure> {
+pub(crate) fn decode_hash(hex: &str) -> Result<[u8; 20], Failure> {
     let mut hash = [0; 20];
     for (at, byte) in hash.iter_mut().enumerate() {
         let digits = hex.get(2 * at..2 * at + 2).ok_or_else(|| format!("{hex:?} is no info hash"))?;

@@ -17,6 +17,8 @@ mod hostile;
 #[cfg(target_os = "linux")]
 mod kill;
 #[cfg(target_os = "linux")]
+mod liars;
+#[cfg(target_os = "linux")]
 mod libtorrent;
 #[cfg(target_os = "linux")]
 mod limits;
@@ -32,6 +34,8 @@ mod process;
 mod resume;
 #[cfg(target_os = "linux")]
 mod room;
+#[cfg(target_os = "linux")]
+mod selection;
 #[cfg(target_os = "linux")]
 mod swarm;
 #[cfg(target_os = "linux")]
@@ -56,8 +60,10 @@ fn main() -> std::process::ExitCode {
             hostile::TESTS,
             swarm::TESTS,
             others::TESTS,
+            liars::TESTS,
             limits::TESTS,
             room::TESTS,
+            selection::TESTS,
             resume::TESTS,
             transfer::TESTS,
             torrents::TESTS,

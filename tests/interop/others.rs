@@ -9,7 +9,7 @@ use crate::process::{Failure, Running};
 use crate::tool;
 use crate::tracker::{self, Tracker};
 use crate::transmission;
-use crate::tree::{CRUMBS, FILE, FOLDER, Tree};
+use crate::tree::{BRANCHES, CRUMBS, FILE, FOLDER, Tree};
 
 const WITH_TRANSMISSION: &[Need] = &[Namespace, Program("python3"), Program("transmission-daemon")];
 const WITH_ARIA2: &[Need] = &[Namespace, Program("python3"), Program("aria2c")];
@@ -25,6 +25,7 @@ crate::harness::tests! {
     aria2_gets_a_file_from_bip: WITH_ARIA2,
     aria2_gets_a_folder_from_bip: WITH_ARIA2,
     aria2_gets_many_small_files_from_bip: WITH_ARIA2,
+    aria2_gets_many_pieces_from_bip: WITH_ARIA2,
     bip_gets_a_file_from_aria2: WITH_ARIA2,
     bip_gets_a_folder_from_aria2: WITH_ARIA2,
     bip_gets_many_small_files_from_aria2: WITH_ARIA2,
@@ -141,6 +142,11 @@ fn aria2_gets_a_folder_from_bip(folder: &Path) -> Result<(), Failure> {
 
 fn aria2_gets_many_small_files_from_bip(folder: &Path) -> Result<(), Failure> {
     gets_from_bip(Client::Aria2, &CRUMBS, folder)
+}
+
+fn aria2_gets_many_pieces_from_bip(folder: &Path) -> Result<(), Failure> {
+    // It sends a bitfield, again and again, where that is shorter than its haves.
+    gets_from_bip(Client::Aria2, &BRANCHES, folder)
 }
 
 fn bip_gets_a_file_from_aria2(folder: &Path) -> Result<(), Failure> {

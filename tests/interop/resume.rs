@@ -17,6 +17,7 @@ crate::harness::tests! {
     a_killed_get_starts_again_and_completes: NEEDS,
     a_complete_download_is_not_downloaded_again: NEEDS,
     only_the_damaged_piece_is_downloaded_again: NEEDS,
+    a_damaged_piece_is_found_whatever_the_state_says: NEEDS,
     ctrl_c_and_sigterm_end_a_get_that_waits: NEEDS,
     ctrl_c_and_sigterm_end_a_seed: NEEDS,
     a_get_without_a_source_of_peers_fails_at_once: NEEDS,
@@ -34,8 +35,14 @@ const UNFINISHED: u64 = 4 << 20;
 
 /// Downloads the rest, and gives the number of bytes that it took.
 fn get_rest(made: &Prepared) -> Result<u64, Failure> {
+    get_rest_with(made, &[])
+}
+
+/// As [`get_rest`], with more options.
+fn get_rest_with(made: &Prepared, more: tool::Args<'_>) -> Result<u64, Failure> {
     let seeder = Peer::seed(&made.torrent, &made.original, LIBTORRENT, &[])?;
-    tool::run(&[&"get", &made.torrent, &"-d", &made.copy, &"--peer", &seeder.address])?;
+    let args: tool::Args<'_> = &[&"get", &made.torrent, &"-d", &made.copy, &"--peer", &seeder.address];
+    tool::run(&[args, more].concat())?;
     seeder.stop()
 }
 
@@ -75,14 +82,22 @@ fn a_complete_download_is_not_downloaded_again(folder: &Path) -> Result<(), Fail
 }
 
 fn only_the_damaged_piece_is_downloaded_again(folder: &Path) -> Result<(), Failure> {
+    damage_and_mend(folder, &[])
+}
+
+fn a_damaged_piece_is_found_whatever_the_state_says(folder: &Path) -> Result<(), Failure> {
+    damage_and_mend(folder, &[&"--state", &folder.join("state")])
+}
+
+fn damage_and_mend(folder: &Path, more: tool::Args<'_>) -> Result<(), Failure> {
     let made = prepare(&FILE, folder)?;
-    get_rest(&made)?;
+    get_rest_with(&made, more)?;
     let copy = FILE.root(&made.copy);
     let problem = |error| format!("{}: {error}", copy.display());
     let mut bytes = fs::read(&copy).map_err(problem)?;
     bytes[500_000] ^= 0x80;
     fs::write(&copy, bytes).map_err(problem)?;
-    let again = get_rest(&made)?;
+    let again = get_rest_with(&made, more)?;
     FILE.expect_equal(&made.original, &made.copy)?;
     if again == FILE.piece_length { Ok(()) } else { Err(format!("mending one piece took {again} bytes")) }
 }

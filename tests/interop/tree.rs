@@ -174,6 +174,11 @@ impl Pieces {
         Ok(Pieces { bytes })
     }
 
+    /// A run of bytes, from `start` on in the torrent.
+    pub(crate) fn bytes(&self, start: u64, length: u64) -> Option<&[u8]> {
+        slice(&self.bytes, start, start.checked_add(length)?)
+    }
+
     /// Which pieces of the tree in `folder` have the right bytes. What is not there has none.
     pub(crate) fn right_in(&self, tree: &Tree, folder: &Path) -> Result<BTreeSet<u64>, Failure> {
         let mut right: BTreeSet<u64> = (0..tree.pieces()).collect();

@@ -151,6 +151,33 @@ fn a_file_that_becomes_wanted_while_a_piece_is_half_written_gets_both_halves() {
 }
 
 #[test]
+fn what_takes_several_jobs_to_move_is_written_meanwhile_and_no_byte_is_passed_by() {
+    let sample = Sample::new(&[1 << 20, 4 << 20], 4 << 20);
+    for seed in 0..12 {
+        let memory = Memory::new();
+        let mut disk = disk_on(&memory, seed);
+        disk.ask(add_skipping(&sample, &[1]));
+        let mut rng = Rng::new(seed);
+        let mut spans = sample.spans(0, 256 << 10);
+        rng.shuffle(&mut spans);
+        let (before, after) = spans.split_at(4 + rng.below(8) as usize);
+        before.iter().for_each(|span| disk.send(sample.write(*span)));
+        disk.run();
+        disk.send(select(&sample, &[]));
+        disk.steps(2 + rng.below(2));
+        for span in after {
+            disk.send(sample.write(*span));
+            disk.steps(rng.below(2));
+        }
+        let events = disk.run();
+        assert_eq!(good(&events), 1, "seed {seed}: {events:?}");
+        assert_eq!(parts_file(&memory), None, "seed {seed}");
+        let mut disk = disk_on(&memory, seed);
+        assert!(have(&disk.ask(sample.add())).contains(PieceIndex(0)), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_fault_at_any_call_of_a_move_is_told_and_a_retry_moves_the_rest() {
     let sample = sample();
     let mut faults = 0;

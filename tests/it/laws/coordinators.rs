@@ -293,8 +293,9 @@ impl Subject for Coordinators {
     }
 
     fn most(&self, _: Call) -> usize {
-        // The end of all takes a directive and a status for each torrent; a torrent that joins hands on its early peers.
-        (2 * SESSION_TORRENTS).max(EARLY_PEERS + 3)
+        // The end of all takes a directive and a status for each torrent; a torrent that joins hands on its early peers and
+        // limits.
+        (2 * SESSION_TORRENTS).max(EARLY_PEERS + 4)
     }
 
     fn on_event(&mut self, directive: &Directive) {

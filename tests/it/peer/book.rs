@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 
 fn outside(n: u8) -> SocketAddr {
-    SocketAddr::from(([20 + n, 33, n, 7 * n], 6881))
+    SocketAddr::from(([20 + n, 33, n, n.wrapping_mul(7)], 6881))
 }
 
 fn name(world: &mut World, n: usize, address: SocketAddr, source: Source) {
@@ -148,7 +148,7 @@ fn whoever_repeats_a_peer_id_keeps_its_owner_out_no_longer() {
 fn full_seed() -> (World, usize, Vec<(SocketAddr, usize)>) {
     let mut world = World::new(1);
     let limits = Limits { max_connections: 10, ..Limits::default() };
-    let config = Config { limits, inbound_percent: 100, ..Config::default() };
+    let config = Config { limits, inbound_percent: 100, idle_inbound: seconds(20), ..Config::default() };
     let a = world.seed(config, geometry(3));
     let peers = (1..=10).map(|n| (outside(n), world.shaken_from(a, n, outside(n)))).collect::<Vec<_>>();
     peers.iter().for_each(|(_, raw)| world.send(*raw, &[Message::Interested]));
@@ -172,17 +172,18 @@ fn a_full_swarm_lets_a_newcomer_in_for_the_peer_of_the_lowest_priority_and_nobod
     let early = world.shaken_from(a, 50, better);
     world.run(seconds(1));
     assert!(world.is_closed(early));
-    world.run(seconds(60));
+    world.run(seconds(20));
     let low = world.shaken_from(a, 51, worse);
     world.run(seconds(1));
     assert!(world.is_closed(low) && peers.iter().all(|(_, raw)| !world.is_closed(*raw)));
     let high = world.shaken_from(a, 52, better);
+    world.send(high, &[Message::Interested]);
     world.run(seconds(1));
     assert_eq!((world.is_closed(high), world.is_closed(lowest.1)), (false, true));
     assert!(peers[1..].iter().all(|(_, raw)| !world.is_closed(*raw)));
     assert_eq!(world.nodes[a].gone(), [Gone::Full]);
     // It does not push out the one that took its place when it comes back.
-    world.run(seconds(61));
+    world.run(seconds(21));
     let back = world.shaken_from(a, 53, lowest.0);
     world.run(seconds(1));
     assert!(world.is_closed(back) && !world.is_closed(high));

@@ -145,13 +145,15 @@ fn whoever_repeats_a_peer_id_does_not_take_over_a_connection_on_which_blocks_mov
     for seed in 0..8 {
         let mut world = World::new(seed);
         let shape = geometry(60);
-        let config = Config { store_credit: 64 << 10, ..Config::default() };
+        let config = Config { store_credit: 64 << 10, max_connections_per_ip: 9, ..Config::default() };
         let (a, b) = (world.seed(Config::default(), shape), world.leech(config, shape));
         world.nodes[b].store.delay = seconds(1);
         world.introduce(b, a);
         world.run(seconds(5));
         assert!(world.nodes[b].store.stores > 0 && !world.nodes[b].is_complete());
-        let raw = world.connect(b);
+        // By the same address, or it would be another peer.
+        let address = world.nodes[a].address;
+        let raw = world.connect_from(b, std::net::SocketAddr::new(address.ip(), 5));
         let mut hello = handshake(1);
         hello[48..].copy_from_slice(&world.nodes[a].swarm.peer_id().0);
         world.write(raw, &hello);
@@ -234,8 +236,9 @@ fn a_torrent_that_waits_to_dial_is_dialled_behind_others_that_were_paused_meanwh
 #[test]
 fn two_peers_behind_one_address_are_two_and_one_peer_id_twice_is_one() {
     let mut world = World::new(1);
-    let a = world.leech(Config::default(), geometry(3));
-    let (one, two, again) = (world.shaken(a, 1), world.shaken(a, 2), world.shaken(a, 1));
+    let a = world.leech(Config { max_connections_per_ip: 9, ..Config::default() }, geometry(3));
+    let [one, two, again] =
+        [(1, 5001), (2, 5002), (1, 5003)].map(|(id, port)| world.shaken_from(a, id, ([20, 1, 1, 1], port).into()));
     world.run(seconds(1));
     let closed = [one, two, again].map(|raw| world.is_closed(raw));
     assert_eq!(closed.iter().filter(|closed| **closed).count(), 1);

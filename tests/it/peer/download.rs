@@ -7,13 +7,13 @@ use bip::proto::id::PieceIndex;
 use bip::proto::message::Message;
 
 /// Gives what the test's side of a stream was asked for.
-fn asked(world: &World, raw: usize) -> Vec<Span> {
+pub(super) fn asked(world: &World, raw: usize) -> Vec<Span> {
     let word = |m: &[u8], at: usize| u32::from_be_bytes(m[at..at + 4].try_into().unwrap());
     let requests = world.messages(raw).into_iter().filter(|m| m.first() == Some(&6));
     requests.map(|m| span(word(&m, 1), word(&m, 5), word(&m, 9))).collect()
 }
 
-fn piece<'a>(truth: &'a [u8], span: Span) -> Message<'a> {
+pub(super) fn piece<'a>(truth: &'a [u8], span: Span) -> Message<'a> {
     let at = span.piece.as_usize() * 65536 + span.begin as usize;
     Message::Piece { piece: span.piece, begin: span.begin, data: &truth[at..at + span.length as usize] }
 }
@@ -88,42 +88,29 @@ fn a_block_may_come_late_also_when_other_requests_were_given_away_since() {
 }
 
 #[test]
-fn a_peer_with_nothing_to_do_is_asked_as_soon_as_the_end_game_begins() {
+fn what_comes_twice_or_unasked_is_redundant_and_what_is_no_use_is_wasted() {
     let mut world = World::new(1);
-    let b = world.leech(Config::default(), geometry(2));
-    let [first, second, third] = [1, 2, 3].map(|id| world.shaken(b, id));
-    world.send(third, &[Message::Have(PieceIndex(1))]);
-    world.send(first, &[Message::Have(PieceIndex(0)), Message::Unchoke]);
-    world.run(seconds(1));
-    world.send(second, &[Message::Have(PieceIndex(0)), Message::Unchoke]);
-    world.run(seconds(1));
-    assert_eq!(world.count(second, 6), 0);
-    // With the second piece asked for, every block is.
-    world.send(third, &[Message::Unchoke]);
-    world.run(seconds(1));
-    assert_eq!(world.count(second, 6), 4);
-}
-
-#[test]
-fn a_peer_whose_request_is_cancelled_in_the_end_game_is_asked_for_another_block() {
-    let mut world = World::new(1);
-    let shape = geometry(3);
+    let shape = geometry(4);
     let truth = content(&shape);
     let b = world.leech(Config::default(), shape);
-    let raws = [1, 2].map(|id| world.shaken(b, id));
-    for raw in raws {
-        world.send(raw, &[Message::Bitfield(Bitfield::full(3).as_bytes()), Message::Unchoke]);
-    }
+    let raw = world.shaken(b, 1);
+    world.send(raw, &[Message::Bitfield(Bitfield::full(4).as_bytes()), Message::Unchoke]);
     world.run(seconds(1));
-    let [first, second] = raws;
-    // One peer gives all that it is asked for; the other gives nothing and has four requests open all the time.
-    for served in 0..9 {
-        world.send(first, &[piece(&truth, asked(&world, first)[served])]);
-        world.run(seconds(1));
-        let left = 11 - world.nodes[b].store.stores;
-        let open = world.count(second, 6) - world.count(second, 8);
-        assert_eq!(open, left.min(4), "{served}");
-    }
+    let first = asked(&world, raw)[0];
+    world.send(raw, &[piece(&truth, first), piece(&truth, first), piece(&truth, span(3, 0, 5_000))]);
+    world.run(seconds(2));
+    let status = world.nodes[b].status();
+    assert_eq!((status.redundant, status.wasted), (16_384 + 5_000, 16_384 + 5_000));
+    // Half a block is wasted and was wanted.
+    let second = asked(&world, raw)[1];
+    let mut half = Vec::new();
+    piece(&truth, second).encode(&mut half);
+    world.write(raw, &half[..13 + 8_000]);
+    world.run(seconds(2));
+    world.hang_up(raw);
+    world.run(seconds(2));
+    let status = world.nodes[b].status();
+    assert_eq!((status.redundant, status.wasted), (16_384 + 5_000, 16_384 + 13_000));
 }
 
 #[test]

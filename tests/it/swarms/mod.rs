@@ -13,7 +13,7 @@
 //! What a swarm achieves is compared with `golden.txt`, which says how to read it. After a change that is meant,
 //! `BIP_GOLDEN=write cargo test -p bip-torrent --test it swarms` writes it anew.
 //!
-//! A failure prints the command that replays it. More seeds and bigger swarms (`BIP_SEEDS` of each, 10 where it is not set):
+//! A failure prints the command that replays it; with `BIP_TRACE=1` it shows how far everybody is every 20 s. More seeds and bigger swarms (`BIP_SEEDS` of each, 10 where it is not set):
 //! `cargo test --release -p bip-torrent --test it swarms -- --ignored`.
 
 mod content;

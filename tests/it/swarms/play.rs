@@ -222,6 +222,7 @@ impl Play<'_> {
             Act::Crash(..) => {}
             Act::Audit => {
                 world.check_bytes();
+                self.trace(now);
                 self.add(now + AUDIT, Act::Audit);
             }
         }
@@ -295,6 +296,19 @@ impl Play<'_> {
             if let Some(stays) = self.scenario.groups[seat.group].stays {
                 self.add(world.now() + stays, Act::Leave(n));
             }
+        }
+    }
+
+    /// Shows how far everybody is, where `BIP_TRACE` is set.
+    fn trace(&self, now: Instant) {
+        if std::env::var_os("BIP_TRACE").is_none() {
+            return;
+        }
+        let ledger = self.ledger.lock();
+        for (place, group) in self.scenario.groups.iter().enumerate() {
+            let of_group = (0..self.seats.len()).filter(|n| self.seats[*n].group == place);
+            let pieces: Vec<u32> = of_group.map(|n| ledger.members[n].store.good.count()).collect();
+            println!("{now} {:?} with {} up: pieces {pieces:?}", group.role, group.up);
         }
     }
 

@@ -52,10 +52,10 @@ pub(super) fn churn(scale: usize) -> Scenario {
     scenario("churn", 160, vec![seeders(100 * KB), group])
 }
 
-/// Those who give have just enough for themselves.
+/// Two of five give nothing; the seeders have put everything into the swarm soon, so that what is scarce is what leechers send.
 pub(super) fn free_riders(scale: usize) -> Scenario {
-    let riders = Group::new(Role::FreeRider, 10 * scale, 50 * KB, 500 * KB);
-    scenario("free riders", 160, vec![seeders(50 * KB), leechers(30 * scale, 50 * KB), riders])
+    let riders = Group::new(Role::FreeRider, 16 * scale, 50 * KB, 500 * KB);
+    scenario("free riders", 160, vec![seeders(150 * KB), leechers(24 * scale, 50 * KB), riders])
 }
 
 pub(super) fn liars(scale: usize) -> Scenario {
