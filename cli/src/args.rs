@@ -168,7 +168,7 @@ Examples:
 const GET_JSON: &str = "\
 JSON lines, by \"event\"; all but the first have \"torrent\": {info_hash, name}
   listening  address
-  checked    pieces_done, pieces
+  checked    pieces_done, pieces, check (full; sampled: remembered by --state)
   progress   once a second for each torrent:
              state (checking, downloading, seeding, waiting), error (or null),
              pieces_checked (null but while checking),

@@ -24,6 +24,9 @@ const SPARE_PORTS: u16 = 100;
 const TICK: Duration = Duration::from_millis(100);
 /// How long the peers that were named may all be out of reach before the user is told how to learn why.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How soon what the disk refused is tried again, and at the latest: somebody may be waiting for it.
+const RETRY: Duration = Duration::from_secs(2);
+const RETRY_MOST: Duration = Duration::from_secs(30);
 /// How long the session may take to end, within the two seconds that Ctrl-C may take.
 pub(crate) const SHUT_DOWN: Duration = Duration::from_millis(1_500);
 
@@ -199,7 +202,7 @@ pub(crate) fn session_failure(error: session::Error) -> Failure {
 fn open(listen: &[SocketAddr], limits: &Limits, state: Option<&PathBuf>) -> Result<Session, Failure> {
     let builder = || {
         let peer = peer::Config { limits: limits.clone(), ..peer::Config::default() };
-        let config = session::Config { peer, ..session::Config::default() };
+        let config = session::Config { peer, retry_after: RETRY, retry_most: RETRY_MOST, ..session::Config::default() };
         let builder = Session::builder().config(config).hosting(session::Hosting::Together);
         state.into_iter().fold(builder, |builder, folder| builder.state_folder(folder))
     };
@@ -390,12 +393,14 @@ fn torrent_of(event: &Event) -> Option<TorrentId> {
     match event {
         Event::Added { torrent, .. }
         | Event::AddFailed { torrent, .. }
-        | Event::Resumed { torrent, .. }
         | Event::Refused { torrent, .. }
         | Event::Checking { torrent, .. }
         | Event::PeerConnected { torrent, .. }
         | Event::PeerBanned { torrent, .. }
         | Event::PieceDone { torrent, .. }
+        | Event::PieceLost { torrent, .. }
+        | Event::ReadFailed { torrent, .. }
+        | Event::ResumeNotSaved { torrent, .. }
         | Event::Completed { torrent, .. }
         | Event::Failed { torrent, .. } => Some(*torrent),
         _ => None,

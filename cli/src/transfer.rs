@@ -1,14 +1,16 @@
 //! One torrent of `bip get` or `bip seed`.
 
-use crate::batch::{Goal, Plan, session_failure};
+mod telling;
+
+use crate::batch::{Goal, Plan};
 use crate::output::{Failure, Output, Progress, bytes, counted, files_failure, percent, printable, rate, time};
 use crate::torrent::Named;
 use crate::wanted::Wanted;
-use bip::disk::{self, Oddity};
+use bip::disk::{self, Checked};
 use bip::machine::TorrentId;
 use bip::proto::metainfo::Metainfo;
-use bip::session::{self, AddError, Event, Session, State, Status};
-use serde_json::{Value, json};
+use bip::session::{AddError, Event, Session, State, Status};
+use serde_json::json;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,8 +18,8 @@ use std::time::{Duration, Instant};
 /// How often `--json` tells of progress.
 const JSON_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often what the disk refused is tried again.
-const RETRY: Duration = Duration::from_secs(2);
+/// How long a torrent must be without the disk's error, if nothing was written meanwhile, for the error to have passed.
+const CALM: Duration = Duration::from_secs(5);
 
 /// Whether there are peers, as far as the user needs to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,12 +58,18 @@ pub(crate) struct Transfer<'a> {
     phase: Phase,
     /// Pieces that were there, once that is known.
     checked: Option<u32>,
+    /// Whether that was remembered, and only a sample verified.
+    sampled: bool,
     /// Pieces that came since, as far as this was told.
     came: u32,
+    /// Pieces that were there and are no more, as far as this was told.
+    lost: u32,
     /// The disk's error that is being waited out.
     trouble: Option<String>,
-    /// When what the disk refused is tried again.
-    retry: Option<Instant>,
+    /// Since when the torrent has been tried again after that.
+    calm: Option<Instant>,
+    /// What was told of what needs no waiting.
+    remarks: Vec<String>,
     met: Met,
     /// When JSON is to tell of progress next.
     due: Instant,
@@ -93,9 +101,12 @@ impl<'a> Transfer<'a> {
             progress,
             phase: Phase::Checking(0),
             checked: None,
+            sampled: false,
             came: 0,
+            lost: 0,
             trouble: None,
-            retry: None,
+            calm: None,
+            remarks: Vec::new(),
             met: Met::Nobody,
             due: plan.started + JSON_INTERVAL,
         }
@@ -152,8 +163,9 @@ impl<'a> Transfer<'a> {
                     progress.set(done, "");
                 }
             }
-            Event::Added { pieces_done, oddities, .. } => {
+            Event::Added { pieces_done, oddities, checked, .. } => {
                 oddities.iter().for_each(|oddity| self.tell_oddity(oddity));
+                self.sampled = checked == Checked::Sampled;
                 self.on_checked(pieces_done)?;
             }
             Event::AddFailed { error: AddError::Disk(error), .. } => {
@@ -172,24 +184,31 @@ impl<'a> Transfer<'a> {
             Event::PieceDone { .. } => {
                 self.came = self.came.saturating_add(1);
                 // Before it is tried again, this is of a piece that was written before the error.
-                if self.retry.is_none() {
+                if self.trouble.is_some() && !self.is_stopped() {
                     self.recover()?;
                 }
+            }
+            Event::PieceLost { .. } => self.on_lost(),
+            Event::ReadFailed { error, .. } => {
+                self.remark(files_failure(self.name, self.plan.dir, &error).text());
+            }
+            Event::ResumeNotSaved { error, .. } => {
+                self.remark(format!("what was verified cannot be remembered: {error}; it is tried again"));
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn tell_oddity(&self, oddity: &Oddity) {
-        match oddity {
-            Oddity::TooLong { file, found, expected } => {
-                let file = self.torrent.layout().file(*file).map(|f| f.path.to_string()).unwrap_or_default();
-                let what =
-                    format_args!("{found} bytes, longer than the torrent's {expected}; the rest is left as it is");
-                self.output.note(file, what);
-            }
-            other => self.output.note(self.name, format_args!("{other:?}")),
+    fn on_lost(&mut self) {
+        self.lost = self.lost.saturating_add(1);
+        if self.plan.goal == Goal::Seed {
+            return self.remark("some of its files are not what they were; what is left is offered".to_owned());
+        }
+        self.remark("some of its files are not what they were; what is missing is downloaded again".to_owned());
+        if self.is_complete() {
+            self.phase = Phase::Downloading;
+            self.turn("downloading");
         }
     }
 
@@ -210,19 +229,6 @@ impl<'a> Transfer<'a> {
             return self.give_up(Failure::new(place.display(), why));
         }
         self.turn(if missing == 0 { "seeding" } else { "downloading" });
-        Ok(())
-    }
-
-    /// Tells what was there, once that is known.
-    pub(crate) fn tell_checked(&self) -> Result<(), Failure> {
-        let Some(done) = self.checked.filter(|_| !self.is_failed()) else { return Ok(()) };
-        let pieces = self.torrent.geometry().piece_count();
-        if self.output.is_json() {
-            return self.tell(json!({ "event": "checked", "pieces_done": done, "pieces": pieces }));
-        }
-        if done > 0 && done < pieces {
-            self.output.note(self.name, format_args!("{done} of {} there already", counted(pieces.into(), "piece")));
-        }
         Ok(())
     }
 
@@ -285,7 +291,7 @@ impl<'a> Transfer<'a> {
             let failure = if self.checked.is_some() { failure.and(self.verified()) } else { failure };
             return self.give_up(failure);
         }
-        self.retry = Instant::now().checked_add(RETRY);
+        self.calm = None;
         let text = failure.text();
         if self.trouble.as_ref() == Some(&text) {
             return Ok(());
@@ -298,17 +304,19 @@ impl<'a> Transfer<'a> {
         Ok(())
     }
 
-    /// Tries again what the disk refused, now and then.
-    fn retry(&mut self) -> Result<(), Failure> {
-        if self.retry.is_some_and(|at| Instant::now() >= at) {
-            self.retry = None;
-            match self.session.resume(self.id) {
-                // Later, then.
-                Err(session::Error::Busy) => self.retry = Instant::now().checked_add(RETRY),
-                other => other.map_err(session_failure)?,
-            }
+    /// Says whether the disk's error stops the torrent now; the library tries it again by itself.
+    fn is_stopped(&self) -> bool {
+        self.status().is_some_and(|status| matches!(status.state, State::Failed(_)))
+    }
+
+    /// Looks whether the disk's error has not come back although it was tried again.
+    fn look_after_trouble(&mut self) -> Result<(), Failure> {
+        if self.trouble.is_none() || self.is_stopped() {
+            self.calm = None;
+            return Ok(());
         }
-        Ok(())
+        let since = *self.calm.get_or_insert_with(Instant::now);
+        if since.elapsed() >= CALM { self.recover() } else { Ok(()) }
     }
 
     fn recover(&mut self) -> Result<(), Failure> {
@@ -338,12 +346,6 @@ impl<'a> Transfer<'a> {
         Ok(())
     }
 
-    /// Writes a JSON line with the torrent in it.
-    fn tell(&self, mut line: Value) -> Result<(), Failure> {
-        line["torrent"] = json!({ "info_hash": self.torrent.info_hash().to_string(), "name": self.torrent.name() });
-        self.output.json(&line)
-    }
-
     pub(crate) fn status(&self) -> Option<Arc<Status>> {
         self.session.status(self.id)
     }
@@ -352,7 +354,7 @@ impl<'a> Transfer<'a> {
     fn pieces_done(&self) -> u32 {
         let pieces = self.torrent.geometry().piece_count();
         let published = self.status().map_or(0, |status| status.swarm.pieces_done);
-        let told = self.checked.map_or(0, |checked| checked.saturating_add(self.came));
+        let told = self.checked.map_or(0, |checked| checked.saturating_add(self.came).saturating_sub(self.lost));
         if self.is_complete() && self.plan.selection.files.is_empty() {
             pieces
         } else {
@@ -390,7 +392,7 @@ impl<'a> Transfer<'a> {
     pub(crate) fn show(&mut self) -> Result<u64, Failure> {
         let Some(status) = self.status().filter(|_| !self.is_failed()) else { return Ok(0) };
         if self.is_checked() {
-            self.retry()?;
+            self.look_after_trouble()?;
             self.show_swarm(&status)?;
         }
         if self.output.is_json() && Instant::now() >= self.due {
@@ -434,45 +436,6 @@ impl<'a> Transfer<'a> {
         };
         progress.set(if seeding { total } else { done }, &remark);
         Ok(())
-    }
-
-    fn tell_progress(&self, status: &Status) -> Result<(), Failure> {
-        let figures = &status.swarm;
-        let (state, error) = match (&self.phase, &self.trouble) {
-            (_, Some(error)) => ("waiting", Some(error)),
-            (Phase::Checking(_), _) => ("checking", None),
-            (Phase::Downloading, _) => ("downloading", None),
-            (Phase::Complete | Phase::Failed, _) => ("seeding", None),
-        };
-        let checked = if let Phase::Checking(checked) = self.phase { Some(checked) } else { None };
-        let everything = self.plan.selection.files.is_empty();
-        // The figures are up to a second old: what the notices know already is told.
-        let pieces_done = if checked.is_some() { figures.pieces_done } else { self.pieces_done() };
-        let bytes_done = if everything && checked.is_none() { self.bytes_done(status) } else { figures.bytes_done };
-        let wanted_done = if everything { pieces_done } else { figures.pieces_wanted_done };
-        let bytes_wanted_done = if everything { bytes_done } else { figures.bytes_wanted_done };
-        let (pieces, total) = (self.torrent.geometry().piece_count(), self.torrent.total_length());
-        self.tell(json!({
-            "event": "progress",
-            "state": state,
-            "pieces_checked": checked,
-            "pieces_done": pieces_done,
-            "pieces": pieces,
-            "pieces_wanted_done": wanted_done,
-            "pieces_wanted": if everything { pieces } else { figures.pieces_wanted },
-            "bytes_done": bytes_done,
-            "total_length": total,
-            "bytes_wanted_done": bytes_wanted_done,
-            "bytes_wanted": if everything { total } else { figures.bytes_wanted },
-            "downloaded": figures.downloaded,
-            "uploaded": figures.uploaded,
-            "download_rate": figures.download_rate,
-            "upload_rate": figures.upload_rate,
-            "peers": figures.peers,
-            "seeds": figures.seeds,
-            "seconds_left": figures.time_left.map(|time| time.as_secs()),
-            "error": error,
-        }))
     }
 }
 

@@ -84,3 +84,63 @@ fn a_full_disk_is_told_and_the_download_goes_on_when_there_is_room() {
     let last = stderr.lines().last().unwrap();
     assert!(last.starts_with(&format!("bip: {torrent}: not complete in time: {tiny}/data: writing: ")), "{stderr}");
 }
+
+/// What a `get --json` says of its check, and of what it fetched.
+fn check_of(told: &[Value]) -> (String, u64) {
+    let checked = told.iter().find(|line| line["event"] == "checked").unwrap_or_else(|| panic!("{told:?}"));
+    (checked["check"].as_str().unwrap().to_owned(), checked["pieces_done"].as_u64().unwrap())
+}
+
+#[test]
+fn what_is_remembered_is_not_read_again_and_a_stale_memory_is_not_believed() {
+    let (there, here) = (Folder::new(), Folder::new());
+    let data = noise(64 * 16_384, 46);
+    there.write("data", &data);
+    let torrent = there.torrent("data");
+    let seed = there.listen(&["seed", &torrent, ".", "--listen", "127.0.0.1:0", "--state", "state"]);
+    let get = || lines(here.bip(&["get", &torrent, "--peer", &seed.address, "--json", "--state", "deep/state"]));
+    assert_eq!(check_of(&get()), ("full".to_owned(), 0));
+    assert_eq!(check_of(&get()), ("sampled".to_owned(), 64));
+    // A file that was changed since is read in full, and made right again.
+    let mut wrong = data.clone();
+    wrong[20 * 16_384] ^= 1;
+    here.write("data", &wrong[..60 * 16_384]);
+    assert_eq!(check_of(&get()), ("full".to_owned(), 59));
+    assert!(fs::read(here.path("data")).unwrap() == data);
+    // A memory that is no such thing costs a check, and nothing else.
+    for (path, _) in here.files().into_iter().filter(|(path, _)| path.starts_with(here.path("deep/state"))) {
+        fs::write(path, "d4:infoi0ee").unwrap();
+    }
+    assert_eq!(check_of(&get()), ("full".to_owned(), 64));
+    // A seed remembers too.
+    assert_eq!(code(&seed.end("-INT")), 0);
+    let remembered = there.files().into_iter().filter(|(path, _)| path.starts_with(there.path("state"))).count();
+    assert_eq!(remembered, 1);
+    assert_eq!(
+        code(&there.listen(&["seed", &torrent, ".", "--listen", "127.0.0.1:0", "--state", "state"]).end("-INT")),
+        0
+    );
+}
+
+#[test]
+fn what_is_remembered_survives_a_kill() {
+    let (there, here) = (Folder::new(), Folder::new());
+    let data = noise(128 * 16_384, 47);
+    there.write("data", &data);
+    let torrent = there.torrent("data");
+    let seed = there.listen(&["seed", &torrent, ".", "--listen", "127.0.0.1:0", "--up", "512K"]);
+    let args = ["get", &torrent, "--peer", &seed.address, "--listen", "127.0.0.1:0", "--json", "--state", "state"];
+    let ended = interrupted(&here, &args, 40, "-KILL");
+    assert_eq!(ended.status.code(), None);
+    drop(seed);
+    let report = here.bip(&["verify", &torrent, ".", "--json"]);
+    let good = serde_json::from_slice::<Value>(&report.stdout).unwrap()["pieces_good"].as_u64().unwrap();
+    assert!(good >= 40, "{good}");
+    let seed = there.listen(&["seed", &torrent, ".", "--listen", "127.0.0.1:0"]);
+    let told = lines(here.bip(&["get", &torrent, "--peer", &seed.address, "--json", "--state", "state"]));
+    // What was written after the memory was saved is found by reading it, or fetched again; never is it taken for what it is not.
+    assert!(check_of(&told).1 <= good, "{told:?}");
+    assert!(fs::read(here.path("data")).unwrap() == data);
+    let told = lines(here.bip(&["get", &torrent, "--peer", &seed.address, "--json", "--state", "state"]));
+    assert_eq!(check_of(&told), ("sampled".to_owned(), 128));
+}

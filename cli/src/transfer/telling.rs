@@ -1,0 +1,92 @@
+//! What is told of a torrent: JSON lines and remarks.
+
+use super::{Phase, Transfer};
+use crate::output::{Failure, counted};
+use bip::disk::Oddity;
+use bip::session::Status;
+use serde_json::{Value, json};
+
+/// How many remarks are remembered, so that none is told twice.
+const MOST_REMARKS: usize = 16;
+
+impl Transfer<'_> {
+    /// Tells what goes wrong without stopping the torrent: each thing once.
+    pub(super) fn remark(&mut self, remark: String) {
+        if !self.remarks.contains(&remark) {
+            self.output.note(self.name, &remark);
+            self.remarks.truncate(MOST_REMARKS - 1);
+            self.remarks.insert(0, remark);
+        }
+    }
+
+    pub(super) fn tell_oddity(&self, oddity: &Oddity) {
+        match oddity {
+            Oddity::TooLong { file, found, expected } => {
+                let file = self.torrent.layout().file(*file).map(|f| f.path.to_string()).unwrap_or_default();
+                let what =
+                    format_args!("{found} bytes, longer than the torrent's {expected}; the rest is left as it is");
+                self.output.note(file, what);
+            }
+            other => self.output.note(self.name, format_args!("{other:?}")),
+        }
+    }
+
+    /// Tells what was there, once that is known.
+    pub(crate) fn tell_checked(&self) -> Result<(), Failure> {
+        let Some(done) = self.checked.filter(|_| !self.is_failed()) else { return Ok(()) };
+        let pieces = self.torrent.geometry().piece_count();
+        if self.output.is_json() {
+            let check = if self.sampled { "sampled" } else { "full" };
+            return self.tell(json!({ "event": "checked", "pieces_done": done, "pieces": pieces, "check": check }));
+        }
+        if done > 0 && done < pieces {
+            self.output.note(self.name, format_args!("{done} of {} there already", counted(pieces.into(), "piece")));
+        }
+        Ok(())
+    }
+
+    /// Writes a JSON line with the torrent in it.
+    pub(super) fn tell(&self, mut line: Value) -> Result<(), Failure> {
+        line["torrent"] = json!({ "info_hash": self.torrent.info_hash().to_string(), "name": self.torrent.name() });
+        self.output.json(&line)
+    }
+
+    pub(super) fn tell_progress(&self, status: &Status) -> Result<(), Failure> {
+        let figures = &status.swarm;
+        let (state, error) = match (&self.phase, &self.trouble) {
+            (_, Some(error)) => ("waiting", Some(error)),
+            (Phase::Checking(_), _) => ("checking", None),
+            (Phase::Downloading, _) => ("downloading", None),
+            (Phase::Complete | Phase::Failed, _) => ("seeding", None),
+        };
+        let checked = if let Phase::Checking(checked) = self.phase { Some(checked) } else { None };
+        let everything = self.plan.selection.files.is_empty();
+        // The figures are up to a second old: what the notices know already is told.
+        let pieces_done = if checked.is_some() { figures.pieces_done } else { self.pieces_done() };
+        let bytes_done = if everything && checked.is_none() { self.bytes_done(status) } else { figures.bytes_done };
+        let wanted_done = if everything { pieces_done } else { figures.pieces_wanted_done };
+        let bytes_wanted_done = if everything { bytes_done } else { figures.bytes_wanted_done };
+        let (pieces, total) = (self.torrent.geometry().piece_count(), self.torrent.total_length());
+        self.tell(json!({
+            "event": "progress",
+            "state": state,
+            "pieces_checked": checked,
+            "pieces_done": pieces_done,
+            "pieces": pieces,
+            "pieces_wanted_done": wanted_done,
+            "pieces_wanted": if everything { pieces } else { figures.pieces_wanted },
+            "bytes_done": bytes_done,
+            "total_length": total,
+            "bytes_wanted_done": bytes_wanted_done,
+            "bytes_wanted": if everything { total } else { figures.bytes_wanted },
+            "downloaded": figures.downloaded,
+            "uploaded": figures.uploaded,
+            "download_rate": figures.download_rate,
+            "upload_rate": figures.upload_rate,
+            "peers": figures.peers,
+            "seeds": figures.seeds,
+            "seconds_left": figures.time_left.map(|time| time.as_secs()),
+            "error": error,
+        }))
+    }
+}
