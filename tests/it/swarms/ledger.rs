@@ -169,6 +169,8 @@ impl Ledger {
         }
         member.store.on_crash();
         member.wrong_from.clear();
+        // Whom it suspected it has forgotten.
+        member.wronged_by.retain(|liar| member.banned.contains(liar));
     }
 
     /// Takes what a member's swarm tells.
