@@ -51,7 +51,7 @@ impl Swarm {
             | Command::Select { torrent, .. }
             | Command::SetDownload { torrent, .. }
             | Command::Kept { torrent, .. }
-            | Command::PieceLost { torrent, .. }
+            | Command::PieceLost { torrent, .. } => *torrent,
             Command::SetLimits { .. } => return self.told.push_back(Event::LimitsSet),
             other => panic!("the coordinator has no business with {other:?}"),
         };
