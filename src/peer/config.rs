@@ -84,7 +84,9 @@ pub struct Config {
     /// The most bytes of one connection that were read and wait for room in its queue of requests; 4 MiB by default, which is
     /// more than any host reads at a time. Beyond it the connection is closed.
     pub held_input: usize,
-    /// Blocks are asked of the store for a peer only while less than this is queued for it or being loaded; 512 KiB by default.
+    /// Blocks are asked of the store for a peer only while less than this is queued for it or being loaded; 512 KiB by default. For a
+    /// peer that takes less in a second it is what it takes in one, and at least 64 KiB, so that a cancel or a choke still finds
+    /// something to take back.
     /// Whatever is being loaded counts as a block of 16 KiB, however little was asked for, so that no peer has more than 32 asks
     /// with the store at a time.
     pub send_watermark: usize,

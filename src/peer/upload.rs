@@ -9,6 +9,9 @@ use crate::proto::message::Message;
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 
+/// How much may be queued for a peer however slowly it reads: four blocks.
+const LEAST_QUEUED: usize = 64 * 1024;
+
 /// What one peer asked us for and has not been sent.
 ///
 /// A request waits in `waiting` until there is room to send its block, then the store is asked for it, then it is written. A
@@ -130,7 +133,9 @@ impl Torrent {
     fn serve_blocks(&mut self, hub: &mut Hub, conn: &mut Connection, now: Instant, mut most: u64) {
         let (key, id, queued) = (conn.key, conn.id, conn.outbox.queued());
         let Some(link) = conn.link_mut() else { return };
-        while queued.saturating_add(link.queue.reserved()) < hub.config.send_watermark {
+        // A second's worth: what is queued any longer could not be taken back by a cancel or a choke.
+        let second = usize::try_from(link.upload.per_second(now)).unwrap_or(usize::MAX).max(LEAST_QUEUED);
+        while queued.saturating_add(link.queue.reserved()) < hub.config.send_watermark.min(second) {
             if most == 0 {
                 if link.queue.len() > 0 {
                     self.wait(hub, link, Lane::Upload, now);

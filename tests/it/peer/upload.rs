@@ -82,7 +82,7 @@ fn exactly_as_many_requests_as_are_queued_do_not_stop_the_connection() {
     }
     world.run(seconds(5));
     assert_eq!(world.is_reading(a), [true]);
-    // 32 of them are with the store, which makes room for as many.
+    // Four of them are with the store, which makes room for as many.
     for span in requests(40) {
         world.send(raw, &[Message::Request(span)]);
     }
@@ -102,7 +102,7 @@ fn requests_for_single_bytes_load_no_more_at_a_time_than_requests_for_blocks() {
         world.send(raw, &[Message::Request(span(k % 50, k / 50, 1))]);
     }
     world.run(seconds(5));
-    assert_eq!((world.nodes[a].store.loads, world.is_reading(a)), (32, vec![false]));
+    assert_eq!((world.nodes[a].store.loads, world.is_reading(a)), (4, vec![false]));
     world.nodes[a].store.frozen = false;
     assert!(world.run_until(seconds(60), |w| w.nodes[a].store.loads == 60_000));
     assert!(!world.is_closed(raw));

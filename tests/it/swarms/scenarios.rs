@@ -113,7 +113,5 @@ pub(super) fn judge(scenario: &Scenario, figures: &Figures) {
         _ => assert!(mean <= 3.0, "the mean is {mean:.3} times the bound"),
     }
     let redundant = figures.redundant();
-    // Requests that move cost at most 0.5 % and four blocks, which in a torrent as short as these may be more than 1 % in all.
-    let most = 0.75 + 100.0 * 65_536.0 / scenario.bytes() as f64;
-    assert!(redundant < most.max(1.0), "{redundant:.3} % of what came was there already");
+    assert!(redundant < 1.0, "{redundant:.3} % of what came was there already");
 }
