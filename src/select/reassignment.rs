@@ -9,9 +9,9 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How much longer, where a piece waits for the present one alone.
 const HOSTAGE: Duration = Duration::from_secs(5);
 /// From when on a peer that sends no whole block is not spared.
-const SILENT: Duration = Duration::from_secs(20);
-/// Moved bytes that are allowed in a torrent of any size: two blocks.
-const FREE: u64 = 2 * 16 * 1024;
+const SILENT: Duration = Duration::from_secs(10);
+/// Moved bytes that are allowed in a torrent of any size: four blocks.
+const FREE: u64 = 4 * 16 * 1024;
 /// The share of a torrent that may move besides: one part in so many.
 const SHARE: u64 = 200;
 
@@ -23,10 +23,10 @@ const SHARE: u64 = 200;
 /// - it is for a gain: the present peer needs over three times as long as the other would, and a second more; or five seconds
 ///   more where the other is busy but a piece is otherwise complete, and waits for the present peer alone;
 /// - it moves no further unless there is as much to gain again, so that two peers do not pass a request to and fro;
-/// - what moves away from peers that do send is at most 0.5 % of the torrent and two blocks. A peer that has sent no whole block for
-///   twenty seconds is not spared.
+/// - what moves away from peers that do send is at most 0.5 % of the torrent and four blocks. A peer that has sent no whole block for
+///   ten seconds is not spared.
 ///
-/// So blocks that come twice are below 1 % of any torrent of 7 MB or more, whatever its peers do that answer within twenty seconds.
+/// So blocks that come twice are below 1 % of any torrent of 13 MB or more, whatever its peers do that answer within ten seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reassignment {
     /// How long the present peer will take for it.

@@ -33,7 +33,7 @@ pub(super) fn unequal(scale: usize) -> Scenario {
         leechers(15 * scale, 50 * KB),
         Group { latency: (100, 400), ..leechers(10 * scale, 200 * KB) },
     ];
-    scenario("unequal links", 160, groups)
+    scenario("unequal links", 320, groups)
 }
 
 pub(super) fn firewalled(scale: usize) -> Scenario {
@@ -49,7 +49,7 @@ pub(super) fn churn(scale: usize) -> Scenario {
         crash: 30,
         ..leechers(40 * scale, 50 * KB)
     };
-    scenario("churn", 160, vec![seeders(100 * KB), group])
+    scenario("churn", 240, vec![seeders(100 * KB), group])
 }
 
 /// Two of five give nothing; the seeders have put everything into the swarm soon, so that what is scarce is what leechers send.
@@ -93,7 +93,7 @@ pub(super) fn everything(scale: usize) -> Scenario {
         hard(Group::new(Role::FreeRider, 12 * scale, 50 * KB, 500 * KB)),
         Group { lies: 10, ..Group::new(Role::Liar, 3, 50 * KB, 500 * KB) },
     ];
-    scenario("everything", 128, groups)
+    scenario("everything", 224, groups)
 }
 
 /// What must hold of a swarm whatever its figures are.
