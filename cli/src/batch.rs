@@ -149,7 +149,10 @@ impl Plan<'_> {
             torrent::tell_warnings(output, &named.name, &named.torrent);
         }
         if let Some(state) = &share.state {
-            fs::create_dir_all(state).map_err(|error| Failure::new(state.display(), reason(&error)))?;
+            fs::create_dir_all(state).map_err(|error| {
+                let failure = Failure::new(state.display(), reason(&error));
+                if state.is_file() { failure.and("--state names a folder") } else { failure }
+            })?;
         }
         // Without any peer to go to, somebody must be able to come.
         let may_wait = self.goal == Goal::Seed || !network.listen.is_empty();

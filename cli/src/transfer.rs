@@ -364,6 +364,9 @@ impl<'a> Transfer<'a> {
 
     /// Says in words what is verified.
     pub(crate) fn verified(&self) -> String {
+        if self.checked.is_none() {
+            return "what was there was not all checked yet; it stays".to_owned();
+        }
         let count = self.torrent.geometry().piece_count();
         let pieces = counted(count.into(), "piece");
         let done = self.pieces_done();

@@ -75,8 +75,17 @@ fn what_an_option_cannot_mean_is_said_with_code_2() {
     }
     // A folder for the state that cannot be one.
     let line = fails(folder.bip(&["get", "t", "--listen", "127.0.0.1:0", "--state", "u"]));
-    assert!(line.starts_with("bip: u: "), "{line}");
+    assert!(line.starts_with("bip: u: ") && line.contains("--state names a folder"), "{line}");
     assert_eq!(folder.files().len(), 2);
+}
+
+#[test]
+fn what_ends_during_the_check_tells_no_count_of_pieces() {
+    let folder = Folder::new();
+    folder.write("data", noise(100_000, 1));
+    let torrent = folder.torrent("data");
+    let line = fails(folder.bip(&["get", &torrent, "--listen", "127.0.0.1:0", "--timeout", "0"]));
+    assert!(line.contains("not complete in time: what was there was not all checked yet; it stays"), "{line}");
 }
 
 #[test]
