@@ -252,6 +252,13 @@ impl Executor {
                 return Ok(true);
             }
         }
+        if keep {
+            // Until it is on the medium in its file, it stays beside it. What a sync has failed for is copied again.
+            if let Err(error) = self.sync_file(store, fragment.file) {
+                parts.entries[number].moved = 0;
+                return Err(error);
+            }
+        }
         self.let_go(store, &mut parts, number)?;
         Ok(false)
     }

@@ -261,7 +261,13 @@ impl Checker {
         let agrees = self.belief.as_ref().is_some_and(|belief| self.agrees(belief));
         let (Some(belief), true) = (&mut self.belief, agrees) else { return self.check_all() };
         let Some(claims) = &belief.claims else { return self.check_all() };
-        belief.sample = sampling::draw(&self.layout, &claims.have, &belief.config, &mut belief.rng);
+        let mut sample = sampling::draw(&self.layout, &claims.have, &belief.config, &mut belief.rng);
+        // No stamp tells whether what lies beside files is still the same: all of it is looked at.
+        sample.extend(self.held.iter().map(|fragment| fragment.piece).filter(|piece| claims.have.contains(*piece)));
+        sample.make_contiguous().sort_unstable();
+        let mut before = None;
+        sample.retain(|piece| before.replace(*piece) != Some(*piece));
+        belief.sample = sample;
         self.stage = Stage::Sampling;
         self.believe();
     }

@@ -380,6 +380,12 @@ impl Executor {
         if store.is_padding(index) || self.sync_parts(store, index)? {
             return self.stat(store, index, None);
         }
+        self.sync_file(store, index)?;
+        self.stat(store, index, None)
+    }
+
+    /// Brings a file to the medium, and its name.
+    pub(super) fn sync_file(&self, store: &Store, index: FileIndex) -> Result<(), Error> {
         let open = lock(&self.open).find((store.id, index), true);
         // A file that was closed meanwhile is opened again: the system syncs the file, not the handle. It is never made again: zeros
         // in the place of a file that was moved away would be no sync.
@@ -389,8 +395,7 @@ impl Executor {
         };
         synced
             .and_then(|()| self.sync_name(store, index))
-            .map_err(|e| Error::io(Operation::Syncing, store.name(index), &e))?;
-        self.stat(store, index, None)
+            .map_err(|e| Error::io(Operation::Syncing, store.name(index), &e))
     }
 
     /// Brings the name of a file that was made to the medium, with those of the folders above it up to the root.

@@ -1,7 +1,7 @@
 //! Which of a torrent's files are skipped, and what is to be moved when that changes.
 
 use super::command::Event;
-use super::error::Error;
+use super::error::{Error, Operation};
 use super::job::{Outcome, Work};
 use super::parts::Fragment;
 use super::torrent::{Answers, Task, Torrent, failure};
@@ -163,6 +163,9 @@ impl Torrent {
             }
             outcome => {
                 let error = failure(outcome);
+                if matches!(error, Error::Io { operation: Operation::Syncing, .. }) {
+                    self.on_sync_failed(next.file());
+                }
                 self.answer_selects(Some(&error), out);
                 self.stop(error, out);
             }

@@ -94,7 +94,7 @@ impl Torrent {
     }
 
     /// Takes note that what was written to a file may not be on the medium, whatever a later sync says.
-    fn on_sync_failed(&mut self, file: FileIndex) {
+    pub(super) fn on_sync_failed(&mut self, file: FileIndex) {
         self.saver.distrust();
         let pieces = self.pieces_of(file);
         let range = PieceIndex(pieces.start)..PieceIndex(pieces.end);

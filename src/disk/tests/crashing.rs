@@ -40,6 +40,8 @@ struct Client<'s> {
     lost: usize,
     /// Whether kept blocks may be wrong, because of a power loss. Their piece's hash tells.
     torn: bool,
+    /// Files that are skipped, if any ever were: then not all that is there is in its file.
+    skipping: Option<Vec<bool>>,
     rng: Rng,
 }
 
@@ -56,6 +58,7 @@ impl<'s> Client<'s> {
             synced: Bitfield::new(pieces),
             lost: 0,
             torn: false,
+            skipping: None,
             rng: Rng::new(seed),
         }
     }
@@ -107,6 +110,10 @@ impl<'s> Client<'s> {
                     self.synced.remove(piece);
                     self.kept.retain(|kept| kept.piece != piece);
                 }
+                Event::Read { span, block: Ok(block), .. } => {
+                    assert!(block == self.sample.block(span), "{span:?} is wrong");
+                }
+                Event::Read { span, block: Err(error), .. } => panic!("{span:?}: {error}"),
                 Event::Synced { error: None, .. } => self.synced = self.have.clone(),
                 Event::Stopped { error, .. } | Event::SaveFailed { error, .. } => Self::names(&error),
                 _ => {}
@@ -121,6 +128,10 @@ impl<'s> Client<'s> {
 
     /// Makes sure that a piece that is said to be right is.
     fn check(&self, piece: PieceIndex) {
+        if self.skipping.is_some() {
+            // It is read through the disk, which knows where it is.
+            return;
+        }
         let geometry = self.sample.layout.geometry();
         for span in self.sample.layout.spans(geometry.piece_offset(piece), geometry.length_of(piece).into()) {
             let index = span.file.as_usize();
@@ -130,11 +141,22 @@ impl<'s> Client<'s> {
         }
     }
 
+    fn is_wanted(&self, piece: PieceIndex) -> bool {
+        let Some(skipped) = self.skipping.as_ref().filter(|skipped| !skipped.is_empty()) else { return true };
+        let geometry = self.sample.layout.geometry();
+        let mut spans = self.sample.layout.spans(geometry.piece_offset(piece), geometry.length_of(piece).into());
+        spans.any(|span| !skipped[span.file.as_usize()])
+    }
+
     /// Opens the torrent; a check that fails is tried again.
     fn open(&mut self) {
         for _ in 0..4 {
             let before = self.have.clone();
-            self.disk.send(self.sample.add_resuming());
+            let mut add = self.sample.add_resuming();
+            if let (Command::Add { skipped, .. }, Some(files)) = (&mut add, &self.skipping) {
+                skipped.clone_from(files);
+            }
+            self.disk.send(add);
             self.work(u32::MAX);
             let open = self.disk.machine_has_torrent();
             if open || self.is_dark() {
@@ -150,7 +172,7 @@ impl<'s> Client<'s> {
     /// Fetches up to so many blocks of those that are missing; what failed is missing still.
     fn fetch(&mut self, most: usize) {
         let mut spans = self.sample.all_spans();
-        spans.retain(|span| !self.have.contains(span.piece) && !self.kept.contains(span));
+        spans.retain(|span| self.is_wanted(span.piece) && !self.have.contains(span.piece) && !self.kept.contains(span));
         self.rng.shuffle(&mut spans);
         for span in spans.into_iter().take(most) {
             self.disk.send(self.sample.write(span));
@@ -188,6 +210,44 @@ impl<'s> Client<'s> {
         if !self.is_dark() {
             self.open();
         }
+    }
+
+    fn select(&mut self, skipped: &[bool]) {
+        self.skipping = Some(skipped.to_vec());
+        self.ask(Command::Select { torrent: T, skipped: skipped.to_vec() });
+    }
+
+    /// Reads all that is said to be there.
+    fn read_all(&mut self) {
+        for span in self.sample.all_spans() {
+            if self.have.contains(span.piece) {
+                self.ask(Command::Read { torrent: T, span, ticket: 0 });
+            }
+        }
+    }
+
+    /// Fetches what is wanted while a file is skipped, has it saved, and then wants the file, too.
+    fn live_skipping(&mut self, file: usize) {
+        let skipped: Vec<bool> = (0..self.sample.layout.files().len()).map(|index| index == file).collect();
+        self.skipping = Some(skipped.clone());
+        self.open();
+        self.fetch(5);
+        self.ask(Command::Sync { torrent: T });
+        self.disk.wait(Duration::from_secs(60));
+        // Saved while a part is being moved, and after.
+        self.skipping = Some(Vec::new());
+        if !self.is_dark() {
+            self.disk.send(Command::Select { torrent: T, skipped: Vec::new() });
+            let steps = self.rng.below(5);
+            self.work(steps);
+            self.disk.wait(Duration::from_secs(60));
+            self.work(u32::MAX);
+        }
+        self.select(&skipped);
+        self.fetch(2);
+        self.disk.wait(Duration::from_secs(60));
+        self.select(&[]);
+        self.ask(Command::Remove { torrent: T });
     }
 
     /// Fetches the rest when everything goes well again.
@@ -309,4 +369,42 @@ fn a_disk_that_is_full_or_read_only_from_any_call_on_goes_on_when_there_is_room(
 #[test]
 fn a_loss_of_power_at_any_call_takes_nothing_that_was_synced_and_nothing_wrong_is_claimed() {
     at_every_call(Mishap::PowerLoss, 4);
+}
+
+#[test]
+fn a_loss_of_power_at_any_call_of_a_download_with_a_skipped_file_takes_nothing_that_was_synced() {
+    let play = |n: u64, seed: u64| {
+        let sample = sample();
+        let memory = Memory::losing_power();
+        let dark = Arc::new(AtomicBool::new(false));
+        let lights = Arc::clone(&dark);
+        memory.set_faults(move |call: Call<'_>| {
+            if call.number == n {
+                lights.store(true, Ordering::SeqCst);
+            }
+            lights.load(Ordering::SeqCst).then_some(Fault::Error(ErrorKind::Other))
+        });
+        let mut client = Client::new(&sample, memory, dark, seed);
+        client.live_skipping([0, 2, 3][(seed % 3) as usize]);
+        let over = client.memory.calls() <= n;
+        let memory = client.memory.lose_power(&mut Rng::new(seed ^ n));
+        let (synced, skipping) = (client.synced.clone(), client.skipping.clone());
+        client = Client::new(&sample, memory, Arc::default(), seed);
+        (client.synced, client.torn, client.skipping) = (synced, true, skipping);
+        client.open();
+        client.read_all();
+        client.select(&[]);
+        client.finish();
+        over
+    };
+    for seed in 0..12 {
+        for n in 0.. {
+            let run = std::panic::catch_unwind(|| play(n, seed));
+            let Ok(over) = run else { panic!("at call {n} with seed {seed}") };
+            if over {
+                assert!(n > 60, "only {n} calls");
+                break;
+            }
+        }
+    }
 }

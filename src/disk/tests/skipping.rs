@@ -338,3 +338,28 @@ fn a_folder_that_holds_skipped_files_is_seeded_also_when_it_may_not_be_written()
     pieces.iter().for_each(|piece| read_piece(&mut disk, &sample, *piece));
     assert_eq!(disk.ask(select(&sample, &[])), [Event::Selected { torrent: T, error: None }]);
 }
+
+#[test]
+fn bytes_beside_files_that_changed_since_are_never_believed() {
+    let sample = Sample::new(&[700, 0, 1500, 96, 1000, 60_000], 512);
+    for seed in 0..10 {
+        let memory = Memory::new();
+        let mut disk = disk_on(&memory, seed);
+        let mut add = add_skipping(&sample, &[4]);
+        let Command::Add { resume, .. } = &mut add else { unreachable!() };
+        *resume = Some(ResumeFile { path: state(), info_hash: InfoHash([7; 20]) });
+        disk.ask(add.clone());
+        write_pieces(&mut disk, &sample, &wanted(&sample, &[4]));
+        disk.ask(Command::Sync { torrent: T });
+        disk.wait(Duration::from_secs(60));
+        disk.ask(Command::Remove { torrent: T });
+        let path = parts_file(&memory).unwrap();
+        let mut bytes = memory.contents(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        memory.put(&path, &bytes);
+        let mut disk = disk_on(&memory, seed);
+        let events = disk.ask(add);
+        assert_eq!(checked(&events), Checked::Full, "seed {seed}");
+        assert_eq!(have(&events).count() as usize, wanted(&sample, &[4]).len() - 1);
+    }
+}
