@@ -416,6 +416,8 @@ pub enum Violation {
     Bitfield,
     /// A request of more than 16 KiB or of nothing.
     RequestLength,
+    /// More blocks that nobody had asked it for than [`Config::max_unasked`](super::Config::max_unasked).
+    Unasked,
 }
 
 impl std::fmt::Display for Violation {
@@ -424,6 +426,7 @@ impl std::fmt::Display for Violation {
             Violation::Malformed => "what it sent is no message",
             Violation::OutOfRange => "it named what is outside the torrent, or what we do not have",
             Violation::Bitfield => "its bitfield is wrong",
+            Violation::Unasked => "it keeps sending blocks that nobody asked it for",
             Violation::RequestLength => "it asked for more than 16 KiB, or for nothing",
         })
     }

@@ -113,6 +113,9 @@ pub struct Config {
     /// one that has been gone for longest is forgotten first.
     pub max_suspects: usize,
 
+    /// The most blocks that a peer may send on a connection without having been asked for them; 1,024 by default, which is more than can
+    /// be on their way when requests are taken back.
+    pub max_unasked: u32,
     /// The longest message with an id that we do not know, in bytes; 128 KiB by default. It is
     /// gathered whole, only to be ignored.
     pub longest_message: u32,
@@ -159,6 +162,7 @@ impl Default for Config {
             parole: Duration::from_secs(1),
             suspect_blocks: 65_536,
             max_suspects: 1000,
+            max_unasked: 1024,
             longest_message: 128 << 10,
             close_redundant: true,
             status_interval: Duration::from_secs(1),

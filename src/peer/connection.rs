@@ -81,6 +81,8 @@ pub(super) struct Link {
     /// first, at most [`LATE`].
     pub(super) late: VecDeque<Span>,
     pub(super) pipeline: select::Pipeline,
+    /// How many blocks it sent that it was not asked for.
+    pub(super) unasked: u32,
     /// The block that is coming in.
     pub(super) incoming: Option<Incoming>,
     /// The peer's key among the torrent's givers of blocks.
@@ -146,6 +148,7 @@ impl Link {
             asked: VecDeque::new(),
             late: VecDeque::new(),
             pipeline: select::Pipeline::new(hub.config.pipeline),
+            unasked: 0,
             incoming: None,
             giver,
             gave: None,

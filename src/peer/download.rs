@@ -66,6 +66,11 @@ impl Torrent {
         let Some(link) = conn.link_mut() else { return Ok(()) };
         let wanted = link.asked.contains(&span) || link.late.contains(&span);
         let buf = wanted.then(|| hub.pool.take(span.length as usize));
+        link.unasked += u32::from(!wanted);
+        if link.unasked > hub.config.max_unasked {
+            debug!(target: "bip::peer", "{}: {}: sends too many blocks unasked", self.id, conn.address);
+            return Err(Gone::Violation(Violation::Unasked));
+        }
         link.incoming = Some(Incoming { span, buf });
         Ok(())
     }

@@ -287,7 +287,7 @@ impl Swarm {
                 if let Some(torrent) = torrent.and_then(|place| self.torrents.get_mut(place)) {
                     let outcome = match gone {
                         _ if !torrent.is_running() => Outcome::Stopped,
-                        Gone::Duplicate => Outcome::Needless,
+                        Gone::Duplicate | Gone::Full => Outcome::Needless,
                         _ => Outcome::Useless,
                     };
                     torrent.book.on_ended(now, address, outcome, &self.hub.config, &mut self.hub.rng);
@@ -315,7 +315,8 @@ impl Swarm {
                 if dialled {
                     let outcome = match gone {
                         _ if !torrent.is_running() => Outcome::Stopped,
-                        Gone::Duplicate | Gone::Redundant => Outcome::Needless,
+                        // That there was no room is no fault of the peer's.
+                        Gone::Duplicate | Gone::Redundant | Gone::Full => Outcome::Needless,
                         _ if link.download.total() + link.upload.total() > 0 => Outcome::Useful,
                         _ => Outcome::Useless,
                     };

@@ -113,7 +113,9 @@ impl Swarm {
         let at_risk = Reassignment::is_at_risk(unanswered);
         let most = Reassignment::most_at_risk(torrent.geometry.total_length());
         let mut found = None;
-        for (at, span) in link.asked.iter().enumerate().rev().take(REQUESTS) {
+        // What is suspect is its owner's alone.
+        let movable = link.asked.iter().enumerate().rev().filter(|(_, span)| !torrent.picker.is_suspect(span.piece));
+        for (at, span) in movable.take(REQUESTS) {
             let present = Torrent::due(link, now, at, *span);
             let mut waits = None;
             let other = takers.iter().position(|taker| {

@@ -55,6 +55,9 @@ impl Swarm {
             if !download {
                 // What comes all the same is not wanted: the store would not take it.
                 link.late.clear();
+                if let Some(buf) = link.incoming.as_mut().and_then(|incoming| incoming.buf.take()) {
+                    torrent.wasted += buf.bytes().len() as u64;
+                }
                 let (peer, asked) = (link.peer, link.asked.iter().copied().collect::<Vec<_>>());
                 for span in asked {
                     torrent.picker.release_one(peer, span);

@@ -80,15 +80,6 @@ fn what_an_option_cannot_mean_is_said_with_code_2() {
 }
 
 #[test]
-fn what_ends_during_the_check_tells_no_count_of_pieces() {
-    let folder = Folder::new();
-    folder.write("data", noise(100_000, 1));
-    let torrent = folder.torrent("data");
-    let line = fails(folder.bip(&["get", &torrent, "--listen", "127.0.0.1:0", "--timeout", "0"]));
-    assert!(line.contains("not complete in time: what was there was not all checked yet; it stays"), "{line}");
-}
-
-#[test]
 fn the_demo_moves_every_byte_and_leaves_nothing_behind() {
     let folder = Folder::new();
     let told = succeeds(folder.bip(&["demo", "--size", "2M", "--leechers", "2"]));

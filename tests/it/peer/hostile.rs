@@ -105,6 +105,19 @@ fn blocks_that_nobody_asked_for_are_counted_and_dropped() {
 }
 
 #[test]
+fn who_floods_us_with_blocks_that_nobody_asked_for_is_dropped() {
+    let mut world = World::new(1);
+    let b = world.leech(Config { max_unasked: 20, ..Config::default() }, geometry(4));
+    let raw = world.shaken(b, 1);
+    world.send(raw, &[Message::Piece { piece: PieceIndex(0), begin: 0, data: &[1; 16384] }; 20]);
+    world.run(seconds(3));
+    assert!(!world.is_closed(raw));
+    world.send(raw, &[Message::Piece { piece: PieceIndex(0), begin: 0, data: &[1; 16384] }]);
+    world.run(seconds(3));
+    assert_eq!(world.nodes[b].gone(), [Gone::Violation(Violation::Unasked)]);
+}
+
+#[test]
 fn a_peer_that_chokes_or_goes_or_stalls_has_its_requests_given_to_others_at_once() {
     for case in ["chokes", "goes", "stalls"] {
         let mut world = World::new(1);
