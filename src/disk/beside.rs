@@ -126,15 +126,11 @@ impl Executor {
     pub(super) fn is_in_file(&self, store: &Store, span: &FileSpan) -> bool {
         let Some(parts) = self.parts(store) else { return true };
         let Ok(parts) = parts.try_lock() else { return false };
-        let mut fragments = parts.fragments.iter().zip(&parts.entries);
-        parts.held == 0
-            || !fragments.any(|(fragment, entry)| {
-                let end = fragment.begin + u64::from(fragment.length);
-                entry.held
-                    && fragment.file == span.file
-                    && fragment.begin < span.offset + span.length
-                    && span.offset < end
-            })
+        let overlaps = |fragment: &Fragment| {
+            let end = fragment.begin + u64::from(fragment.length);
+            fragment.begin < span.offset + span.length && span.offset < end
+        };
+        parts.held == 0 || !parts.held_of(span.file).any(overlaps)
     }
 
     /// Reads bytes that are held in the parts file; says whether they are.

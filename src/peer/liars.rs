@@ -219,6 +219,13 @@ impl Liars {
         self.drop_blocks(senders.iter().copied());
     }
 
+    /// Takes note that what there was of a piece is gone from the store: nobody is to answer for what comes in its place.
+    pub(super) fn on_lost(&mut self, piece: PieceIndex) {
+        if let Some(senders) = self.senders.remove(&piece) {
+            self.drop_blocks(senders.iter().copied());
+        }
+    }
+
     /// Takes the hashes of a good piece's blocks: finds the guilty and the innocent of its bad copies.
     pub(super) fn on_good_hashes(&mut self, piece: PieceIndex, hashes: &[[u8; 20]]) {
         while let Some(at) = self.copies.iter().position(|copy| copy.piece == piece) {
@@ -365,6 +372,18 @@ mod tests {
     }
 
     #[test]
+    fn nobody_answers_for_what_the_store_lost() {
+        let mut liars = Liars::default();
+        let key = liars.enter(party(1));
+        give(&mut liars, &[key; 2]);
+        liars.on_lost(PieceIndex(0));
+        bad(&mut liars, Instant::ZERO, &[1, 2]);
+        assert_eq!((good(&mut liars, &[9, 2]), liars.parole_until(key)), (vec![], Instant::ZERO));
+        liars.leave(key, 9);
+        assert!(is_blank(&liars));
+    }
+
+    #[test]
     fn beyond_its_limits_the_oldest_copies_and_givers_are_forgotten() {
         let mut liars = Liars::default();
         for n in 0..10 {
@@ -396,7 +415,7 @@ mod tests {
             for _ in 0..200 {
                 let piece = PieceIndex(rng.below(3));
                 let hashes = [[rng.below(2) as u8; 20], [0; 20]];
-                match rng.below(8) {
+                match rng.below(9) {
                     0 => open.push(liars.enter(party(rng.below(5) as u8))),
                     1 if !open.is_empty() => {
                         let at = rng.below(open.len() as u32) as usize;
@@ -406,6 +425,7 @@ mod tests {
                     3 => drop(liars.on_bad(Instant::ZERO, piece, PAROLE)),
                     4 => liars.on_good(piece),
                     5 => liars.on_good_hashes(piece, &hashes),
+                    6 => liars.on_lost(piece),
                     _ => {
                         if let Some(key) = rng.choose(&open).copied() {
                             let span = Span { piece, begin: rng.below(2) * BLOCK_LENGTH, length: BLOCK_LENGTH };

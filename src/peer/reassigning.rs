@@ -100,9 +100,57 @@ impl Swarm {
                     break;
                 }
             }
+            self.free_suspect(now, place, *key, &mut takers);
             let (Some(conn), Some(torrent)) = (self.table.get_mut(*key), self.torrents.get_mut(place)) else { return };
             torrent.fill(&mut self.hub, conn, now);
         }
+    }
+
+    /// Takes a suspect piece from a slow peer that owns it, where one with nothing else to do would go on with it much sooner. The
+    /// requests for such a piece do not move one by one: it is one peer's at a time.
+    fn free_suspect(&mut self, now: Instant, place: usize, from: usize, takers: &mut [Taker]) {
+        let Some(torrent) = self.torrents.get_mut(place) else { return };
+        let Some(link) = self.table.get(from).and_then(Connection::link) else { return };
+        let peer = link.peer;
+        let mut asked = link.asked.iter().enumerate().rev().take(REQUESTS);
+        let Some((at, last)) = asked.find(|(_, span)| torrent.picker.owner(span.piece) == Some(peer)) else { return };
+        let (piece, present) = (last.piece, Torrent::due(link, now, at, *last));
+        let spans: Vec<Span> = link.asked.iter().filter(|span| span.piece == piece).copied().collect();
+        let bytes = spans.iter().map(|span| u64::from(span.length)).sum::<u64>();
+        let at_risk = Reassignment::is_at_risk(link.pipeline.unanswered(now));
+        let most = Reassignment::most_at_risk(torrent.geometry.total_length());
+        if at_risk && torrent.moved.saturating_add(bytes) > most {
+            return;
+        }
+        let taker = takers.iter_mut().find(|taker| {
+            let case = Reassignment { present, other: taker.due, idle: taker.idle, hostage: false };
+            let has = |key| self.table.get(key).and_then(Connection::link).is_some_and(|l| l.has.contains(piece));
+            taker.peer != peer && case.is_worthwhile() && has(taker.key)
+        });
+        let Some(taker) = taker else { return };
+        debug!(target: "bip::peer", "{}: piece {piece} is asked of another, who is sooner", torrent.id);
+        if at_risk {
+            torrent.moved += bytes;
+        }
+        if let Some(conn) = self.table.get_mut(from) {
+            for span in spans {
+                torrent.picker.release_one(peer, span);
+                if let Some(link) = conn.link_mut() {
+                    link.release_one(now, span);
+                }
+                conn.send(&mut self.hub, now, &Message::Cancel(span));
+            }
+            if let Some(link) = conn.link_mut() {
+                torrent.count_asked(&mut self.hub, link);
+            }
+        }
+        torrent.picker.avoid(peer, piece);
+        // Before the one it was taken from, which would be given it again where there is nothing else.
+        if let Some(conn) = self.table.get_mut(taker.key) {
+            torrent.fill(&mut self.hub, conn, now);
+            taker.idle = conn.link().is_some_and(|link| link.pipeline.room() > 0);
+        }
+        taker.due += taker.block_time;
     }
 
     /// Moves the last request of a slow peer that is worth it; says whether there was one.

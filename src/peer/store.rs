@@ -18,6 +18,7 @@ impl Swarm {
     pub(super) fn on_piece_lost(&mut self, now: Instant, id: TorrentId, piece: PieceIndex) {
         let Some(place) = self.by_id.get(&id).copied() else { return };
         let Some(torrent) = self.torrents.get_mut(place) else { return };
+        torrent.liars.on_lost(piece);
         let was_ours = torrent.picker.on_piece_lost(piece);
         if was_ours {
             torrent.bytes_done -= u64::from(torrent.geometry.length_of(piece));

@@ -126,3 +126,32 @@ fn a_long_fast_link_is_filled_within_some_round_trips() {
     let bytes = (world.nodes[b].store.stores - before) * 16_384;
     assert!(bytes >= 12_500_000 * 9 / 10, "{bytes} bytes in a second");
 }
+
+#[test]
+fn a_slow_owner_of_a_suspect_piece_gives_it_up_to_one_that_has_nothing_to_do() {
+    let mut world = World::new(1);
+    let shape = geometry(1);
+    let (truth, lies) = (content(&shape), vec![0; 65536]);
+    let b = world.leech(Config { parole: seconds(600), ..Config::default() }, shape);
+    let [liar, slow, fast] = [1, 2, 3].map(|id| world.shaken(b, id));
+    let all = Bitfield::full(1);
+    let mut served = [0; 3];
+    world.send(liar, &[Message::Bitfield(all.as_bytes()), Message::Unchoke]);
+    for _ in 0..20 {
+        answer(&mut world, liar, &lies, &mut served[0], 9);
+        world.run(Duration::from_millis(100));
+    }
+    assert_eq!(world.nodes[b].store.bad_pieces, 1);
+    // It answers one request, and then takes its time.
+    world.send(slow, &[Message::Bitfield(all.as_bytes()), Message::Unchoke]);
+    world.run(seconds(1));
+    answer(&mut world, slow, &truth, &mut served[1], 1);
+    world.run(seconds(1));
+    world.send(fast, &[Message::Bitfield(all.as_bytes()), Message::Unchoke]);
+    for _ in 0..150 {
+        answer(&mut world, fast, &truth, &mut served[2], 9);
+        world.run(Duration::from_millis(100));
+    }
+    assert!(world.nodes[b].is_complete() && world.nodes[b].store.is_true());
+    assert_eq!((served[1], world.nodes[b].store.bad_pieces), (1, 1));
+}
