@@ -170,6 +170,7 @@ mod suspects;
 mod syncing;
 mod torrent;
 mod walk;
+mod writing;
 
 #[cfg(test)]
 mod tests;

@@ -25,28 +25,35 @@
 //!
 //! Limits: [`Config`].
 
+mod arrival;
 mod board;
+#[cfg(feature = "reactor")]
+mod builder;
 mod command;
 mod config;
-mod coordinator;
+mod departure;
 mod error;
 #[cfg(feature = "reactor")]
 mod handle;
+mod machine;
 mod retrying;
 mod selection;
 #[cfg(feature = "reactor")]
 mod tasks;
+mod torrent;
 mod wiring;
 
 #[cfg(feature = "reactor")]
 pub use crate::disk::create::Options as CreateOptions;
 pub use board::Board;
+#[cfg(feature = "reactor")]
+pub use builder::{Builder, Hosting};
 pub use command::{AddError, Command, Directive, Event, Selection, Spec, State, Status};
 pub use config::Config;
-pub use coordinator::Coordinator;
 pub use error::Error;
 #[cfg(feature = "reactor")]
-pub use handle::{Builder, Hosting, Session};
+pub use handle::Session;
+pub use machine::Coordinator;
 #[cfg(feature = "reactor")]
 pub use tasks::{Created, TaskError, TaskProgress, create, verify};
 pub use wiring::{Placement, Wired, wire};
