@@ -1,8 +1,9 @@
 //! One torrent's store: what is known of it, what waits, and whose turn it is.
 
 use super::checker::{CheckTask, Checker};
-use super::command::{Checked, Event, Oddity};
+use super::command::{Checked, Event, Files, Oddity};
 use super::config::{Config, JOB_BYTES};
+use super::deleting::{Deleting, Remains};
 use super::error::Error;
 use super::job::{Outcome, Work};
 use super::piece::Partial;
@@ -35,12 +36,13 @@ pub(crate) enum Task {
     Move(Move),
     Save,
     Close,
+    Delete(Remains),
 }
 
 /// The kinds of work, which take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// Reads, selections, syncs, saves and closes.
+    /// Reads, selections, syncs, saves, closes and deletions.
     Read,
     Write,
     /// Checks of what was there, and of what may be there no more.
@@ -107,6 +109,7 @@ pub(crate) struct Torrent {
     pub(super) removal_error: Option<Error>,
     pub(super) synced_last: bool,
     closing: bool,
+    pub(super) deleting: Deleting,
     /// Whether the torrent's place in the queue of a class is taken.
     pub(crate) queued: [bool; 3],
 }
@@ -153,6 +156,7 @@ impl Torrent {
             removal_error: None,
             synced_last: false,
             closing: false,
+            deleting: Deleting::default(),
             queued: [false; 3],
         }
     }
@@ -189,8 +193,11 @@ impl Torrent {
         }
     }
 
-    pub(crate) fn on_remove(&mut self) {
+    pub(crate) fn on_remove(&mut self, files: Files) {
         self.removals += 1;
+        if files == Files::Delete {
+            self.on_delete();
+        }
         self.rechecks.stop();
         if let Some(checker) = &mut self.checker {
             checker.stop();
@@ -259,8 +266,10 @@ impl Torrent {
         if let Some(next) = self.next_sync(out) {
             return Some(next);
         }
-        if self.is_ending() && self.is_idle() && self.synced_last && !self.closing {
-            self.closing = true;
+        if self.is_ending() && self.is_idle() && self.synced_last {
+            if std::mem::replace(&mut self.closing, true) {
+                return self.next_deletion();
+            }
             return Some((Work::Close { store }, Task::Close));
         }
         None
@@ -320,9 +329,10 @@ impl Torrent {
             }
             (Task::Select, outcome) => self.on_selected(outcome, out),
             (Task::Move(next), outcome) => self.on_moved(next, outcome, out),
-            (Task::Close, _) => {
-                self.on_closed(out);
-                return true;
+            (Task::Close, _) => return self.is_gone(out),
+            (Task::Delete(remains), outcome) => {
+                self.on_deleted(&remains, outcome);
+                return self.is_gone(out);
             }
         }
         false
@@ -361,15 +371,18 @@ impl Torrent {
         }
     }
 
-    fn on_closed(&mut self, out: &mut Answers) {
+    /// Says whether all is closed, and deleted if it was to be; then everything is answered.
+    fn is_gone(&mut self, out: &mut Answers) -> bool {
+        if !self.is_deleted() {
+            return false;
+        }
         let torrent = self.id;
         if let Some(checker) = self.checker.take() {
             let error = checker.failure().cloned().unwrap_or(Error::Removing);
             out.answer(Event::AddFailed { torrent, error });
         }
-        for _ in 0..self.removals {
-            out.answer(Event::Removed { torrent, error: self.removal_error.clone() });
-        }
+        self.answer_removals(out);
+        true
     }
 }
 

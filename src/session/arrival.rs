@@ -5,7 +5,7 @@ use super::machine::Coordinator;
 use super::retrying::Tries;
 use super::selection::{self, Completion, Selecting};
 use super::torrent::{Phase, Torrent};
-use crate::disk::{self, Checked, Oddity};
+use crate::disk::{self, Checked, Files, Oddity};
 use crate::machine::TorrentId;
 use crate::peer::{self, Refusal};
 use crate::proto::bitfield::Bitfield;
@@ -56,6 +56,7 @@ impl Coordinator {
                 early_limits: false,
                 add_unanswered: Some(AddError::Removed),
                 removal_asked: false,
+                files: Files::Keep,
                 selecting: Selecting::default(),
                 asked: VecDeque::new(),
                 figures,
@@ -132,14 +133,12 @@ impl Coordinator {
     pub(super) fn on_refused(&mut self, id: TorrentId, refusal: Refusal) {
         match self.torrents.get_mut(&id) {
             Some(torrent) if matches!(torrent.phase, Phase::Joining { .. }) => {
-                torrent.phase = Phase::Closing;
                 torrent.add_unanswered = Some(AddError::Refused(refusal));
-                self.push(Directive::ToDisk(disk::Command::Remove { torrent: id }));
+                self.close_files(id);
             }
             // The swarm never had it: its files can be closed at once.
             Some(torrent) if torrent.phase == Phase::Leaving && refusal == Refusal::UnknownTorrent => {
-                torrent.phase = Phase::Closing;
-                self.push(Directive::ToDisk(disk::Command::Remove { torrent: id }));
+                self.close_files(id);
             }
             // Removed while the swarm was about to refuse it: its answer to the removal comes next.
             Some(torrent) if torrent.phase == Phase::Leaving && torrent.add_unanswered.is_some() => {

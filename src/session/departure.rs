@@ -3,18 +3,25 @@
 use super::command::{Directive, Event};
 use super::machine::Coordinator;
 use super::torrent::Phase;
-use crate::disk;
+use crate::disk::{self, Deletion, Files};
 use crate::machine::TorrentId;
 use crate::peer::{self, Refusal};
 
 impl Coordinator {
-    pub(super) fn on_remove(&mut self, id: TorrentId) {
-        match self.torrents.get_mut(&id) {
-            Some(torrent) if !torrent.removal_asked => torrent.removal_asked = true,
+    pub(super) fn on_remove(&mut self, id: TorrentId, files: Files) {
+        let refusal = match self.torrents.get_mut(&id) {
+            // The disk was told to keep them, and may be done.
+            Some(torrent) if !torrent.removal_asked && files == Files::Delete && torrent.is_closing() => {
+                Refusal::NotReady
+            }
+            Some(torrent) if !torrent.removal_asked => {
+                (torrent.removal_asked, torrent.files) = (true, files);
+                return self.start_removal(id);
+            }
             // It is on its way out already, and whoever asked first gets the answer.
-            _ => return self.refuse(id, Refusal::UnknownTorrent),
-        }
-        self.start_removal(id);
+            _ => Refusal::UnknownTorrent,
+        };
+        self.refuse(id, refusal);
     }
 
     fn start_removal(&mut self, id: TorrentId) {
@@ -22,7 +29,8 @@ impl Coordinator {
         match &mut torrent.phase {
             Phase::Checking { cancelled, .. } => {
                 if !std::mem::replace(cancelled, true) {
-                    self.push(Directive::ToDisk(disk::Command::Remove { torrent: id }));
+                    let files = torrent.files;
+                    self.push(Directive::ToDisk(disk::Command::Remove { torrent: id, files }));
                 }
             }
             Phase::Joining { .. } | Phase::Joined => {
@@ -33,6 +41,15 @@ impl Coordinator {
             Phase::Leaving | Phase::Closing => {}
         }
         self.publish(id);
+    }
+
+    /// Has the disk close a torrent's files now that the swarm has let it go.
+    pub(super) fn close_files(&mut self, id: TorrentId) {
+        if let Some(torrent) = self.torrents.get_mut(&id) {
+            torrent.phase = Phase::Closing;
+            let files = torrent.files;
+            self.push(Directive::ToDisk(disk::Command::Remove { torrent: id, files }));
+        }
     }
 
     pub(super) fn on_shut_down(&mut self) {
@@ -53,7 +70,7 @@ impl Coordinator {
     }
 
     /// Ends a torrent: everything the program still waits for about it is answered here, and only here.
-    pub(super) fn forget(&mut self, id: TorrentId, error: Option<disk::Error>) {
+    pub(super) fn forget(&mut self, id: TorrentId, error: Option<disk::Error>, deletion: Option<Deletion>) {
         let Some(torrent) = self.torrents.remove(&id) else { return };
         self.retries.cancel(id);
         let owed = torrent.early_peers.len() + torrent.selecting.len() + usize::from(torrent.early_limits);
@@ -61,7 +78,9 @@ impl Coordinator {
         if let Some(error) = torrent.add_unanswered {
             self.push(Directive::Answer(Event::AddFailed { torrent: id, error }));
         }
-        if torrent.removal_asked {
+        if let Some(deletion) = deletion {
+            self.push(Directive::Answer(Event::Deleted { torrent: id, deletion }));
+        } else if torrent.removal_asked {
             self.push(Directive::Answer(Event::Removed { torrent: id, error }));
         } else if let Some(error) = error {
             self.push(Directive::Milestone(Event::Failed { torrent: id, error }));

@@ -4,6 +4,7 @@ use super::board::Board;
 use super::builder::Builder;
 use super::command::{Command, Event, Selection, Spec, Status};
 use super::error::Error;
+use crate::disk::Files;
 use crate::machine::{Events, Outbox, RecvError, SendError, TorrentId};
 use crate::peer::{Limits, Source, TorrentLimits};
 use crate::proto::metainfo::Metainfo;
@@ -70,7 +71,44 @@ impl Session {
 
     /// Leaves a torrent's swarm and closes its files, which stay. Answered by [`Event::Removed`] or [`Event::Refused`].
     pub fn remove(&self, torrent: TorrentId) -> Result<(), Error> {
-        self.send(Command::Remove { torrent })
+        self.send(Command::Remove { torrent, files: Files::Keep })
+    }
+
+    /// Leaves a torrent's swarm and deletes its files, its resume data, and the folders that this leaves empty; whatever else is in
+    /// them stays ([`Files::Delete`]). Answered by [`Event::Deleted`] or [`Event::Refused`].
+    ///
+    /// ```
+    /// use bip::disk::Memory;
+    /// use bip::proto::id::InfoHash;
+    /// use bip::proto::metainfo::{Layout, SafePath};
+    /// use bip::proto::sha1::Sha1;
+    /// use bip::session::{Event, Session, Spec};
+    /// use std::path::Path;
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let path = SafePath::from_parts(["album", "song"])?;
+    /// let layout = Arc::new(Layout::new(vec![(path, 5)], 16 * 1024, &[Sha1::digest(b"hello")])?);
+    /// let files = Memory::new();
+    /// files.put(Path::new("/music/album/song"), b"hello");
+    /// files.put(Path::new("/music/album/cover"), b"not the torrent's");
+    ///
+    /// let session = Session::builder().file_system(Box::new(files.clone())).spawn()?;
+    /// let torrent = session.add_with(Spec::new(InfoHash([1; 20]), layout, "/music"))?;
+    /// session.remove_with_files(torrent)?;
+    /// let deletion = loop {
+    ///     match session.next_event(Duration::from_secs(10))? {
+    ///         Some(Event::Deleted { deletion, .. }) => break deletion,
+    ///         other => println!("{other:?}"),
+    ///     }
+    /// };
+    /// assert_eq!((deletion.files, deletion.error), (1, None));
+    /// assert_eq!(files.contents(Path::new("/music/album/song")), None);
+    /// assert!(files.contents(Path::new("/music/album/cover")).is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn remove_with_files(&self, torrent: TorrentId) -> Result<(), Error> {
+        self.send(Command::Remove { torrent, files: Files::Delete })
     }
 
     /// Closes a torrent's connections and makes no more. Answered by [`Event::Paused`] or [`Event::Refused`].

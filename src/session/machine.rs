@@ -150,10 +150,11 @@ impl Coordinator {
                     torrent.phase = Phase::Closing;
                 } else {
                     torrent.add_unanswered = Some(AddError::Disk(error));
-                    self.forget(id, None);
+                    self.forget(id, None, None);
                 }
             }
-            disk::Event::Removed { torrent, error } => self.forget(torrent, error),
+            disk::Event::Removed { torrent, error } => self.forget(torrent, error, None),
+            disk::Event::Deleted { torrent, deletion } => self.forget(torrent, None, Some(deletion)),
             disk::Event::Synced { torrent: id, error } => self.on_synced(now, id, error),
             disk::Event::Checking { torrent: id, checked, good, pieces } => {
                 if let Some(torrent) = self.torrents.get_mut(&id) {
@@ -222,10 +223,7 @@ impl Coordinator {
         match event {
             peer::Event::TorrentAdded { torrent } => self.on_joined(torrent),
             peer::Event::TorrentRemoved { torrent: id } => {
-                if let Some(torrent) = self.torrents.get_mut(&id) {
-                    torrent.phase = Phase::Closing;
-                    self.push(Directive::ToDisk(disk::Command::Remove { torrent: id }));
-                }
+                self.close_files(id);
             }
             peer::Event::Paused { torrent } => {
                 if self.answered(torrent) == Some(Asked::Program) {
@@ -293,7 +291,7 @@ impl Machine for Coordinator {
     fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
             Command::Add { torrent, spec } => self.on_add(torrent, spec),
-            Command::Remove { torrent } => self.on_remove(torrent),
+            Command::Remove { torrent, files } => self.on_remove(torrent, files),
             Command::Pause { torrent } => self.on_pause(torrent, true),
             Command::Resume { torrent } => self.on_pause(torrent, false),
             Command::AddPeer { torrent, address, source } => self.on_add_peer(torrent, address, source),
@@ -333,7 +331,7 @@ impl Machine for Coordinator {
 mod tests {
     use super::super::command::Spec;
     use super::*;
-    use crate::disk::Checked;
+    use crate::disk::{Checked, Files};
     use crate::proto::bitfield::Bitfield;
     use crate::proto::id::InfoHash;
     use crate::proto::metainfo::{Layout, SafePath};
@@ -371,7 +369,7 @@ mod tests {
             [
                 Command::Add { torrent: TORRENT, spec: spec("a", 1) },
                 added(),
-                Command::Remove { torrent: TORRENT },
+                Command::Remove { torrent: TORRENT, files: Files::Keep },
                 refused(Refusal::Full),
                 refused(Refusal::UnknownTorrent),
                 Command::FromDisk(disk::Event::Removed { torrent: TORRENT, error: None }),
@@ -440,7 +438,7 @@ mod tests {
         assert!(matches!(told(&mut coordinator, [joined])[..], [Event::Added { .. }]));
         let set_by_swarm = Command::FromPeer(peer::Event::TorrentLimitsSet { torrent: TORRENT });
         assert_eq!(told(&mut coordinator, [set_by_swarm]), [Event::TorrentLimitsSet { torrent: TORRENT }]);
-        let leaving = [Command::Remove { torrent: TORRENT }, set];
+        let leaving = [Command::Remove { torrent: TORRENT, files: Files::Keep }, set];
         assert_eq!(told(&mut coordinator, leaving), [Event::Refused { torrent: TORRENT, refusal: Refusal::NotReady }]);
     }
 

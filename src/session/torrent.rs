@@ -3,7 +3,7 @@
 use super::command::{AddError, Spec, State, Status};
 use super::retrying::{Failure, Tries};
 use super::selection::{self, Completion, Selecting};
-use crate::disk::{Checked, Oddity};
+use crate::disk::{Checked, Files, Oddity};
 use crate::machine::TorrentId;
 use crate::peer::{self, Source};
 use crate::proto::geometry::Span;
@@ -35,6 +35,8 @@ pub(super) struct Torrent {
     pub(super) add_unanswered: Option<AddError>,
     /// Whether the program asked for the removal, and so gets an answer.
     pub(super) removal_asked: bool,
+    /// What becomes of its files when it is removed.
+    pub(super) files: Files,
     pub(super) selecting: Selecting,
     /// Pauses and resumes that the swarm has not answered yet, in order.
     pub(super) asked: VecDeque<Asked>,
@@ -78,6 +80,11 @@ impl Torrent {
             },
         };
         Status { torrent, info_hash: self.info_hash, state, swarm: self.figures.clone() }
+    }
+
+    /// Says whether the disk was told to close its files.
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing | Phase::Checking { cancelled: true, .. })
     }
 
     /// Takes note that a piece is there no more: it is not complete.
