@@ -89,3 +89,82 @@ impl Coordinator {
         self.answer_shut_down();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::{Command, Spec};
+    use super::super::config::Config;
+    use super::*;
+    use crate::disk::Checked;
+    use crate::machine::{Instant, Machine};
+    use crate::proto::bitfield::Bitfield;
+    use crate::proto::id::InfoHash;
+    use crate::proto::metainfo::{Layout, SafePath};
+    use crate::proto::sha1::Sha1;
+    use std::sync::Arc;
+
+    const TORRENT: TorrentId = TorrentId(0);
+
+    fn ask(coordinator: &mut Coordinator, command: Command) -> Vec<Directive> {
+        coordinator.handle_command(Instant::ZERO, command);
+        let told = std::iter::from_fn(|| coordinator.poll_event());
+        told.filter(|d| !matches!(d, Directive::Publish(_))).collect()
+    }
+
+    fn checking() -> Coordinator {
+        let path = SafePath::from_parts(["a"]).unwrap();
+        let layout = Arc::new(Layout::new(vec![(path, 5)], 16 * 1024, &[Sha1::digest(b"hello")]).unwrap());
+        let mut coordinator = Coordinator::new(Config::default());
+        let spec = Spec::new(InfoHash([1; 20]), layout, "/folder");
+        ask(&mut coordinator, Command::Add { torrent: TORRENT, spec });
+        coordinator
+    }
+
+    fn joined() -> Coordinator {
+        let mut coordinator = checking();
+        let (have, stored, checked, oddities) = (Bitfield::new(1), Vec::new(), Checked::Full, Vec::new());
+        let added = disk::Event::Added { torrent: TORRENT, have, stored, checked, oddities };
+        ask(&mut coordinator, Command::FromDisk(added));
+        ask(&mut coordinator, Command::FromPeer(peer::Event::TorrentAdded { torrent: TORRENT }));
+        coordinator
+    }
+
+    fn remove(files: Files) -> Command {
+        Command::Remove { torrent: TORRENT, files }
+    }
+
+    fn to_disk(files: Files) -> Directive {
+        Directive::ToDisk(disk::Command::Remove { torrent: TORRENT, files })
+    }
+
+    fn refused(refusal: Refusal) -> [Directive; 1] {
+        [Directive::Answer(Event::Refused { torrent: TORRENT, refusal })]
+    }
+
+    #[test]
+    fn the_files_go_when_the_swarm_has_let_the_torrent_go_and_what_went_is_told() {
+        let gone = || Command::FromPeer(peer::Event::TorrentRemoved { torrent: TORRENT });
+        let mut coordinator = joined();
+        let leave = Directive::ToPeer(peer::Command::RemoveTorrent { torrent: TORRENT });
+        assert_eq!(ask(&mut coordinator, remove(Files::Delete)), [leave]);
+        assert_eq!(ask(&mut coordinator, remove(Files::Delete)), refused(Refusal::UnknownTorrent));
+        assert_eq!(ask(&mut coordinator, Command::ShutDown), []);
+        assert_eq!(ask(&mut coordinator, gone()), [to_disk(Files::Delete)]);
+        let deletion = Deletion { files: 3, failed: 1, error: Some(disk::Error::Busy), ..Deletion::default() };
+        let deleted = disk::Event::Deleted { torrent: TORRENT, deletion: deletion.clone() };
+        let answer = Directive::Answer(Event::Deleted { torrent: TORRENT, deletion });
+        let end = [answer, Directive::Withdraw(TORRENT), Directive::Answer(Event::ShutDown)];
+        assert_eq!(ask(&mut coordinator, Command::FromDisk(deleted)), end);
+    }
+
+    #[test]
+    fn once_the_disk_was_told_to_keep_the_files_it_is_too_late_to_delete_them() {
+        let mut coordinator = checking();
+        assert_eq!(ask(&mut coordinator, Command::ShutDown), [to_disk(Files::Keep)]);
+        assert_eq!(ask(&mut coordinator, remove(Files::Delete)), refused(Refusal::NotReady));
+        assert_eq!(ask(&mut coordinator, remove(Files::Keep)), []);
+        // Before that it is not.
+        let mut coordinator = checking();
+        assert_eq!(ask(&mut coordinator, remove(Files::Delete)), [to_disk(Files::Delete)]);
+    }
+}

@@ -18,6 +18,8 @@
 //! [`Config::retry_after`] and longer and longer pauses, or when the program says so ([`Command::Resume`]). One that cannot even be read
 //! leaves its swarm meanwhile.
 //!
+//! A torrent that is removed leaves its files where they are, or takes them with it ([`Command::Remove`]).
+//!
 //! A session can have a thread for each subsystem ([`Builder::spawn`]) or live in a loop of the program's own
 //! ([`Builder::in_caller`]); the machines and the wiring are the same.
 //!

@@ -129,3 +129,40 @@ pub(super) fn remove(root: &Path, below: &SafePath) -> io::Result<()> {
 pub(super) fn remove_folder(root: &Path, below: &SafePath) -> io::Result<()> {
     Place::reach(root, below, false)?.remove_folder()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// Reaches `root/t/sub/file`, then moves the folder `at` away and puts a link to a folder elsewhere in its place.
+    fn swapped(at: &str, act: impl Fn(Place<'_>) -> bool) {
+        let home = std::env::temp_dir().join(format!("bip-beneath-{}-{}", std::process::id(), at.replace('/', "-")));
+        let (root, outside) = (home.join("root"), home.join("outside"));
+        for folder in [root.join("t/sub"), outside.join("t/sub"), outside.join("sub")] {
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("file"), b"precious").unwrap();
+        }
+        let path = SafePath::from_parts(["t", "sub", "file"]).unwrap();
+        let place = Place::reach(&root, &path, false).unwrap();
+        fs::rename(root.join(at), home.join("away")).unwrap();
+        symlink(outside.join(at.trim_start_matches("t/")), root.join(at)).unwrap();
+        assert!(act(place));
+        for precious in ["t/sub/file", "sub/file"] {
+            assert_eq!(fs::read(outside.join(precious)).unwrap(), b"precious", "{at}");
+        }
+        fs::remove_dir_all(home).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_was_swapped_for_a_link_after_it_was_entered_is_still_the_old_one() {
+        for at in ["t", "t/sub"] {
+            swapped(at, |place| place.remove().is_ok());
+            swapped(at, |place| {
+                let (file, is_new) = place.create().unwrap();
+                std::os::unix::fs::FileExt::write_all_at(&file, b"ours now", 0).is_ok() && !is_new
+            });
+            swapped(at, |place| place.remove().is_ok() && place.create().unwrap().1 && place.remove_folder().is_err());
+        }
+    }
+}
