@@ -147,6 +147,11 @@ impl Disk {
                     store.deletions += usize::from(files == disk::Files::Delete);
                     return;
                 }
+                None if files == disk::Files::Delete => {
+                    let mut deletion = disk::Deletion::default();
+                    deletion.error = Some(Error::UnknownTorrent);
+                    Event::Deleted { torrent, deletion }
+                }
                 None => Event::Removed { torrent, error: Some(Error::UnknownTorrent) },
             },
             Command::Sync { torrent } => match self.torrents.get_mut(&torrent) {
