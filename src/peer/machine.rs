@@ -137,8 +137,7 @@ impl Swarm {
                 break;
             }
             link.stopped_by_queue = false;
-            // The time in which we did not read is neither the peer's silence nor its slowness.
-            link.pipeline.on_alive(now);
+            // The time in which we did not read is not the peer's silence. But it may well be found slow, or to stall.
             conn.last_heard = now;
             let Some(link) = conn.link_mut() else { return };
             let (held, at) = (std::mem::take(&mut link.held), std::mem::take(&mut link.held_at));
@@ -178,7 +177,7 @@ impl Swarm {
             let hub = &mut self.hub;
             let todo = std::mem::take(&mut torrent.todo);
             for (peer, span) in todo.cancels {
-                let key = torrent.peers.get(peer.0 as usize).copied();
+                let key = torrent.peers.get(&peer).copied();
                 if let Some(conn) = key.and_then(|key| self.table.get_mut(key)) {
                     torrent.cancel(hub, conn, now, span);
                     // It has room now, and in the end game nothing else may come that has it asked.
@@ -305,8 +304,9 @@ impl Swarm {
                 torrent.leave_lines(&mut self.hub, &mut link);
                 torrent.picker.peer_left(&link.has);
                 torrent.seeds = torrent.seeds.saturating_sub(u32::from(link.has.is_full()));
-                torrent.peers.try_remove(link.peer.0 as usize);
-                torrent.on_peer_gone(key, &link, address.ip(), self.hub.config.max_suspects);
+                torrent.peers.remove(&link.peer);
+                torrent.picker.forget_peer(link.peer);
+                torrent.on_peer_gone(key, &link, address, self.hub.config.max_suspects);
                 if let Some(buf) = link.incoming.take().and_then(|incoming| incoming.buf) {
                     // The part of a block that came is of no use.
                     torrent.wasted += buf.bytes().len() as u64;
@@ -377,7 +377,7 @@ impl Swarm {
         }
         let Some(link) = conn.link() else { return };
         let place = link.torrent;
-        if link.is_held_back() {
+        if link.may_be_silent() {
             conn.last_heard = now;
         } else if conn.silent_at(&self.hub) <= now {
             self.close(now, key, Gone::Silent);
@@ -388,10 +388,8 @@ impl Swarm {
             conn.send(&mut self.hub, now, &Message::KeepAlive);
         }
         if let (Some(link), Some(torrent)) = (conn.link_mut(), self.torrents.get_mut(place)) {
-            if link.stopped_by_store || link.stopped_by_rate {
+            if link.is_held_back() {
                 link.pipeline.on_resumed(now);
-            } else if link.stopped_by_queue {
-                link.pipeline.on_alive(now);
             }
             if link.pipeline.is_stalled(now) {
                 debug!(target: "bip::peer", "{}: {}: stalls", torrent.id, id.slot);

@@ -8,6 +8,7 @@ use crate::machine::{Map, Rng};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{BLOCK_LENGTH, Geometry, Span};
 use crate::proto::id::PieceIndex;
+pub use end_game::Owned;
 use open::Open;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -43,7 +44,8 @@ pub enum Arrival {
 ///   bad copy go on with it before anything else; one that did, or would only finish what another began and is asked for no more,
 ///   when there is nothing else to ask it for. At most 256 pieces are suspect at a time; further bad ones are fetched as any.
 /// - A block that one peer is asked for is asked of no other, not even in the end game: instead the request
-///   [moves](Self::move_request) to a peer that is expected to send it much sooner. Those of suspect pieces do not.
+///   [moves](Self::move_request) to a peer that is expected to send it much sooner. Those of suspect pieces do only together: a piece is
+///   [handed over](Self::hand_over) to another owner.
 ///
 /// The caller says truthfully what peers have: what it says at [`peer_left`](Self::peer_left) is what it said at
 /// [`peer_joined`](Self::peer_joined) and [`peer_has`](Self::peer_has). A peer that is not named so is asked all the same, but
@@ -288,6 +290,12 @@ impl Picker {
         if let Some(before) = piece_before {
             self.sort_in(before);
         }
+    }
+
+    /// Forgets a peer that is gone and whose key no other will have: also what was held against it.
+    pub fn forget_peer(&mut self, peer: Peer) {
+        self.release(peer);
+        self.suspects.forget_peer(peer);
     }
 
     /// Forgets one request to a peer, which refused it or lost it.

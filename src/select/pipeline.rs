@@ -176,8 +176,7 @@ impl Pipeline {
         }
     }
 
-    /// Takes note that the peer works, however slowly: a part of a wanted block came, or what it sends waits until we have served
-    /// its own requests. A whole block has to come all the same.
+    /// Takes note that the peer works, however slowly: a part of a wanted block came. A whole block has to come all the same.
     pub fn on_alive(&mut self, now: Instant) {
         self.active = now;
     }
