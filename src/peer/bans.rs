@@ -64,7 +64,7 @@ impl Bans {
 
     /// Says whether all of a party is banned.
     pub(super) fn is_banned(&self, party: Party) -> bool {
-        self.kept.contains_key(&party) || self.kept.contains_key(&Party::whole(party.ip))
+        self.kept.contains_key(&party) || !party.network && self.kept.contains_key(&Party::whole(party.ip))
     }
 
     /// Bans a liar. Says whether it is banned now: not where the program's own bans take all the room.

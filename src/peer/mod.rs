@@ -143,6 +143,7 @@
 mod bans;
 mod book;
 mod choking;
+mod closing;
 mod command;
 mod config;
 mod connection;

@@ -36,8 +36,9 @@ impl Taker {
         let pipeline = &link.pipeline;
         let idle = pipeline.room() > 0 && !link.waits[Lane::Ask as usize];
         let unknown = pipeline.block_time().is_none();
-        // Of one that was never measured, nothing more is expected than that it answers.
-        if link.is_held_back() || pipeline.has_stalled() || unknown && pipeline.open() > 0 {
+        let in_vain = pipeline.open() > 0 || pipeline.unanswered(now) > UNKNOWN;
+        // Of one that was never measured, nothing more is expected than that it answers; but not if it has been asked in vain.
+        if link.is_held_back() || pipeline.has_stalled() || unknown && in_vain {
             return None;
         }
         let due = if unknown { UNKNOWN } else { pipeline.due_in(now, pipeline.open()) };
