@@ -263,7 +263,7 @@ impl Executor {
     fn let_go(&self, store: &Store, parts: &mut Parts, number: usize) -> Result<(), Error> {
         if parts.held == 1 {
             match retried(|| self.files.remove(&store.root, &parts.name)) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(parts.failed(Operation::Writing, &e)),
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(parts.failed(Operation::Deleting, &e)),
                 _ => {}
             }
             (parts.file, parts.dirty, parts.made) = (None, false, false);

@@ -39,10 +39,13 @@ pub enum Command {
         /// As in [`Add`](Self::Add).
         skipped: Vec<bool>,
     },
-    /// Writes out and closes a torrent's files. Ends in [`Event::Removed`], after the last answer about it.
+    /// Closes a torrent's files, after writing them out or to delete them. Ends in [`Event::Removed`] or [`Event::Deleted`], after
+    /// the last answer about it. Of several, one that deletes prevails, also when it comes later.
     Remove {
         /// The torrent.
         torrent: TorrentId,
+        /// What becomes of its files.
+        files: Files,
     },
     /// Keeps a block. Ends in [`Event::Written`].
     Write {
@@ -72,6 +75,35 @@ pub enum Command {
         /// The torrent.
         torrent: TorrentId,
     },
+}
+
+/// What becomes of a torrent's files when it is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Files {
+    /// They stay, with the resume data.
+    #[default]
+    Keep,
+    /// Its files go, whoever made them and whether they are skipped or not, with its parts file and its resume data; then those of
+    /// its folders that are empty, up to its own top folder, and never the root. Whatever else lies there stays, and so does what
+    /// is no regular file: a symbolic link in the place of a file or folder is an error, and is not followed.
+    ///
+    /// Of a torrent that was opened for reading only, only the resume data goes, for others may read the same files: that is
+    /// [`Error::ReadOnly`].
+    Delete,
+}
+
+/// What was deleted of a torrent ([`Files::Delete`]).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Deletion {
+    /// Files that were there and are deleted: the torrent's own, its parts file and its resume data.
+    pub files: u32,
+    /// Folders that were empty then and are deleted.
+    pub folders: u32,
+    /// Files and folders that should be gone and may be there still: what went wrong with one kept none of the others.
+    pub failed: u32,
+    /// The first thing that went wrong, with the file's name and the reason.
+    pub error: Option<Error>,
 }
 
 /// What became of a block.
@@ -136,13 +168,20 @@ pub enum Event {
         /// Why.
         error: Error,
     },
-    /// Terminal: the torrent's files are closed; nothing more about it follows. `error` tells of a last write that failed, or of
+    /// Terminal: the torrent's files are closed, and stay; nothing more about it follows. `error` tells of a last write that failed, or of
     /// a torrent that is not there.
     Removed {
         /// The torrent.
         torrent: TorrentId,
         /// What went wrong, if anything.
         error: Option<Error>,
+    },
+    /// Terminal: the torrent's files are closed, and deleted as far as that went; nothing more about it follows.
+    Deleted {
+        /// The torrent.
+        torrent: TorrentId,
+        /// What was deleted. The error also tells of a torrent that is not there.
+        deletion: Deletion,
     },
     /// Terminal: what became of a block.
     Written {

@@ -26,6 +26,8 @@ pub enum Operation {
     Syncing,
     /// Giving a file its name.
     Renaming,
+    /// Deleting a file or an empty folder.
+    Deleting,
 }
 
 impl fmt::Display for Operation {
@@ -39,6 +41,7 @@ impl fmt::Display for Operation {
             Operation::Writing => "writing",
             Operation::Syncing => "syncing",
             Operation::Renaming => "renaming",
+            Operation::Deleting => "deleting",
         })
     }
 }

@@ -466,6 +466,7 @@ impl machine::Executor<Job, Done> for Executor {
                 drop(parts);
                 Outcome::Nothing(Ok(()))
             }
+            Work::Delete { store, remains } => Outcome::Deleted(self.delete(&store, &remains)),
             Work::Examine { path } => {
                 let found = self.examine(&path, || shown(path.as_os_str().as_encoded_bytes()));
                 Outcome::Examined(found.map(|stat| (stat, self.files.seeks(&path))))

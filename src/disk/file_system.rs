@@ -70,10 +70,18 @@ pub trait FileSystem: Send + Sync + 'static {
     /// `length` bytes of zeros (which need take no space). A file that exists is left as it is.
     fn create(&self, root: &Path, below: &SafePath, length: u64) -> io::Result<Box<dyn File>>;
 
-    /// Removes a file.
+    /// Removes a file. [`io::ErrorKind::NotFound`] and [`io::ErrorKind::NotADirectory`] say that there is none. What is no regular file
+    /// is left where it is, and is another error: a symbolic link too, whatever it leads to.
     fn remove(&self, root: &Path, below: &SafePath) -> io::Result<()>;
 
-    /// Gives all bytes of a file, unless they are more than `limit`: that is [`io::ErrorKind::FileTooLarge`]. This and the two that
+    /// Removes a folder below the root that has nothing in it; one that has is [`io::ErrorKind::DirectoryNotEmpty`], and what is no
+    /// folder is left where it is. On a system without this, folders stay.
+    fn remove_folder(&self, root: &Path, below: &SafePath) -> io::Result<()> {
+        let _ = (root, below);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Gives all bytes of a file, unless they are more than `limit`: that is [`io::ErrorKind::FileTooLarge`]. This and the three that
     /// follow are for resume data, at the path that the torrent's owner gave; a system without them keeps none.
     fn load(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
         let _ = (path, limit);
@@ -90,6 +98,12 @@ pub trait FileSystem: Send + Sync + 'static {
     /// Gives a file another name in the same folder, in place of what has it: whoever looks finds the one or the other, whole.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let _ = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Removes a file, as [`remove`](Self::remove) does, at a path.
+    fn discard(&self, path: &Path) -> io::Result<()> {
+        let _ = path;
         Err(io::ErrorKind::Unsupported.into())
     }
 

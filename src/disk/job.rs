@@ -1,5 +1,7 @@
 //! The disk's work, as it travels to the job threads and back.
 
+use super::command::Deletion;
+use super::deleting::Remains;
 use super::error::Error;
 use super::file_system::{Entry, Stat};
 use super::parts::Fragment;
@@ -29,8 +31,8 @@ pub(crate) struct Part {
     pub(crate) range: Range<usize>,
 }
 
-/// A piece of work for [`Executor`](super::Executor): reads, writes or hashes at most 1 MiB, looks at no more than 256 files, lists one
-/// folder, or syncs one file.
+/// A piece of work for [`Executor`](super::Executor): reads, writes or hashes at most 1 MiB, looks at or deletes no more than 256 files,
+/// lists one folder, or syncs one file.
 ///
 /// The sync is the one job that no number of bytes bounds: the system may have kept all that was written to the file so far, and
 /// takes as long as the medium needs for it. A host that does jobs on its own loop stands still meanwhile.
@@ -71,6 +73,8 @@ pub(crate) enum Work {
     Sync { store: Arc<Store>, file: FileIndex },
     /// Closes a store's files.
     Close { store: Arc<Store> },
+    /// Deletes something of a store that is closed.
+    Delete { store: Arc<Store>, remains: Remains },
     /// Looks at a path.
     Examine { path: PathBuf },
     /// Lists a folder.
@@ -95,6 +99,7 @@ pub(crate) enum Outcome {
     Selected(Vec<Fragment>),
     /// Whether there is more to move.
     Moved(Result<bool, Error>),
+    Deleted(Deletion),
     /// A save or close ended.
     Nothing(Result<(), Error>),
     /// Also whether reads far apart cost a seek there.

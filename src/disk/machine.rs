@@ -1,6 +1,6 @@
 //! The disk's machine: takes commands and job results to their torrents, and lets the torrents take turns.
 
-use super::command::{Command, Event};
+use super::command::{Command, Deletion, Event, Files};
 use super::config::Config;
 use super::error::Error;
 use super::job::{Done, Job};
@@ -150,10 +150,13 @@ impl Machine for Disk {
                 };
                 out.answer(Event::Selected { torrent, error: Some(error) });
             }
-            Command::Remove { torrent } => match self.torrents.get_mut(&torrent) {
-                None => out.answer(Event::Removed { torrent, error: Some(Error::UnknownTorrent) }),
-                Some(entry) => {
-                    entry.on_remove();
+            Command::Remove { torrent, files } => match (self.torrents.get_mut(&torrent), files) {
+                (None, Files::Keep) => out.answer(Event::Removed { torrent, error: Some(Error::UnknownTorrent) }),
+                (None, Files::Delete) => {
+                    out.answer(Event::Deleted { torrent, deletion: Deletion::refused(Error::UnknownTorrent) });
+                }
+                (Some(entry), files) => {
+                    entry.on_remove(files);
                     self.wake(torrent, Class::Read);
                 }
             },

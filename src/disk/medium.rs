@@ -78,7 +78,10 @@ impl NameChange {
         match self {
             NameChange::Made(path, file) => drop(files.insert(path.clone(), Arc::clone(file))),
             NameChange::Folder(path) => drop(folders.insert(path.clone())),
-            NameChange::Removed(path) => drop(files.remove(path)),
+            NameChange::Removed(path) => {
+                files.remove(path);
+                folders.remove(path);
+            }
             NameChange::Renamed(from, to, file) => {
                 files.remove(from);
                 files.insert(to.clone(), Arc::clone(file));

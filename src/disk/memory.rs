@@ -8,6 +8,7 @@ use crate::proto::metainfo::SafePath;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -433,10 +434,38 @@ impl FileSystem for Memory {
     }
 
     fn remove(&self, root: &Path, below: &SafePath) -> io::Result<()> {
-        let path = root.join(below.to_path_buf());
-        self.call(Operation::Writing, &path)?;
+        self.discard(&root.join(below.to_path_buf()))
+    }
+
+    fn discard(&self, path: &Path) -> io::Result<()> {
+        self.call(Operation::Deleting, path)?;
         let mut tree = lock(&self.shared.tree);
-        tree.files.remove(&path).ok_or(io::ErrorKind::NotFound)?;
+        if tree.folders.contains(path) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        tree.files.remove(path).ok_or(io::ErrorKind::NotFound)?;
+        tree.note(|| NameChange::Removed(path.to_path_buf()));
+        Ok(())
+    }
+
+    fn remove_folder(&self, root: &Path, below: &SafePath) -> io::Result<()> {
+        let path = root.join(below.to_path_buf());
+        self.call(Operation::Deleting, &path)?;
+        let mut tree = lock(&self.shared.tree);
+        if tree.files.contains_key(&path) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        if !tree.folders.contains(&path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        // What is in a folder comes right after it.
+        let after = (Bound::Excluded(path.as_path()), Bound::Unbounded);
+        let file = tree.files.range::<Path, _>(after).next().map(|(path, _)| path);
+        let folder = tree.folders.range::<Path, _>(after).next();
+        if file.into_iter().chain(folder).any(|next| next.starts_with(&path)) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        tree.folders.remove(&path);
         tree.note(|| NameChange::Removed(path));
         Ok(())
     }

@@ -27,12 +27,12 @@
 //!
 //! # Files
 //!
-//! - Nothing that exists is truncated, deleted or replaced. A file that is longer than the torrent says stays so
+//! - Nothing that exists is truncated, deleted or replaced, but by a removal that asks for it ([below](#removing)). A file that is longer than the torrent says stays so
 //!   ([`Oddity::TooLong`]); one that is shorter grows as it is written.
 //! - A missing file is made when the first of its bytes is written, and set to its full length at once: it takes no space yet, and the
 //!   file has its right length whatever is written last, or first. Files without bytes are made when the torrent is added.
-//! - Below the folder that the user chose nothing is written through a symbolic link ([`Native`] has the fine print); reading
-//!   follows links.
+//! - Below the folder that the user chose nothing is written or removed through a symbolic link ([`Native`] has the fine print);
+//!   reading follows links.
 //! - Padding (BEP 47) is never stored: it reads as zeros.
 //!
 //! # Skipped files
@@ -74,6 +74,19 @@
 //! wrong piece does. Where a sync fails, nothing is saved any more until the torrent is added anew: a system may forget what it could not write
 //! and call the next sync good. What was to be synced is verified again before it counts, as far as reading tells: the system may still
 //! show what never reached the medium, which the full check of the next start then finds.
+//!
+//! # Removing
+//!
+//! [`Command::Remove`] closes a torrent's files, and with [`Files::Delete`] deletes them then, in jobs of at most 256 files:
+//!
+//! ```text
+//! last answer of a job -> files are closed -> resume data -> parts file -> files, and each folder that is empty then -> Deleted
+//! ```
+//!
+//! The torrent's files are known by their names alone: one that was there before is deleted as one that was downloaded. Everything else in its
+//! folders stays, with the folders that it is in, and so does what stands in a file's place and is no regular file. A file that is not
+//! there is no error; one that cannot be deleted is, and the others go nonetheless ([`Deletion`]). What is to be deleted is not brought
+//! to the medium before. After a kill in the middle there is no resume data, and a check finds what is left.
 //!
 //! # Reading
 //!
@@ -148,6 +161,7 @@ mod checker;
 mod command;
 mod config;
 pub mod create;
+mod deleting;
 mod error;
 mod executor;
 mod file_system;
@@ -161,6 +175,7 @@ mod parts;
 mod piece;
 mod reads;
 mod rechecks;
+mod remains;
 mod resume;
 mod sampling;
 mod saving;
@@ -170,12 +185,13 @@ mod suspects;
 mod syncing;
 mod torrent;
 mod walk;
+mod writing;
 
 #[cfg(test)]
 mod tests;
 
 pub use check::Check;
-pub use command::{Checked, Command, Event, Oddity, Written};
+pub use command::{Checked, Command, Deletion, Event, Files, Oddity, Written};
 pub use config::Config;
 pub use create::Create;
 pub use error::{Error, Operation};

@@ -5,18 +5,30 @@ use super::file_system::{Entry, File, FileSystem, Kind, Stat};
 use crate::proto::metainfo::SafePath;
 use std::fs::{self, Metadata};
 use std::io::{self, IoSlice};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 #[cfg(all(target_os = "linux", feature = "vectored-io"))]
+mod beneath;
+#[cfg(all(target_os = "linux", feature = "vectored-io"))]
 mod linux;
+#[cfg(not(all(target_os = "linux", feature = "vectored-io")))]
+mod looking;
+
+#[cfg(all(target_os = "linux", feature = "vectored-io"))]
+use beneath as below_root;
+#[cfg(not(all(target_os = "linux", feature = "vectored-io")))]
+use looking as below_root;
 
 /// The host's own files, by reading and writing at offsets (no memory maps: a slow or failing disk is an error, not a signal).
 ///
-/// Below the root that a torrent is given, nothing is created, written or removed through a symbolic link: every part of the
-/// path is looked at before it is used, and the opened file is compared with what was looked at. Between the look and the use
-/// somebody who may write to these folders could still swap a *folder* for a link; std offers no call that would close
-/// that gap. Reading follows links.
+/// Below the root that a torrent is given, nothing is created, written or removed through a symbolic link, and no link is removed.
+/// On Linux with the feature `vectored-io` each folder of a path is held open while the next part is named in it (`openat` and
+/// its like), so that whoever swaps a folder for a link meanwhile gains nothing. Elsewhere every part of the path is looked at
+/// before it is used, and the opened file is compared with what was looked at: between the look and the use somebody who
+/// may write to these folders could still swap a *folder* for a link; std offers no call that would close that gap. In
+/// the last moment before a file is removed it can be swapped for a link anywhere: then the link goes, and never what it leads
+/// to. Reading follows links.
 ///
 /// What is not a regular file (a pipe, a device) is never opened.
 ///
@@ -148,36 +160,21 @@ fn irregular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
 
+/// Refuses what is no regular file, and a link whatever it leads to.
+fn refuse_irregular(meta: &Metadata) -> io::Result<()> {
+    match meta {
+        meta if meta.is_symlink() => Err(is_link()),
+        meta if !meta.is_file() => Err(irregular()),
+        _ => Ok(()),
+    }
+}
+
 fn is_link() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link is in the way")
 }
 
-/// Makes sure that the folders between root and file are folders and no links; makes those that are missing if told to.
-fn walk(root: &Path, below: &SafePath, make: bool) -> io::Result<PathBuf> {
-    let path = root.join(below.to_path_buf());
-    if make {
-        fs::create_dir_all(root)?;
-    }
-    let mut folder = root.to_path_buf();
-    let parts: Vec<_> = below.to_path_buf().iter().map(ToOwned::to_owned).collect();
-    for part in parts.iter().take(parts.len().saturating_sub(1)) {
-        folder.push(part);
-        let found = match fs::symlink_metadata(&folder) {
-            Err(e) if make && e.kind() == io::ErrorKind::NotFound => match fs::create_dir(&folder) {
-                // Another job may have made it meanwhile.
-                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-                _ => fs::symlink_metadata(&folder)?,
-            },
-            found => found?,
-        };
-        if found.is_symlink() {
-            return Err(is_link());
-        }
-        if !found.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::NotADirectory, "a file stands where its folder must be"));
-        }
-    }
-    Ok(path)
+fn is_file() -> io::Error {
+    io::Error::new(io::ErrorKind::NotADirectory, "a file stands where its folder must be")
 }
 
 /// Says whether the system calls a device a rotating one. `devices` has an entry for each, by its two numbers.
@@ -228,42 +225,20 @@ impl FileSystem for Native {
     }
 
     fn create(&self, root: &Path, below: &SafePath, length: u64) -> io::Result<Box<dyn File>> {
-        let path = walk(root, below, true)?;
-        // Twice: another job may make the file between the look and the making.
-        for _ in 0..2 {
-            match fs::symlink_metadata(&path) {
-                Ok(meta) if meta.is_symlink() => return Err(is_link()),
-                Ok(meta) if !meta.is_file() => return Err(irregular()),
-                Ok(meta) => {
-                    let file = fs::OpenOptions::new().read(true).write(true).open(&path)?;
-                    if identity(&file.metadata()?) != identity(&meta) {
-                        return Err(is_link());
-                    }
-                    return Ok(NativeFile::boxed(file, false));
-                }
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                    // `create_new` follows no link and truncates nothing.
-                    match fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
-                        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                        Err(e) => return Err(e),
-                        Ok(file) => {
-                            // Another job may have found it and written to it by now: only ever longer.
-                            if file.metadata()?.len() < length {
-                                file.set_len(length)?;
-                            }
-                            return Ok(NativeFile::boxed(file, true));
-                        }
-                    }
-                }
-                Err(e) => return Err(e),
-            }
+        let (file, is_new) = below_root::create(root, below)?;
+        // Another job may have found it and written to it by now: only ever longer.
+        if is_new && file.metadata()?.len() < length {
+            file.set_len(length)?;
         }
-        Err(is_link())
+        Ok(NativeFile::boxed(file, is_new))
     }
 
     fn remove(&self, root: &Path, below: &SafePath) -> io::Result<()> {
-        // Removing a link removes the link, not what it leads to.
-        fs::remove_file(walk(root, below, false)?)
+        below_root::remove(root, below)
+    }
+
+    fn remove_folder(&self, root: &Path, below: &SafePath) -> io::Result<()> {
+        below_root::remove_folder(root, below)
     }
 
     fn load(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
@@ -293,6 +268,11 @@ impl FileSystem for Native {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn discard(&self, path: &Path) -> io::Result<()> {
+        refuse_irregular(&fs::symlink_metadata(path)?)?;
+        fs::remove_file(path)
     }
 
     #[cfg(target_os = "linux")]

@@ -126,6 +126,11 @@ fn identity(layout: &Layout) -> ([u8; 20], SafePath) {
     }
 }
 
+/// Gives where a torrent's parts file is, if it can have one: the parts of one file lie in it.
+pub(super) fn name(layout: &Layout) -> Option<SafePath> {
+    (layout.files().len() > 1).then(|| identity(layout).1)
+}
+
 impl Parts {
     pub(super) fn new(layout: &Layout) -> Self {
         let ((id, name), fragments) = (identity(layout), fragments(layout));

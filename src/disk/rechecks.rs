@@ -161,6 +161,8 @@ impl Torrent {
             Ok(Outcome::Hash(Ok(hash))) => {
                 if self.layout.piece_hash(piece) == Some(&hash.sha.finish()) {
                     self.have.insert(piece);
+                    // Where a sync had failed, the next one may, and then it is in doubt again.
+                    self.fresh.insert(piece);
                     self.saver.change();
                 } else {
                     self.lose(piece, out);

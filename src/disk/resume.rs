@@ -30,12 +30,17 @@ pub(super) fn load(files: &dyn FileSystem, path: &Path) -> Option<Resume> {
     loaded.map_err(|e| log::info!(target: "bip::disk", "{}: not used: {e}", name())).ok()
 }
 
+/// Gives where resume data is while it is written.
+pub(super) fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(OsString::from(".new"));
+    PathBuf::from(name)
+}
+
 /// Writes resume data: all of it beside its place and to the medium, then the name, then the name to the medium. Whatever happens
 /// meanwhile, there is one or the other, or none.
 pub(super) fn save(files: &dyn FileSystem, path: &Path, resume: &Resume) -> Result<(), Error> {
-    let mut name = path.as_os_str().to_os_string();
-    name.push(OsString::from(".new"));
-    let new = PathBuf::from(name);
+    let new = unfinished(path);
     let shown = || shown(path.as_os_str().as_encoded_bytes());
     let failed = |operation| move |e: io::Error| Error::io(operation, shown(), &e);
     let folder = path.parent().unwrap_or(Path::new(""));

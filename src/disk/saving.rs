@@ -47,6 +47,12 @@ impl Saver {
         self.ready = None;
     }
 
+    /// Saves nothing any more; gives where it was saved.
+    pub(super) fn abandon(&mut self) -> Option<ResumeFile> {
+        self.distrust();
+        self.file.take()
+    }
+
     pub(super) fn set_stamp(&mut self, file: FileIndex, stamp: Option<FileStamp>) {
         if let Some(known) = self.stamps.get_mut(file.as_usize()) {
             *known = stamp;

@@ -1,11 +1,12 @@
-//! One torrent's store: its check, its incomplete pieces, and what waits.
+//! One torrent's store: what is known of it, what waits, and whose turn it is.
 
 use super::checker::{CheckTask, Checker};
-use super::command::{Checked, Event, Oddity, Written};
+use super::command::{Checked, Event, Files, Oddity};
 use super::config::{Config, JOB_BYTES};
+use super::deleting::{Deleting, Remains};
 use super::error::Error;
-use super::job::{HashState, Outcome, Work};
-use super::piece::{Next, Partial};
+use super::job::{Outcome, Work};
+use super::piece::Partial;
 use super::reads::{Ask, Reads};
 use super::rechecks::Rechecks;
 use super::resume::ResumeFile;
@@ -14,7 +15,7 @@ use super::selecting::{Move, Selecting};
 use super::store::Store;
 use super::suspects::Suspects;
 use super::syncing::{Syncing, is_uncreated};
-use crate::machine::{Block, JobError, Rng, TorrentId};
+use crate::machine::{JobError, Rng, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::Span;
 use crate::proto::id::{FileIndex, PieceIndex};
@@ -35,12 +36,13 @@ pub(crate) enum Task {
     Move(Move),
     Save,
     Close,
+    Delete(Remains),
 }
 
 /// The kinds of work, which take turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// Reads, selections, syncs, saves and closes.
+    /// Reads, selections, syncs, saves, closes and deletions.
     Read,
     Write,
     /// Checks of what was there, and of what may be there no more.
@@ -83,11 +85,11 @@ pub(crate) struct Torrent {
     /// Why writes are refused until a retry.
     pub(super) stopped: Option<Error>,
     pub(super) partials: BTreeMap<PieceIndex, Partial>,
-    suspects: Suspects,
+    pub(super) suspects: Suspects,
     /// How many of these are remembered.
-    bad_pieces: usize,
+    pub(super) bad_pieces: usize,
     /// Pieces with something to do, once each.
-    ready: VecDeque<PieceIndex>,
+    pub(super) ready: VecDeque<PieceIndex>,
     pub(super) reads: Reads,
     pub(super) syncs: usize,
     pub(super) syncing: Option<Syncing>,
@@ -95,9 +97,9 @@ pub(crate) struct Torrent {
     pub(super) dirty: BTreeSet<FileIndex>,
     /// Pieces written since the last sync began.
     pub(super) fresh: BTreeSet<PieceIndex>,
-    in_flight: usize,
+    pub(super) in_flight: usize,
     /// Blocks without an answer.
-    writes: usize,
+    pub(super) writes: usize,
     /// Bytes of blocks that wait to be written.
     pub(super) waiting: usize,
     /// Ranges remembered over all incomplete pieces.
@@ -107,6 +109,7 @@ pub(crate) struct Torrent {
     pub(super) removal_error: Option<Error>,
     pub(super) synced_last: bool,
     closing: bool,
+    pub(super) deleting: Deleting,
     /// Whether the torrent's place in the queue of a class is taken.
     pub(crate) queued: [bool; 3],
 }
@@ -153,67 +156,8 @@ impl Torrent {
             removal_error: None,
             synced_last: false,
             closing: false,
+            deleting: Deleting::default(),
             queued: [false; 3],
-        }
-    }
-
-    pub(crate) fn on_write(&mut self, config: &Config, span: Span, block: Block, out: &mut Answers) {
-        let torrent = self.id;
-        let outcome = match self.refuse_write(config, span, &block) {
-            None => {
-                self.writes += 1;
-                self.accept(span, block);
-                return;
-            }
-            Some(outcome) => outcome,
-        };
-        out.answer(Event::Written { torrent, span, outcome });
-    }
-
-    fn refuse_write(&self, config: &Config, span: Span, block: &Block) -> Option<Result<Written, Error>> {
-        let error = if self.is_ending() {
-            Error::Removing
-        } else if self.checker.is_some() {
-            Error::StillChecking
-        } else if !self.store.writable {
-            Error::ReadOnly
-        } else if !self.layout.geometry().contains(span) || span.length > JOB_BYTES {
-            Error::OutOfRange { span }
-        } else if block.len() != span.length as usize {
-            Error::WrongLength { span, found: block.len() }
-        } else if self.have.contains(span.piece) || self.rechecks.contains(span.piece) {
-            return Some(Ok(Written::Known));
-        } else if let Some(error) = &self.stopped {
-            error.clone()
-        } else if self.is_full(config, span) {
-            Error::Busy
-        } else {
-            return None;
-        };
-        Some(Err(error))
-    }
-
-    /// Says whether a block is more than the limits allow.
-    fn is_full(&self, config: &Config, span: Span) -> bool {
-        let adds_range = || !self.partials.get(&span.piece).is_some_and(|p| p.holds(span));
-        self.waiting + span.length as usize > config.write_bytes || (self.ranges >= config.ranges && adds_range())
-    }
-
-    fn accept(&mut self, span: Span, block: Block) {
-        let length = self.layout.geometry().length_of(span.piece);
-        let partial = self.partials.entry(span.piece).or_insert_with(|| Partial::new(length));
-        let before = partial.ranges();
-        self.waiting += partial.accept(span, block);
-        self.ranges = self.ranges - before + partial.ranges();
-        self.enqueue(span.piece);
-    }
-
-    fn enqueue(&mut self, piece: PieceIndex) {
-        if let Some(partial) = self.partials.get_mut(&piece) {
-            if partial.is_ready() && !partial.queued {
-                partial.queued = true;
-                self.ready.push_back(piece);
-            }
         }
     }
 
@@ -249,8 +193,11 @@ impl Torrent {
         }
     }
 
-    pub(crate) fn on_remove(&mut self) {
+    pub(crate) fn on_remove(&mut self, files: Files) {
         self.removals += 1;
+        if files == Files::Delete {
+            self.on_delete();
+        }
         self.rechecks.stop();
         if let Some(checker) = &mut self.checker {
             checker.stop();
@@ -319,58 +266,13 @@ impl Torrent {
         if let Some(next) = self.next_sync(out) {
             return Some(next);
         }
-        if self.is_ending() && self.is_idle() && self.synced_last && !self.closing {
-            self.closing = true;
+        if self.is_ending() && self.is_idle() && self.synced_last {
+            if std::mem::replace(&mut self.closing, true) {
+                return self.next_deletion();
+            }
             return Some((Work::Close { store }, Task::Close));
         }
         None
-    }
-
-    fn next_write(&mut self, out: &mut Answers) -> Option<(Work, Task)> {
-        while let Some(piece) = self.ready.pop_front() {
-            if self.suspects.is_hashing(piece) {
-                return self.next_block_hashes(piece);
-            }
-            let Some(partial) = self.partials.get_mut(&piece) else { continue };
-            partial.queued = false;
-            match partial.next() {
-                None => {}
-                Some((Next::Kept(spans), _)) => {
-                    self.answer_writes(spans, &Ok(Written::Kept), out);
-                    self.enqueue(piece);
-                }
-                Some((Next::Job { parts, hash, until }, bytes)) => {
-                    self.waiting -= bytes;
-                    let store = Arc::clone(&self.store);
-                    let offset = self.layout.geometry().piece_offset(piece);
-                    let mut files = Vec::new();
-                    for part in &parts {
-                        let length = part.range.len() as u64;
-                        files.extend(self.layout.spans(offset + u64::from(part.begin), length).map(|span| span.file));
-                    }
-                    files.dedup();
-                    let work = if parts.is_empty() {
-                        Work::Hash { store, offset, hash, until }
-                    } else {
-                        Work::Write { store, offset, parts, hash, until }
-                    };
-                    return Some((work, Task::Write(piece, files)));
-                }
-            }
-        }
-        None
-    }
-
-    fn next_block_hashes(&mut self, piece: PieceIndex) -> Option<(Work, Task)> {
-        let work = self.suspects.job(&self.store, self.layout.geometry(), piece)?;
-        Some((work, Task::HashBlocks(piece)))
-    }
-
-    pub(super) fn answer_writes(&mut self, spans: Vec<Span>, outcome: &Result<Written, Error>, out: &mut Answers) {
-        self.writes -= spans.len();
-        for span in spans {
-            out.answer(Event::Written { torrent: self.id, span, outcome: outcome.clone() });
-        }
     }
 
     /// Takes a job's end. Says whether the torrent is closed and gone.
@@ -427,9 +329,10 @@ impl Torrent {
             }
             (Task::Select, outcome) => self.on_selected(outcome, out),
             (Task::Move(next), outcome) => self.on_moved(next, outcome, out),
-            (Task::Close, _) => {
-                self.on_closed(out);
-                return true;
+            (Task::Close, _) => return self.is_gone(out),
+            (Task::Delete(remains), outcome) => {
+                self.on_deleted(&remains, outcome);
+                return self.is_gone(out);
             }
         }
         false
@@ -468,109 +371,18 @@ impl Torrent {
         }
     }
 
-    fn on_written(&mut self, piece: PieceIndex, hash: HashState, out: &mut Answers) {
-        let Some(partial) = self.partials.get_mut(&piece) else { return };
-        let progress = partial.on_done(hash);
-        self.saver.change();
-        self.answer_writes(progress.kept, &Ok(Written::Kept), out);
-        if let Some((last, digest)) = progress.complete {
-            if self.layout.piece_hash(piece) == Some(&digest) {
-                self.have.insert(piece);
-                self.suspects.on_good(piece);
-                self.end_piece(piece, last, Written::PieceGood, out);
-            } else {
-                if let Some(partial) = self.partials.get_mut(&piece) {
-                    partial.hold();
-                }
-                self.suspects.on_bad(piece, last, self.bad_pieces);
-                self.ready.push_back(piece);
-            }
+    /// Says whether all is closed, and deleted if it was to be; then everything is answered.
+    fn is_gone(&mut self, out: &mut Answers) -> bool {
+        if !self.is_deleted() {
+            return false;
         }
-        self.enqueue(piece);
-    }
-
-    /// Takes hashes of some of a piece's blocks. Only when those of a bad piece are told may it be written again.
-    fn on_blocks_hashed(&mut self, piece: PieceIndex, hashes: Option<Vec<[u8; 20]>>, out: &mut Answers) {
-        let length = self.layout.geometry().length_of(piece);
-        if let Some(hashed) = self.suspects.on_done(piece, length, hashes) {
-            out.notice(hashed.event(self.id, piece));
-            if let Some(last) = hashed.last {
-                self.end_piece(piece, last, Written::PieceBad, out);
-                self.enqueue(piece);
-            }
-        } else {
-            self.ready.push_back(piece);
-        }
-    }
-
-    /// Gives a piece's verdict, and forgets what was known of its blocks.
-    fn end_piece(&mut self, piece: PieceIndex, last: Span, verdict: Written, out: &mut Answers) {
-        let good = verdict == Written::PieceGood;
-        self.answer_writes(vec![last], &Ok(verdict), out);
-        let Some(partial) = self.partials.remove(&piece) else { return };
-        self.ranges -= partial.ranges();
-        for (span, block) in partial.into_waiting() {
-            // They brought nothing that the piece did not have; of a bad piece they are the first new blocks.
-            match (good, self.stopped.clone()) {
-                (true, _) => self.answer_writes(vec![span], &Ok(Written::Known), out),
-                (false, Some(error)) => self.answer_writes(vec![span], &Err(error), out),
-                (false, None) => self.accept(span, block),
-            }
-        }
-    }
-
-    fn on_write_failed(&mut self, piece: PieceIndex, error: Error, out: &mut Answers) {
-        if error.is_gone() {
-            self.on_partial_gone(piece, &error, out);
-        } else if let Some(partial) = self.partials.get_mut(&piece) {
-            let before = partial.ranges();
-            let failed = partial.on_failed();
-            self.ranges = self.ranges - before + partial.ranges();
-            if partial.is_blank() {
-                self.partials.remove(&piece);
-            }
-            self.answer_writes(failed, &Err(error.clone()), out);
-        }
-        self.stop(error, out);
-    }
-
-    /// Refuses to write until a retry. What is under way ends as it ends.
-    pub(super) fn stop(&mut self, error: Error, out: &mut Answers) {
-        if self.removals > 0 {
-            self.removal_error.get_or_insert(error.clone());
-        }
-        if self.stopped.is_some() {
-            return;
-        }
-        out.notice(Event::Stopped { torrent: self.id, error: error.clone(), unreadable: false });
-        self.stop_writing(error, out);
-    }
-
-    pub(super) fn stop_writing(&mut self, error: Error, out: &mut Answers) {
-        self.stopped = Some(error.clone());
-        self.answer_selects(Some(&error), out);
-        let mut failed = Vec::new();
-        let mut ranges = 0;
-        for partial in self.partials.values_mut() {
-            let (spans, bytes) = partial.drop_pending();
-            failed.extend(spans);
-            self.waiting -= bytes;
-            ranges += partial.ranges();
-        }
-        self.ranges = ranges;
-        self.partials.retain(|_, partial| !partial.is_blank());
-        self.answer_writes(failed, &Err(error), out);
-    }
-
-    fn on_closed(&mut self, out: &mut Answers) {
         let torrent = self.id;
         if let Some(checker) = self.checker.take() {
             let error = checker.failure().cloned().unwrap_or(Error::Removing);
             out.answer(Event::AddFailed { torrent, error });
         }
-        for _ in 0..self.removals {
-            out.answer(Event::Removed { torrent, error: self.removal_error.clone() });
-        }
+        self.answer_removals(out);
+        true
     }
 }
 

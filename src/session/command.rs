@@ -1,6 +1,6 @@
 //! What a program asks of a session, and what the session tells.
 
-use crate::disk::{self, Checked, Oddity};
+use crate::disk::{self, Checked, Deletion, Files, Oddity};
 use crate::machine::TorrentId;
 use crate::peer::{self, Gone, Limits, Refusal, Source, TorrentLimits};
 use crate::proto::id::{InfoHash, PeerId, PieceIndex};
@@ -79,10 +79,14 @@ pub enum Command {
         /// The torrent.
         spec: Spec,
     },
-    /// Leaves a torrent's swarm and closes its files, which stay. Ends in [`Event::Removed`] or [`Event::Refused`].
+    /// Leaves a torrent's swarm and closes its files, which stay or go. Ends in [`Event::Removed`] or [`Event::Deleted`], as was asked, or
+    /// in [`Event::Refused`]. A torrent on its way out, be it only by a [`ShutDown`](Self::ShutDown), may be past deleting anything: that is
+    /// [`Refusal::NotReady`].
     Remove {
         /// The torrent.
         torrent: TorrentId,
+        /// What becomes of its files.
+        files: Files,
     },
     /// Closes a torrent's connections and makes no more. Ends in [`Event::Paused`] or [`Event::Refused`].
     Pause {
@@ -184,12 +188,19 @@ pub enum Event {
         /// Why.
         error: AddError,
     },
-    /// Answer: the torrent is forgotten.
+    /// Answer: the torrent is forgotten; its files stay.
     Removed {
         /// The torrent.
         torrent: TorrentId,
         /// A last write that failed, if one did.
         error: Option<disk::Error>,
+    },
+    /// Answer: the torrent is forgotten, and its files are deleted as far as that went.
+    Deleted {
+        /// The torrent.
+        torrent: TorrentId,
+        /// What was deleted, and what could not be.
+        deletion: Deletion,
     },
     /// Answer: the torrent is paused.
     Paused {

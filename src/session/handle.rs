@@ -1,15 +1,14 @@
-//! The program's handle on a session, and how to make one.
+//! The program's handle on a session.
 
 use super::board::Board;
+use super::builder::Builder;
 use super::command::{Command, Event, Selection, Spec, Status};
-use super::config::Config;
 use super::error::Error;
-use super::wiring::{Placement, Wired, wire};
-use crate::disk::{Executor, FileSystem, Native};
+use crate::disk::Files;
 use crate::machine::{Events, Outbox, RecvError, SendError, TorrentId};
 use crate::peer::{Limits, Source, TorrentLimits};
 use crate::proto::metainfo::Metainfo;
-use crate::reactor::{self, Clock, Reactor, Running, StopError, Stopper};
+use crate::reactor::{Running, StopError};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,235 +16,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long dropping a session may take.
-const DROP_DEADLINE: Duration = Duration::from_secs(2);
+pub(super) const DROP_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The most time that [`Session::shut_down`] keeps for its threads to end.
 const THREADS_END: Duration = Duration::from_millis(250);
-
-/// How many jobs a session's own thread does in a turn where it has no job threads.
-const INLINE_JOBS: usize = 16;
-
-/// Which threads a session with threads of its own has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Hosting {
-    /// A thread for each subsystem, and [job threads](Builder::job_threads) that read, write and hash: whatever one subsystem does,
-    /// the others go on.
-    #[default]
-    Apart,
-    /// One thread for all subsystems, beside the job threads: less is handed from thread to thread. What the system has in memory
-    /// is read on that thread, where the [`FileSystem`] can tell ([`File::read_now`](crate::disk::File::read_now)). Costs the
-    /// least processor time, and does the most on a single processor.
-    Together,
-}
-
-/// Makes a [`Session`].
-pub struct Builder {
-    config: Config,
-    reactor: reactor::Config,
-    listen: Vec<Listen>,
-    file_system: Box<dyn FileSystem>,
-    job_threads: Option<usize>,
-    hosting: Hosting,
-    open_files: usize,
-    state: Option<PathBuf>,
-}
-
-#[derive(Debug)]
-struct Listen {
-    address: SocketAddr,
-    /// How many further ports to try when one is taken.
-    spare_ports: u16,
-}
-
-impl std::fmt::Debug for Builder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builder")
-            .field("listen", &self.listen)
-            .field("job_threads", &self.job_threads)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Builder {
-    fn new() -> Self {
-        Self {
-            config: Config::default(),
-            reactor: reactor::Config::default(),
-            listen: Vec::new(),
-            file_system: Box::new(Native),
-            job_threads: None,
-            hosting: Hosting::default(),
-            open_files: 128,
-            state: None,
-        }
-    }
-
-    /// Accepts peers at this address; port 0 takes any. May be called several times. Without it the session only dials.
-    ///
-    /// `[::]` takes IPv4 too where the system allows it.
-    pub fn listen(mut self, address: SocketAddr) -> Self {
-        self.listen.push(Listen { address, spare_ports: 0 });
-        self
-    }
-
-    /// Accepts peers at this address or, when its port is taken, at one of the next `spare_ports`.
-    pub fn listen_or_next(mut self, address: SocketAddr, spare_ports: u16) -> Self {
-        self.listen.push(Listen { address, spare_ports });
-        self
-    }
-
-    /// Sets the limits of the session and its subsystems.
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// Sets the limits of the reactors.
-    pub fn reactor_config(mut self, config: reactor::Config) -> Self {
-        self.reactor = config;
-        self
-    }
-
-    /// Keeps torrents in a store other than the system's files.
-    pub fn file_system(mut self, file_system: Box<dyn FileSystem>) -> Self {
-        self.file_system = file_system;
-        self
-    }
-
-    /// Sets how many files are kept open at a time, over all torrents; at least 1. Default 128.
-    pub fn open_files(mut self, files: usize) -> Self {
-        self.open_files = files;
-        self
-    }
-
-    /// Sets how many threads read, write and hash; a check of what is on disk uses them all. With 0 the disk's reactor does it in between, a job a turn.
-    ///
-    /// Default: one per processor for [`spawn`](Self::spawn), none for [`in_caller`](Self::in_caller).
-    pub fn job_threads(mut self, threads: usize) -> Self {
-        self.job_threads = Some(threads);
-        self
-    }
-
-    /// Keeps every torrent's resume data in this folder, in a file by its info hash, unless its [`Spec`] names another place. The
-    /// folder is made when it is needed.
-    pub fn state_folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.state = Some(folder.into());
-        self
-    }
-
-    /// Sets which threads [`spawn`](Self::spawn) starts.
-    pub fn hosting(mut self, hosting: Hosting) -> Self {
-        self.hosting = hosting;
-        self
-    }
-
-    /// Starts the session with threads of its own.
-    pub fn spawn(self) -> Result<Session, Error> {
-        self.spawn_with(|_| {})
-    }
-
-    fn spawn_with(mut self, prepare: impl FnOnce(&mut [Reactor])) -> Result<Session, Error> {
-        let together = self.hosting == Hosting::Together;
-        let jobs = self.job_threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()));
-        self.config.disk = self.config.disk.for_job_threads(jobs);
-        let (placement, threads, names) = if together {
-            (Placement::TOGETHER, vec![jobs], vec!["bip-session"])
-        } else {
-            (Placement::APART, vec![0, 0, jobs], vec!["bip-session", "bip-swarm", "bip-disk"])
-        };
-        let clock = Clock::new();
-        let mut reactors = Vec::new();
-        for (place, threads) in threads.into_iter().enumerate() {
-            let mut config = reactor::Config { job_threads: threads, ..self.reactor.clone() };
-            if place != placement.swarm {
-                // Only the swarm's reactor has sockets to read.
-                config.receive_buffer = 0;
-            }
-            if threads == 0 {
-                config.inline_jobs_per_turn = config.inline_jobs_per_turn.max(INLINE_JOBS);
-            }
-            reactors.push(Reactor::with_clock(config, clock).map_err(Error::System)?);
-        }
-        let stoppers = StopAll { reactors: reactors.iter().map(Reactor::stopper).collect(), armed: false };
-        let (mut session, mut reactors) = self.build(reactors, placement, &stoppers)?;
-        prepare(&mut reactors);
-        for (reactor, name) in reactors.drain(..).zip(names) {
-            session.threads.push(reactor.spawn(name).map_err(Error::System)?);
-        }
-        Ok(session)
-    }
-
-    /// Makes the session and the reactor that drives all of it, for a loop of the caller's own: nothing happens but in
-    /// [`Reactor::turn`], and there is no thread unless [`job_threads`](Self::job_threads) asks for some.
-    pub fn in_caller(mut self) -> Result<(Session, Reactor), Error> {
-        self.config.disk = self.config.disk.for_job_threads(self.job_threads.unwrap_or(0));
-        let config = reactor::Config { job_threads: self.job_threads.unwrap_or(0), ..self.reactor.clone() };
-        let reactor = Reactor::new(config).map_err(Error::System)?;
-        let (mut session, mut reactors) = self.build(vec![reactor], Placement::TOGETHER, &())?;
-        session.caller_driven = true;
-        let reactor = reactors.pop().expect("one reactor went in");
-        Ok((session, reactor))
-    }
-
-    fn build<G: Clone + Send + 'static>(
-        self,
-        mut reactors: Vec<Reactor>,
-        placement: Placement,
-        guard: &G,
-    ) -> Result<(Session, Vec<Reactor>), Error> {
-        let seed = reactor::entropy::seed().map_err(Error::System)?;
-        let secret = reactor::entropy::secret().map_err(Error::System)?;
-        let executor = Executor::with_open_files(self.file_system, self.open_files);
-        let Wired { commands, events, board, swarm } =
-            wire(&mut reactors, placement, &self.config, seed, &secret, Box::new(executor), guard);
-        let mut addresses = Vec::new();
-        for Listen { address, spare_ports } in self.listen {
-            let reactor = &mut reactors[placement.swarm];
-            let mut result = reactor.listen(swarm, address);
-            for step in 1..=spare_ports {
-                let taken = result.as_ref().is_err_and(|e| e.kind() == std::io::ErrorKind::AddrInUse);
-                let Some(port) = address.port().checked_add(step).filter(|_| taken) else { break };
-                result = reactor.listen(swarm, SocketAddr::new(address.ip(), port));
-            }
-            addresses.push(result.map_err(|error| Error::Listen { address, error })?);
-        }
-        let session = Session {
-            commands,
-            events,
-            board,
-            addresses,
-            state: self.state,
-            next_torrent: AtomicU32::new(0),
-            threads: Vec::new(),
-            caller_driven: false,
-        };
-        Ok((session, reactors))
-    }
-}
-
-/// Stops every reactor of a session when one of them ends, however it ends.
-#[derive(Debug)]
-struct StopAll {
-    reactors: Vec<Stopper>,
-    /// Whether this one lives in a machine's outlet. The one that the others are cloned from does not, and ends while the
-    /// session begins.
-    armed: bool,
-}
-
-impl Clone for StopAll {
-    fn clone(&self) -> Self {
-        Self { reactors: self.reactors.clone(), armed: true }
-    }
-}
-
-impl Drop for StopAll {
-    fn drop(&mut self) {
-        if self.armed {
-            self.reactors.iter().for_each(|stopper| stopper.stop(DROP_DEADLINE));
-        }
-    }
-}
 
 /// Torrents in their swarms, by the hand of a program.
 ///
@@ -257,14 +31,14 @@ impl Drop for StopAll {
 /// turned. To end it in order, call [`try_shut_down`](Self::try_shut_down), turn until [`Event::ShutDown`], then drop both.
 #[derive(Debug)]
 pub struct Session {
-    commands: Outbox<Command>,
-    events: Events<Event>,
-    board: Board,
-    addresses: Vec<SocketAddr>,
-    state: Option<PathBuf>,
-    next_torrent: AtomicU32,
-    threads: Vec<Running>,
-    caller_driven: bool,
+    pub(super) commands: Outbox<Command>,
+    pub(super) events: Events<Event>,
+    pub(super) board: Board,
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) state: Option<PathBuf>,
+    pub(super) next_torrent: AtomicU32,
+    pub(super) threads: Vec<Running>,
+    pub(super) caller_driven: bool,
 }
 
 impl Session {
@@ -297,7 +71,44 @@ impl Session {
 
     /// Leaves a torrent's swarm and closes its files, which stay. Answered by [`Event::Removed`] or [`Event::Refused`].
     pub fn remove(&self, torrent: TorrentId) -> Result<(), Error> {
-        self.send(Command::Remove { torrent })
+        self.send(Command::Remove { torrent, files: Files::Keep })
+    }
+
+    /// Leaves a torrent's swarm and deletes its files, its resume data, and the folders that this leaves empty; whatever else is in
+    /// them stays ([`Files::Delete`]). Answered by [`Event::Deleted`] or [`Event::Refused`].
+    ///
+    /// ```
+    /// use bip::disk::Memory;
+    /// use bip::proto::id::InfoHash;
+    /// use bip::proto::metainfo::{Layout, SafePath};
+    /// use bip::proto::sha1::Sha1;
+    /// use bip::session::{Event, Session, Spec};
+    /// use std::path::Path;
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let path = SafePath::from_parts(["album", "song"])?;
+    /// let layout = Arc::new(Layout::new(vec![(path, 5)], 16 * 1024, &[Sha1::digest(b"hello")])?);
+    /// let files = Memory::new();
+    /// files.put(Path::new("/music/album/song"), b"hello");
+    /// files.put(Path::new("/music/album/cover"), b"not the torrent's");
+    ///
+    /// let session = Session::builder().file_system(Box::new(files.clone())).spawn()?;
+    /// let torrent = session.add_with(Spec::new(InfoHash([1; 20]), layout, "/music"))?;
+    /// session.remove_with_files(torrent)?;
+    /// let deletion = loop {
+    ///     match session.next_event(Duration::from_secs(10))? {
+    ///         Some(Event::Deleted { deletion, .. }) => break deletion,
+    ///         other => println!("{other:?}"),
+    ///     }
+    /// };
+    /// assert_eq!((deletion.files, deletion.error), (1, None));
+    /// assert_eq!(files.contents(Path::new("/music/album/song")), None);
+    /// assert!(files.contents(Path::new("/music/album/cover")).is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn remove_with_files(&self, torrent: TorrentId) -> Result<(), Error> {
+        self.send(Command::Remove { torrent, files: Files::Delete })
     }
 
     /// Closes a torrent's connections and makes no more. Answered by [`Event::Paused`] or [`Event::Refused`].

@@ -18,6 +18,8 @@
 //! [`Config::retry_after`] and longer and longer pauses, or when the program says so ([`Command::Resume`]). One that cannot even be read
 //! leaves its swarm meanwhile.
 //!
+//! A torrent that is removed leaves its files where they are, or takes them with it ([`Command::Remove`]).
+//!
 //! A session can have a thread for each subsystem ([`Builder::spawn`]) or live in a loop of the program's own
 //! ([`Builder::in_caller`]); the machines and the wiring are the same.
 //!
@@ -25,28 +27,35 @@
 //!
 //! Limits: [`Config`].
 
+mod arrival;
 mod board;
+#[cfg(feature = "reactor")]
+mod builder;
 mod command;
 mod config;
-mod coordinator;
+mod departure;
 mod error;
 #[cfg(feature = "reactor")]
 mod handle;
+mod machine;
 mod retrying;
 mod selection;
 #[cfg(feature = "reactor")]
 mod tasks;
+mod torrent;
 mod wiring;
 
 #[cfg(feature = "reactor")]
 pub use crate::disk::create::Options as CreateOptions;
 pub use board::Board;
+#[cfg(feature = "reactor")]
+pub use builder::{Builder, Hosting};
 pub use command::{AddError, Command, Directive, Event, Selection, Spec, State, Status};
 pub use config::Config;
-pub use coordinator::Coordinator;
 pub use error::Error;
 #[cfg(feature = "reactor")]
-pub use handle::{Builder, Hosting, Session};
+pub use handle::Session;
+pub use machine::Coordinator;
 #[cfg(feature = "reactor")]
 pub use tasks::{Created, TaskError, TaskProgress, create, verify};
 pub use wiring::{Placement, Wired, wire};

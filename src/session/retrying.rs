@@ -1,7 +1,8 @@
 //! What a torrent does when its files fail: it stops downloading, tells why, and tries again.
 
 use super::command::{Directive, Event};
-use super::coordinator::{Asked, Coordinator, Phase, Torrent};
+use super::machine::Coordinator;
+use super::torrent::{Asked, Phase, Torrent};
 use crate::disk;
 use crate::machine::{Instant, TorrentId};
 use crate::peer;

@@ -18,7 +18,7 @@
 use super::board::Board;
 use super::command::{Command, Directive, Event};
 use super::config::Config;
-use super::coordinator::Coordinator;
+use super::machine::Coordinator;
 use crate::disk::{self, Disk};
 use crate::machine::{EventSink, Events, Executor, Host, Hosted, Outbox, Rng, Secret, events, mailbox};
 use crate::peer::{self, Swarm};

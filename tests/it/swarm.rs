@@ -1,7 +1,7 @@
 //! Whole sessions in a simulated world: the real machines and the real wiring on virtual time.
 
 use crate::sim::{Link, World};
-use bip::disk::{Call, Executor, Fault, FileSystem, Memory, Operation};
+use bip::disk::{Call, Executor, Fault, FileSystem, Files, Memory, Operation};
 use bip::machine::{Secret, TorrentId};
 use bip::peer::{Gone, Refusal, Source};
 use bip::proto::id::InfoHash;
@@ -253,7 +253,10 @@ fn every_command_gets_one_answer_whatever_happens_meanwhile() {
             let torrent = TorrentId(world.rng().below(4));
             let command = match world.rng().below(8) {
                 0..=2 => Command::Add { torrent, spec: contents[torrent.0.min(2) as usize].spec() },
-                3 => Command::Remove { torrent },
+                3 => {
+                    let files = if world.rng().below(2) == 0 { Files::Delete } else { Files::Keep };
+                    Command::Remove { torrent, files }
+                }
                 4 => Command::Pause { torrent },
                 5 => Command::Resume { torrent },
                 _ => Command::AddPeer { torrent, address: seeder.address, source: Source::Tracker },
@@ -275,6 +278,7 @@ fn every_command_gets_one_answer_whatever_happens_meanwhile() {
                 Event::Added { .. }
                     | Event::AddFailed { .. }
                     | Event::Removed { .. }
+                    | Event::Deleted { .. }
                     | Event::Paused { .. }
                     | Event::Resumed { .. }
                     | Event::PeerAdded { .. }

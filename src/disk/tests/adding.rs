@@ -4,7 +4,10 @@ use crate::proto::id::FileIndex;
 use crate::proto::metainfo::{Limits, Metainfo};
 
 fn remove(disk: &mut Driver<Disk>) {
-    assert_eq!(disk.ask(Command::Remove { torrent: T }), [Event::Removed { torrent: T, error: None }]);
+    assert_eq!(
+        disk.ask(Command::Remove { torrent: T, files: Files::Keep }),
+        [Event::Removed { torrent: T, error: None }]
+    );
 }
 
 #[test]
@@ -174,8 +177,8 @@ fn a_torrent_is_removed_in_the_middle_of_its_check_after_its_last_job() {
         disk.send(sample.add());
         (0..steps).for_each(|_| assert!(disk.step()));
         disk.events.clear();
-        disk.send(Command::Remove { torrent: T });
-        disk.send(Command::Remove { torrent: T });
+        disk.send(Command::Remove { torrent: T, files: Files::Keep });
+        disk.send(Command::Remove { torrent: T, files: Files::Keep });
         disk.collect();
         let waiting = disk.jobs.len();
         let events = disk.run();
@@ -193,7 +196,7 @@ fn writes_that_wait_are_written_before_the_torrent_is_gone() {
     let sample = Sample::new(&[64 * 1024, 5], 32 * 1024);
     let (mut disk, memory) = added(&sample);
     sample.all_spans().iter().for_each(|s| disk.send(sample.write(*s)));
-    disk.send(Command::Remove { torrent: T });
+    disk.send(Command::Remove { torrent: T, files: Files::Keep });
     disk.send(sample.write(sample.span(0, 0, 1)));
     let events = disk.run();
     assert_eq!(good(&events), 3);
@@ -208,7 +211,7 @@ fn a_torrent_is_there_once() {
     let (mut disk, _) = added(&sample);
     assert_eq!(disk.ask(sample.add()), [Event::AddFailed { torrent: T, error: Error::TorrentExists }]);
     let gone = TorrentId(100);
-    let removed = disk.ask(Command::Remove { torrent: gone });
+    let removed = disk.ask(Command::Remove { torrent: gone, files: Files::Keep });
     assert_eq!(removed, [Event::Removed { torrent: gone, error: Some(Error::UnknownTorrent) }]);
     assert_eq!(disk.ask(Command::Retry { torrent: gone }), [Event::Retried { torrent: gone, found: false }]);
     let synced = disk.ask(Command::Sync { torrent: gone });

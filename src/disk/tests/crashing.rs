@@ -206,7 +206,7 @@ impl<'s> Client<'s> {
             }
             self.ask(Command::Retry { torrent: T });
         }
-        self.ask(Command::Remove { torrent: T });
+        self.ask(Command::Remove { torrent: T, files: Files::Keep });
         if !self.is_dark() {
             self.open();
         }
@@ -247,7 +247,7 @@ impl<'s> Client<'s> {
         self.fetch(2);
         self.disk.wait(Duration::from_secs(60));
         self.select(&[]);
-        self.ask(Command::Remove { torrent: T });
+        self.ask(Command::Remove { torrent: T, files: Files::Keep });
     }
 
     /// Fetches the rest when everything goes well again.
@@ -260,7 +260,7 @@ impl<'s> Client<'s> {
         self.sample.check_files(&self.memory);
         self.ask(Command::Sync { torrent: T });
         assert!(self.synced.is_full());
-        self.ask(Command::Remove { torrent: T });
+        self.ask(Command::Remove { torrent: T, files: Files::Keep });
         self.open();
         assert!(self.have.is_full());
     }

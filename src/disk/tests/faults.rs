@@ -68,7 +68,7 @@ fn a_fault_at_any_call_stops_the_torrent_by_name_and_a_retry_completes_it() {
                 let failed = matches!(&read[..], [Event::Read { block: Err(e), .. }, Event::ReadFailed { .. }] if names_a_file(e));
                 assert!(ok || failed, "{read:?}");
             }
-            let removed = disk.ask(Command::Remove { torrent: T });
+            let removed = disk.ask(Command::Remove { torrent: T, files: Files::Keep });
             let [.., Event::Removed { error, .. }] = &removed[..] else { panic!("{removed:?}") };
             assert!(error.as_ref().is_none_or(names_a_file));
             if memory.calls() < n {
@@ -192,4 +192,23 @@ fn what_could_not_be_synced_is_synced_the_next_time() {
     let (a, b) = (sample.path(0), sample.path(1));
     // The other file was brought to the medium all the same, and not again.
     assert_eq!(synced, [a.clone(), a, b]);
+}
+
+#[test]
+fn what_a_sync_put_in_doubt_is_in_doubt_again_when_the_next_one_fails_too() {
+    let sample = Sample::new(&[64, 64], 64);
+    let (mut disk, memory) = added(&sample);
+    sample.all_spans().iter().for_each(|s| disk.send(sample.write(*s)));
+    assert_eq!(good(&disk.run()), 2);
+    memory.set_faults(|call| (call.operation == Operation::Syncing).then_some(Fault::Error(ErrorKind::Other)));
+    let lost = |events: &[Event]| events.iter().filter(|e| matches!(e, Event::PieceLost { .. })).count();
+    // The bytes can still be read, and so they count again.
+    assert_eq!(lost(&disk.ask(Command::Sync { torrent: T })), 0);
+    assert!(matches!(disk.ask(Command::Retry { torrent: T })[..], [Event::Retried { .. }]));
+    memory.damage(&sample.path(1), 10, b"what the medium had");
+    let events = disk.ask(Command::Sync { torrent: T });
+    let span = sample.span(1, 0, 64);
+    assert!(events.contains(&Event::PieceLost { torrent: T, piece: span.piece }) && lost(&events) == 1, "{events:?}");
+    let read = disk.ask(Command::Read { torrent: T, span, ticket: 0 });
+    assert!(matches!(read[..], [Event::Read { block: Err(Error::NotVerified { .. }), .. }]), "{read:?}");
 }

@@ -130,7 +130,7 @@ fn a_device_that_hangs_leaves_job_threads_to_other_torrents() {
     let span = sample.all_spans()[0];
     let write = Command::Write { torrent: OTHER, span, block: sample.block(span) };
     assert_eq!(outcomes(&disk.ask(write)), [Ok(Written::PieceGood)]);
-    disk.ask(Command::Remove { torrent: OTHER });
+    disk.ask(Command::Remove { torrent: OTHER, files: Files::Keep });
     // When it answers after all, it goes on, and alone it takes all there is.
     disk.jobs = hung;
     disk.step();
@@ -152,7 +152,7 @@ fn a_torrent_with_jobs_under_way_is_gone_after_the_last_of_them_and_not_before()
         disk.steps(rng.below(60));
         (0..5).for_each(|piece| disk.send(read(&sample, piece)));
         disk.collect();
-        disk.send(Command::Remove { torrent: T });
+        disk.send(Command::Remove { torrent: T, files: Files::Keep });
         while disk.step() {
             let gone = disk.events.iter().any(|e| matches!(e, Event::Removed { .. }));
             assert!(!gone || disk.jobs.is_empty(), "seed {seed}");

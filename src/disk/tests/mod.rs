@@ -2,10 +2,13 @@
 
 mod adding;
 mod crashing;
+mod deleting;
 mod faults;
 mod losing;
 mod making;
 mod native;
+#[cfg(unix)]
+mod planted;
 mod random;
 mod resuming;
 mod skipping;
@@ -14,7 +17,7 @@ mod verifying;
 mod writing;
 
 use super::job::Work;
-use super::{Checked, Command, Config, Disk, Done, Event, Executor, Job, Memory, ResumeFile, Written};
+use super::{Checked, Command, Config, Deletion, Disk, Done, Event, Executor, Files, Job, Memory, ResumeFile, Written};
 use crate::machine::{Block, Executor as _, Input, Instant, JobError, JobId, Machine, Output, Rng, TorrentId};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{BLOCK_LENGTH, Span};

@@ -53,7 +53,10 @@ fn a_torrent_is_written_to_real_files_and_found_again() {
     let events = disk.run();
     assert_eq!(good(&events) as u32, sample.layout.geometry().piece_count());
     assert!(events.contains(&Event::Synced { torrent: T, error: None }));
-    assert_eq!(disk.ask(Command::Remove { torrent: T }), [Event::Removed { torrent: T, error: None }]);
+    assert_eq!(
+        disk.ask(Command::Remove { torrent: T, files: Files::Keep }),
+        [Event::Removed { torrent: T, error: None }]
+    );
     for (i, file) in sample.layout.files().iter().enumerate() {
         let path = folder.0.join("new/root").join(file.path.to_path_buf());
         assert_eq!(fs::read(path).unwrap(), sample.contents(i));
@@ -94,8 +97,7 @@ fn nothing_is_written_or_removed_through_a_link_below_the_root() {
         assert!(Native.create(&root, &below, 10).is_err(), "{parts:?}");
     }
     assert!(Native.remove(&root, &SafePath::from_parts(["t", "folder", "old"]).unwrap()).is_err());
-    // A link itself can be removed; what it leads to stays.
-    Native.remove(&root, &SafePath::from_parts(["t", "file"]).unwrap()).unwrap();
+    assert!(Native.remove(&root, &SafePath::from_parts(["t", "file"]).unwrap()).is_err());
     assert_eq!(fs::read(outside.join("old")).unwrap(), b"precious");
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
     // The root may be a link: the user chose it.
@@ -159,7 +161,7 @@ fn a_file_that_went_away_or_was_cut_is_an_error_with_its_name() {
     // It can be fetched again, whether the file is there or not.
     assert_eq!(good(&disk.ask(sample.write(sample.span(0, 0, 100)))), 1);
     fs::remove_file(&path).unwrap();
-    disk.ask(Command::Remove { torrent: T });
+    disk.ask(Command::Remove { torrent: T, files: Files::Keep });
     let mut disk = native(1);
     assert_eq!(have(&disk.ask(add(&sample, &folder))).count(), 0);
     assert_eq!(good(&disk.ask(sample.write(sample.span(0, 0, 100)))), 1);
@@ -267,7 +269,10 @@ fn resume_data_is_kept_in_a_real_file_and_a_file_that_was_touched_is_not_believe
     assert_eq!(checked(&disk.ask(command())), Checked::Full);
     sample.all_spans().iter().for_each(|s| disk.send(sample.write(*s)));
     assert_eq!(good(&disk.run()), 6);
-    assert_eq!(disk.ask(Command::Remove { torrent: T }), [Event::Removed { torrent: T, error: None }]);
+    assert_eq!(
+        disk.ask(Command::Remove { torrent: T, files: Files::Keep }),
+        [Event::Removed { torrent: T, error: None }]
+    );
     let state = folder.0.join("state/deep");
     let names: Vec<_> = fs::read_dir(&state).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["t.resume"]);
@@ -278,7 +283,7 @@ fn resume_data_is_kept_in_a_real_file_and_a_file_that_was_touched_is_not_believe
     assert!(have(&events).is_full());
     // Nothing has changed, so nothing is written again.
     let before = fs::metadata(state.join("t.resume")).unwrap().modified().unwrap();
-    disk.ask(Command::Remove { torrent: T });
+    disk.ask(Command::Remove { torrent: T, files: Files::Keep });
     assert_eq!(fs::metadata(state.join("t.resume")).unwrap().modified().unwrap(), before);
 
     let path = folder.0.join("new/root/t/2");
@@ -309,7 +314,10 @@ fn resume_data_is_never_written_through_a_planted_link() {
     disk.ask(Command::Add { torrent, layout, root, writable, skipped, resume: Some(file.clone()) });
     sample.all_spans().iter().for_each(|s| disk.send(sample.write(*s)));
     assert_eq!(good(&disk.run()), 2);
-    assert_eq!(disk.ask(Command::Remove { torrent: T }), [Event::Removed { torrent: T, error: None }]);
+    assert_eq!(
+        disk.ask(Command::Remove { torrent: T, files: Files::Keep }),
+        [Event::Removed { torrent: T, error: None }]
+    );
     assert_eq!(fs::read(&precious).unwrap(), b"precious");
     assert!(fs::symlink_metadata(&file.path).unwrap().is_file());
 }

@@ -13,7 +13,7 @@ type Answer = (u8, TorrentId, Option<Span>, u64);
 fn expected(command: &Command) -> Answer {
     match command {
         Command::Add { torrent, .. } => (0, *torrent, None, 0),
-        Command::Remove { torrent } => (1, *torrent, None, 0),
+        Command::Remove { torrent, files } => (1, *torrent, None, u64::from(*files == Files::Delete)),
         Command::Write { torrent, span, .. } => (2, *torrent, Some(*span), 0),
         Command::Read { torrent, span, ticket } => (3, *torrent, Some(*span), *ticket),
         Command::Sync { torrent } => (4, *torrent, None, 0),
@@ -27,6 +27,7 @@ fn answer(event: &Event) -> Option<(Answer, Option<&Error>)> {
         Event::Added { torrent, .. } => ((0, *torrent, None, 0), None),
         Event::AddFailed { torrent, error } => ((0, *torrent, None, 0), Some(error)),
         Event::Removed { torrent, error } => ((1, *torrent, None, 0), error.as_ref()),
+        Event::Deleted { torrent, deletion } => ((1, *torrent, None, 1), deletion.error.as_ref()),
         Event::Written { torrent, span, outcome } => ((2, *torrent, Some(*span), 0), outcome.as_ref().err()),
         Event::Read { torrent, span, ticket, block } => ((3, *torrent, Some(*span), *ticket), block.as_ref().err()),
         Event::Synced { torrent, error } => ((4, *torrent, None, 0), error.as_ref()),
@@ -59,7 +60,10 @@ fn command(rng: &mut Rng, sample: &Sample) -> Command {
                 resume: None,
             }
         }
-        10..12 => Command::Remove { torrent },
+        10..12 => {
+            let files = if rng.below(3) == 0 { Files::Delete } else { Files::Keep };
+            Command::Remove { torrent, files }
+        }
         12..80 => {
             let block =
                 if rng.below(50) == 0 { Block::from(vec![0; span.length as usize]) } else { sample.block(span) };
@@ -128,6 +132,11 @@ fn play(seed: u64) -> String {
                     // What could not be read when it was added is no longer promised.
                     verified.retain(|(t, span)| t != torrent || have.contains(span.piece));
                 }
+                Event::Deleted {
+                    deletion: Deletion { error: Some(Error::ReadOnly | Error::UnknownTorrent), .. },
+                    ..
+                } => {}
+                Event::Deleted { torrent, .. } => verified.retain(|(t, _)| t != torrent),
                 Event::Written { torrent, span, outcome: Ok(Written::PieceGood) } => verified.push((*torrent, *span)),
                 Event::Read { torrent: _, span, block: Ok(block), .. } => {
                     assert_eq!(*block, sample.block(*span), "seed {seed}");

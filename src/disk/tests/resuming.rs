@@ -22,7 +22,10 @@ fn leave(sample: &Sample, memory: &Memory, spans: &[Span]) {
     disk.ask(sample.add_resuming());
     spans.iter().for_each(|span| disk.send(sample.write(*span)));
     disk.run();
-    assert_eq!(disk.ask(Command::Remove { torrent: T }), [Event::Removed { torrent: T, error: None }]);
+    assert_eq!(
+        disk.ask(Command::Remove { torrent: T, files: Files::Keep }),
+        [Event::Removed { torrent: T, error: None }]
+    );
 }
 
 fn reads(memory: &Memory) -> Arc<Mutex<Vec<PathBuf>>> {
@@ -93,7 +96,7 @@ fn a_piece_goes_on_where_it_was_and_is_read_back_in_full_when_it_is_complete() {
         spans[2..].iter().for_each(|span| disk.send(sample.write(*span)));
         disk.run();
         sample.check_files(&memory);
-        disk.ask(Command::Remove { torrent: T });
+        disk.ask(Command::Remove { torrent: T, files: Files::Keep });
         assert!(have(&disk_on(&memory, 1).ask(sample.add_resuming())).is_full());
     }
 }
@@ -260,7 +263,10 @@ fn nothing_is_claimed_after_a_sync_that_failed_and_what_it_was_to_bring_is_verif
     assert_eq!(good(&disk.run()), 3);
     assert_eq!(disk.ask(Command::Sync { torrent: T }), [Event::Synced { torrent: T, error: None }]);
     disk.wait(MINUTE);
-    assert_eq!(disk.ask(Command::Remove { torrent: T }), [Event::Removed { torrent: T, error: None }]);
+    assert_eq!(
+        disk.ask(Command::Remove { torrent: T, files: Files::Keep }),
+        [Event::Removed { torrent: T, error: None }]
+    );
     assert!(saved(&memory).is_none());
     sample.check_files(&memory);
 }
@@ -303,6 +309,6 @@ fn two_saves_of_a_torrent_are_never_under_way_at_the_same_time() {
             disk.machine.handle_input(disk.now, Input::Done { job, done });
         }
     }
-    disk.ask(Command::Remove { torrent: T });
+    disk.ask(Command::Remove { torrent: T, files: Files::Keep });
     assert!(saved(&memory).unwrap().have.is_full());
 }

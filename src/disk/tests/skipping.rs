@@ -78,7 +78,7 @@ fn no_skipped_file_is_made_and_all_wanted_pieces_are_kept_read_found_again_and_m
         assert!(parts_file(&memory).is_some());
         pieces.iter().for_each(|piece| read_piece(&mut disk, &sample, *piece));
         assert_eq!(disk.ask(Command::Sync { torrent: T }), [Event::Synced { torrent: T, error: None }]);
-        disk.ask(Command::Remove { torrent: T });
+        disk.ask(Command::Remove { torrent: T, files: Files::Keep });
 
         let mut disk = disk_on(&memory, 2);
         let again = have(&disk.ask(add_skipping(&sample, skip)));
@@ -218,7 +218,7 @@ fn a_parts_file_that_is_torn_or_garbage_costs_pieces_and_no_wrong_byte() {
     disk.ask(add_skipping(&sample, &[2, 3]));
     let pieces = wanted(&sample, &[2, 3]);
     write_pieces(&mut disk, &sample, &pieces);
-    disk.ask(Command::Remove { torrent: T });
+    disk.ask(Command::Remove { torrent: T, files: Files::Keep });
     let path = parts_file(&memory).unwrap();
     let whole = memory.contents(&path).unwrap();
     let mut rng = Rng::new(3);
@@ -237,11 +237,11 @@ fn a_parts_file_that_is_torn_or_garbage_costs_pieces_and_no_wrong_byte() {
         write_pieces(&mut disk, &sample, &missing);
         pieces.iter().for_each(|piece| read_piece(&mut disk, &sample, *piece));
         absent(&sample, &memory, &[2, 3]);
-        disk.ask(Command::Remove { torrent: T });
+        disk.ask(Command::Remove { torrent: T, files: Files::Keep });
         // All is there at the next start, whatever the file was like.
         let mut disk = disk_on(&memory, round);
         assert_eq!(have(&disk.ask(add_skipping(&sample, &[2, 3]))).count() as usize, pieces.len(), "round {round}");
-        disk.ask(Command::Remove { torrent: T });
+        disk.ask(Command::Remove { torrent: T, files: Files::Keep });
     }
 }
 
@@ -310,7 +310,7 @@ fn selections_that_make_no_sense_are_refused() {
     let other = Command::Select { torrent: TorrentId(99), skipped: vec![] };
     assert_eq!(error(disk.ask(other)), Some(Error::UnknownTorrent));
     disk.send(select(&sample, &[0]));
-    disk.send(Command::Remove { torrent: T });
+    disk.send(Command::Remove { torrent: T, files: Files::Keep });
     let events = disk.run();
     let selected = events.iter().filter(|e| matches!(e, Event::Selected { .. })).count();
     assert!(selected == 1 && matches!(events.last(), Some(Event::Removed { error: None, .. })), "{events:?}");
@@ -327,7 +327,7 @@ fn a_folder_that_holds_skipped_files_is_seeded_also_when_it_may_not_be_written()
     disk.ask(add_skipping(&sample, &[0]));
     let pieces = wanted(&sample, &[0]);
     write_pieces(&mut disk, &sample, &pieces);
-    disk.ask(Command::Remove { torrent: T });
+    disk.ask(Command::Remove { torrent: T, files: Files::Keep });
     let writes = |operation| matches!(operation, Operation::Writing | Operation::Creating | Operation::Syncing);
     memory.set_faults(move |call| writes(call.operation).then_some(Fault::Error(ErrorKind::ReadOnlyFilesystem)));
     let mut disk = disk_on(&memory, 2);
@@ -352,7 +352,7 @@ fn bytes_beside_files_that_changed_since_are_never_believed() {
         write_pieces(&mut disk, &sample, &wanted(&sample, &[4]));
         disk.ask(Command::Sync { torrent: T });
         disk.wait(Duration::from_secs(60));
-        disk.ask(Command::Remove { torrent: T });
+        disk.ask(Command::Remove { torrent: T, files: Files::Keep });
         let path = parts_file(&memory).unwrap();
         let mut bytes = memory.contents(&path).unwrap();
         *bytes.last_mut().unwrap() ^= 1;

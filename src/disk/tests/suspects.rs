@@ -141,7 +141,7 @@ fn a_torrent_is_removed_in_the_midst_of_hashing_after_its_last_answer() {
             spans.iter().for_each(|span| disk.send(sample.write(*span)));
             disk.steps(seed as u32 % 9);
         }
-        let events = disk.ask(Command::Remove { torrent: T });
+        let events = disk.ask(Command::Remove { torrent: T, files: Files::Keep });
         assert!(matches!(events.last(), Some(Event::Removed { error: None, .. })), "seed {seed}: {events:?}");
         assert!(disk.jobs.is_empty());
     }

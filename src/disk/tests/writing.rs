@@ -177,7 +177,7 @@ fn blocks_that_come_in_order_are_never_read_back() {
     }
     assert_eq!(
         have(&{
-            disk.ask(Command::Remove { torrent: T });
+            disk.ask(Command::Remove { torrent: T, files: Files::Keep });
             memory.clear_faults();
             disk.ask(sample.add())
         })
@@ -279,7 +279,10 @@ fn a_sync_brings_the_written_files_to_the_medium_and_no_others() {
     disk.send(sample.write(sample.span(0, 0, 64)));
     disk.collect();
     disk.ask(Command::Sync { torrent: T });
-    assert_eq!(disk.ask(Command::Remove { torrent: T }), [Event::Removed { torrent: T, error: None }]);
+    assert_eq!(
+        disk.ask(Command::Remove { torrent: T, files: Files::Keep }),
+        [Event::Removed { torrent: T, error: None }]
+    );
     expected.extend([&[sample.path(0)], &folders[..]].concat());
     assert_eq!(*synced.lock().unwrap(), expected);
 }

@@ -2,7 +2,7 @@
 //! refusing, and as late as they like.
 
 use super::subjects::{
-    SESSION_TORRENTS, address, bitfield, geometry, info_hash, layout, limits, torrent, torrent_limits,
+    SESSION_TORRENTS, address, bitfield, files, geometry, info_hash, layout, limits, torrent, torrent_limits,
 };
 use super::{Ask, Call, End, Subject, hold};
 use bip::disk::{self, Checked, Error};
@@ -126,6 +126,7 @@ struct Store {
     syncs: usize,
     selects: usize,
     removals: usize,
+    deletions: usize,
 }
 
 impl Disk {
@@ -140,9 +141,10 @@ impl Disk {
                 self.torrents.insert(torrent, Store::default());
                 return;
             }
-            Command::Remove { torrent } => match self.torrents.get_mut(&torrent) {
+            Command::Remove { torrent, files } => match self.torrents.get_mut(&torrent) {
                 Some(store) => {
                     store.removals += 1;
+                    store.deletions += usize::from(files == disk::Files::Delete);
                     return;
                 }
                 None => Event::Removed { torrent, error: Some(Error::UnknownTorrent) },
@@ -201,7 +203,12 @@ impl Disk {
             store.syncs -= 1;
             self.told.push_back(Event::Synced { torrent, error: fails.then_some(Error::Busy) });
         } else {
-            for _ in 0..store.removals {
+            for _ in 0..store.deletions {
+                let mut deletion = disk::Deletion::default();
+                deletion.error = fails.then_some(Error::Busy);
+                self.told.push_back(Event::Deleted { torrent, deletion });
+            }
+            for _ in store.deletions..store.removals {
                 self.told.push_back(Event::Removed { torrent, error: fails.then_some(Error::Busy) });
             }
             self.torrents.remove(&torrent);
@@ -257,7 +264,7 @@ impl Subject for Coordinators {
                     )
                 },
             },
-            8 | 9 => Command::Remove { torrent },
+            8 | 9 => Command::Remove { torrent, files: files(rng) },
             10 | 11 => Command::Pause { torrent },
             12 | 13 => Command::Resume { torrent },
             14 if rng.below(8) == 0 => Command::ShutDown,
@@ -273,7 +280,7 @@ impl Subject for Coordinators {
             // An add has a refusal of its own, so it is apart from what `Refused` may end.
             Command::Add { torrent, .. } => return Some(Ask { about: format!("add {torrent}"), kind: String::new() }),
             Command::ShutDown => return Some(Ask { about: "shut down".into(), kind: String::new() }),
-            Command::Remove { torrent } => (torrent, "remove".into()),
+            Command::Remove { torrent, files } => (torrent, format!("remove and {files:?}")),
             Command::Pause { torrent } => (torrent, "pause".into()),
             Command::Resume { torrent } => (torrent, "resume".into()),
             Command::Select { torrent, .. } => (torrent, "select".into()),
@@ -293,7 +300,8 @@ impl Subject for Coordinators {
                 return Some(End { about: format!("add {torrent}"), kind: Some(String::new()) });
             }
             Event::ShutDown => return Some(End { about: "shut down".into(), kind: Some(String::new()) }),
-            Event::Removed { torrent, .. } => (torrent, Some("remove".into())),
+            Event::Removed { torrent, .. } => (torrent, Some("remove and Keep".into())),
+            Event::Deleted { torrent, .. } => (torrent, Some("remove and Delete".into())),
             Event::Paused { torrent } => (torrent, Some("pause".into())),
             Event::Resumed { torrent } => (torrent, Some("resume".into())),
             Event::Selected { torrent } => (torrent, Some("select".into())),

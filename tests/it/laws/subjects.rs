@@ -398,6 +398,11 @@ fn selection(rng: &mut Rng) -> Selection {
     Selection { pieces: (rng.below(4) != 0).then_some(pieces), sequential: rng.below(2) == 0 }
 }
 
+/// Says whether a torrent's files go with it.
+pub(super) fn files(rng: &mut Rng) -> disk::Files {
+    if rng.below(3) == 0 { disk::Files::Delete } else { disk::Files::Keep }
+}
+
 /// Makes a list of skipped files, now and then of another torrent's.
 fn skipped(rng: &mut Rng) -> Vec<bool> {
     (0..2 + rng.below(8) / 7).map(|_| rng.below(2) == 0).collect()
@@ -445,7 +450,7 @@ impl Subject for Disks {
                 }),
             },
             8 | 9 => disk::Command::Select { torrent, skipped: skipped(rng) },
-            3 if rng.below(4) == 0 => disk::Command::Remove { torrent },
+            3 if rng.below(4) == 0 => disk::Command::Remove { torrent, files: files(rng) },
             4 => disk::Command::Sync { torrent },
             5 => disk::Command::Retry { torrent },
             6 | 7 => disk::Command::Read { torrent, span: span(rng), ticket: rng.next_u64() },
@@ -460,7 +465,7 @@ impl Subject for Disks {
         use disk::Command;
         let (torrent, kind) = match command {
             Command::Add { torrent, .. } => (torrent, "add".into()),
-            Command::Remove { torrent } => (torrent, "remove".into()),
+            Command::Remove { torrent, files } => (torrent, format!("remove and {files:?}")),
             Command::Write { torrent, span, .. } => (torrent, format!("write {span}")),
             Command::Read { torrent, span, ticket } => (torrent, format!("read {span} for {ticket}")),
             Command::Sync { torrent } => (torrent, "sync".into()),
@@ -475,7 +480,8 @@ impl Subject for Disks {
         use disk::Event;
         let (torrent, kind) = match event {
             Event::Added { torrent, .. } | Event::AddFailed { torrent, .. } => (torrent, "add".into()),
-            Event::Removed { torrent, .. } => (torrent, "remove".into()),
+            Event::Removed { torrent, .. } => (torrent, "remove and Keep".into()),
+            Event::Deleted { torrent, .. } => (torrent, "remove and Delete".into()),
             Event::Written { torrent, span, .. } => (torrent, format!("write {span}")),
             Event::Read { torrent, span, ticket, .. } => (torrent, format!("read {span} for {ticket}")),
             Event::Synced { torrent, .. } => (torrent, "sync".into()),

@@ -1,0 +1,103 @@
+//! Deletes what a torrent leaves behind: its files and no others, and the folders that this leaves empty.
+
+use super::command::Deletion;
+use super::deleting::Remains;
+use super::error::{Error, Operation, shown};
+use super::executor::{Executor, retried};
+use super::parts;
+use super::resume;
+use super::store::{Source, Store};
+use crate::proto::id::FileIndex;
+use crate::proto::metainfo::{Layout, SafePath};
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+use std::path::Path;
+
+impl Executor {
+    pub(super) fn delete(&self, store: &Store, remains: &Remains) -> Deletion {
+        let mut deletion = Deletion::default();
+        match (remains, &store.source) {
+            (Remains::Resume(path), _) => self.delete_resume(path, &mut deletion),
+            (Remains::Parts, Source::Torrent(layout)) => {
+                if let Some(path) = parts::name(layout) {
+                    if self.delete_file(store, &path, &mut deletion) {
+                        self.delete_folders(store, path.parent(), &mut deletion);
+                    }
+                }
+            }
+            (Remains::Files(files), Source::Torrent(layout)) => {
+                self.delete_files(store, layout, files.clone(), &mut deletion);
+            }
+            // What is made into a torrent is somebody else's.
+            (_, Source::Tree(_)) => {}
+        }
+        deletion
+    }
+
+    fn delete_resume(&self, path: &Path, deletion: &mut Deletion) {
+        for path in [path, &resume::unfinished(path)] {
+            let removed = retried(|| self.files.discard(path));
+            count(removed, || shown(path.as_os_str().as_encoded_bytes()), deletion);
+        }
+    }
+
+    fn delete_files(&self, store: &Store, layout: &Layout, files: Range<u32>, deletion: &mut Deletion) {
+        // Files that follow each other are mostly in one folder: it is tried after the last of them.
+        let mut folder = None;
+        // Padding was never made.
+        for file in files.filter_map(|file| layout.file(FileIndex(file))).filter(|file| !file.is_padding) {
+            let parent = file.path.parent();
+            if parent != folder {
+                self.delete_folders(store, folder.take(), deletion);
+            }
+            if self.delete_file(store, &file.path, deletion) {
+                folder = parent;
+            }
+        }
+        self.delete_folders(store, folder, deletion);
+    }
+
+    /// Deletes a file; says whether it is there no more.
+    fn delete_file(&self, store: &Store, path: &SafePath, deletion: &mut Deletion) -> bool {
+        let removed = retried(|| self.files.remove(&store.root, path));
+        count(removed, || shown(path.as_bytes()), deletion)
+    }
+
+    /// Deletes a folder and those that it is in, up to the first that has something in it. The root is none of them.
+    fn delete_folders(&self, store: &Store, mut next: Option<SafePath>, deletion: &mut Deletion) {
+        while let Some(folder) = next {
+            match retried(|| self.files.remove_folder(&store.root, &folder)) {
+                Ok(()) => deletion.folders += 1,
+                // Another file may have gone before, or something else is in its place.
+                Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+                // Some systems call a folder that has something in it one that exists. What is busy is mounted there.
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        ErrorKind::DirectoryNotEmpty
+                            | ErrorKind::AlreadyExists
+                            | ErrorKind::ResourceBusy
+                            | ErrorKind::Unsupported
+                    ) =>
+                {
+                    return;
+                }
+                Err(e) => return deletion.fail(Error::io(Operation::Deleting, shown(folder.as_bytes()), &e)),
+            }
+            next = folder.parent();
+        }
+    }
+}
+
+/// Takes note of what became of a file; says whether it is there no more. One that was never made is none that failed.
+fn count(removed: io::Result<()>, name: impl FnOnce() -> String, deletion: &mut Deletion) -> bool {
+    match removed {
+        Ok(()) => deletion.files += 1,
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::Unsupported) => {}
+        Err(e) => {
+            deletion.fail(Error::io(Operation::Deleting, name(), &e));
+            return false;
+        }
+    }
+    true
+}

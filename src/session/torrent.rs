@@ -1,0 +1,95 @@
+//! One torrent of a session: where it is in its life, and what the program still waits for.
+
+use super::command::{AddError, Spec, State, Status};
+use super::retrying::{Failure, Tries};
+use super::selection::{self, Completion, Selecting};
+use crate::disk::{Checked, Files, Oddity};
+use crate::machine::TorrentId;
+use crate::peer::{self, Source};
+use crate::proto::geometry::Span;
+use crate::proto::id::InfoHash;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+#[derive(Debug)]
+pub(super) struct Torrent {
+    pub(super) info_hash: InfoHash,
+    pub(super) spec: Spec,
+    pub(super) phase: Phase,
+    /// The program's wish: whether the swarm should be left alone.
+    pub(super) paused: bool,
+    /// Why the files cannot be used, until they are tried again.
+    pub(super) failed: Option<Failure>,
+    pub(super) tries: Tries,
+    /// Whether a piece was lost since the program was told that the torrent is complete.
+    pub(super) lost: bool,
+    /// Blocks of incomplete pieces that the disk has, for the swarm.
+    pub(super) stored: Vec<Span>,
+    /// Whether the program was told that the torrent is complete.
+    pub(super) completion: Completion,
+    /// Peers named before the swarm knew the torrent; each still owes the program an answer.
+    pub(super) early_peers: Vec<(SocketAddr, Source)>,
+    /// Whether limits came while the swarm was taking the torrent in; the program waits for the answer.
+    pub(super) early_limits: bool,
+    /// Whether the program still waits for the answer to its add, and what it will be if the torrent never joins.
+    pub(super) add_unanswered: Option<AddError>,
+    /// Whether the program asked for the removal, and so gets an answer.
+    pub(super) removal_asked: bool,
+    /// What becomes of its files when it is removed.
+    pub(super) files: Files,
+    pub(super) selecting: Selecting,
+    /// Pauses and resumes that the swarm has not answered yet, in order.
+    pub(super) asked: VecDeque<Asked>,
+    pub(super) figures: peer::Status,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Phase {
+    /// The disk is checking what is there. `cancelled` when the torrent was removed meanwhile.
+    Checking { checked: u32, cancelled: bool },
+    /// The disk is done; the swarm is taking the torrent in.
+    Joining { oddities: Vec<Oddity>, checked: Checked },
+    /// In the swarm.
+    Joined,
+    /// The swarm is letting it go.
+    Leaving,
+    /// The disk is closing its files.
+    Closing,
+}
+
+/// Who wanted a pause or a resume of the swarm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Asked {
+    /// The program, which gets an answer.
+    Program,
+    /// The session itself.
+    Ourselves,
+}
+
+impl Torrent {
+    pub(super) fn status(&self, torrent: TorrentId) -> Status {
+        let state = match &self.phase {
+            Phase::Checking { checked, .. } => State::Checking { checked: *checked },
+            Phase::Joining { .. } => State::Checking { checked: self.figures.pieces },
+            Phase::Leaving | Phase::Closing => State::Removing,
+            Phase::Joined => match &self.failed {
+                Some(failure) => State::Failed(failure.error.clone()),
+                None if self.paused => State::Paused,
+                None if selection::is_complete(&self.figures) => State::Seeding,
+                None => State::Downloading,
+            },
+        };
+        Status { torrent, info_hash: self.info_hash, state, swarm: self.figures.clone() }
+    }
+
+    /// Says whether the disk was told to close its files.
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing | Phase::Checking { cancelled: true, .. })
+    }
+
+    /// Takes note that a piece is there no more: it is not complete.
+    pub(super) fn on_lost(&mut self) {
+        self.completion = Completion::Missing;
+        self.lost = true;
+    }
+}
