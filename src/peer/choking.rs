@@ -75,7 +75,7 @@ impl Swarm {
         });
         let (goal, snub_after) = (torrent.goal(), config.snub_after);
         let mut candidates = Vec::with_capacity(torrent.peers.len());
-        for (_, key) in &torrent.peers {
+        for key in torrent.peers.values() {
             let link = self.table.get_mut(*key).and_then(Connection::link_mut);
             candidates.extend(link.map(|link| link.candidate(now, goal, snub_after)));
         }
@@ -87,7 +87,7 @@ impl Swarm {
         } else {
             choker.fill(now, goal, &candidates)
         };
-        for (_, key) in &torrent.peers {
+        for key in torrent.peers.values() {
             if let Some(link) = self.table.get_mut(*key).and_then(Connection::link_mut) {
                 let optimistic = decision.optimistic.contains(&link.peer);
                 link.turn.optimistic = optimistic.then(|| link.turn.optimistic.unwrap_or(now));

@@ -184,7 +184,7 @@ impl Swarm {
             }
             let most = hub.config.send_limit;
             for piece in &todo.announce {
-                for (_, key) in &torrent.peers {
+                for key in torrent.peers.values() {
                     let Some(conn) = self.table.get_mut(*key) else { continue };
                     torrent.announce(hub, conn, now, *piece);
                     if conn.outbox.queued() > most {
@@ -194,7 +194,7 @@ impl Swarm {
             }
             if !todo.announce.is_empty() && torrent.picker.has_all() && hub.config.close_redundant {
                 let full = |key: &usize| self.table.get(*key).and_then(|c| c.link()).is_some_and(|l| l.has.is_full());
-                let full = torrent.peers.iter().map(|(_, key)| *key).filter(full);
+                let full = torrent.peers.values().copied().filter(full);
                 torrent.todo.close.extend(full.map(|key| (key, Gone::Redundant)));
             }
             for (key, gone) in todo.close.into_iter().chain(std::mem::take(&mut torrent.todo.close)) {
@@ -216,7 +216,7 @@ impl Swarm {
     /// Asks every peer of a torrent that has room.
     pub(super) fn refill(&mut self, now: Instant, place: usize) {
         let Some(torrent) = self.torrents.get_mut(place) else { return };
-        let mut keys: Vec<usize> = torrent.peers.iter().map(|(_, key)| *key).collect();
+        let mut keys: Vec<usize> = torrent.peers.values().copied().collect();
         // A peer that stalls is asked for one block at a time, and for none that another can be asked for.
         let stalls = |key: usize| self.table.get(key).and_then(|c| c.link()).is_some_and(|l| l.pipeline.depth() <= 1);
         keys.sort_by_key(|key| stalls(*key));
@@ -237,7 +237,7 @@ impl Swarm {
             return;
         }
         torrent.stopped_by_store = stop;
-        for (_, key) in &torrent.peers {
+        for key in torrent.peers.values() {
             let Some(conn) = self.table.get_mut(*key) else { continue };
             if let Some(link) = conn.link_mut() {
                 link.stopped_by_store = stop;
@@ -357,7 +357,7 @@ impl Swarm {
 
     fn set_refill_timer(&mut self, now: Instant, place: usize) {
         let Some(torrent) = self.torrents.get(place) else { return };
-        let links = torrent.peers.iter().filter_map(|(_, key)| self.table.get(*key)?.link());
+        let links = torrent.peers.values().filter_map(|key| self.table.get(*key)?.link());
         let later = links
             .map(|link| torrent.liars.parole_until(link.giver))
             .chain([torrent.retry_at])

@@ -48,7 +48,7 @@ impl Swarm {
     ) -> Option<(usize, usize)> {
         let (config, ourselves) = (&self.hub.config, &self.hub.ourselves);
         let torrents = self.torrents.iter().filter(|(place, _)| of.is_none_or(|of| of == *place));
-        let peers = torrents.flat_map(|(place, torrent)| torrent.peers.iter().map(move |(_, key)| (*key, place)));
+        let peers = torrents.flat_map(|(place, torrent)| torrent.peers.values().map(move |key| (*key, place)));
         let others = peers.filter_map(|(key, place)| {
             let conn = self.table.get(key).filter(|c| !c.dialled)?;
             let link = conn.link()?;

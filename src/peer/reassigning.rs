@@ -77,7 +77,7 @@ impl Swarm {
         let links = |key: usize| self.table.get(key).and_then(Connection::link);
         let last_due = |pipeline: &Pipeline| pipeline.due_in(now, pipeline.open().saturating_sub(1));
         let mut slow: Vec<(Duration, usize)> = Vec::new();
-        for (_, key) in &torrent.peers {
+        for key in torrent.peers.values() {
             let due = links(*key)
                 .filter(|link| link.pipeline.open() > 0 && !link.is_held_back())
                 .map(|link| last_due(&link.pipeline));
@@ -90,7 +90,7 @@ impl Swarm {
         slow.sort_by_key(|(due, _)| Reverse(*due));
         slow.truncate(SLOW);
         let mut takers: Vec<Taker> = Vec::new();
-        for (_, key) in &torrent.peers {
+        for key in torrent.peers.values() {
             let link = links(*key).filter(|link| torrent.may_ask(&self.hub, link, now));
             takers.extend(link.and_then(|link| Taker::new(link, *key, now)));
         }

@@ -202,7 +202,7 @@ impl Swarm {
     /// either side; and its torrent's place.
     fn idle_inbound(&self, now: Instant, of: Option<usize>) -> Option<(usize, usize)> {
         let torrents = self.torrents.iter().filter(|(place, _)| of.is_none_or(|of| of == *place));
-        let peers = torrents.flat_map(|(place, torrent)| torrent.peers.iter().map(move |(_, key)| (*key, place)));
+        let peers = torrents.flat_map(|(place, torrent)| torrent.peers.values().map(move |key| (*key, place)));
         let open = peers.filter_map(|(key, place)| {
             let conn = self.table.get(key).filter(|c| !c.dialled)?;
             Some((conn.link()?, key, place))

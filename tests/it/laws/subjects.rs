@@ -1,6 +1,7 @@
 //! The swarm, held to the laws, and what the scripts of other machines have in common with its own.
 
 use super::{Ask, Call, End, Subject, hold, variants};
+use bip::disk;
 use bip::machine::{Block, ConnId, Rng, Secret, TorrentId};
 use bip::peer::{self, Selection, Source, Stored, Swarm, TorrentLimits};
 use bip::proto::bitfield::Bitfield;
