@@ -29,6 +29,9 @@ impl Swarm {
         for key in torrent.peers.values() {
             let Some(conn) = self.table.get_mut(*key) else { continue };
             let Some(link) = conn.link_mut() else { continue };
+            if was_ours {
+                link.queue.on_lost(piece);
+            }
             if !link.has.contains(piece) {
                 if was_ours {
                     torrent.todo.close.push((*key, Gone::Failed(ErrorKind::InvalidData)));
