@@ -333,12 +333,11 @@ impl Batch<'_> {
         }
         let (mut done, mut down, mut up, mut peers) = (0_u64, 0_u64, 0_u64, 0_u32);
         for (_, transfer) in &mut self.transfers {
-            done = done.saturating_add(transfer.show()?);
-            if let Some(status) = transfer.status().filter(|_| self.progress.is_some()) {
-                down = down.saturating_add(status.swarm.download_rate);
-                up = up.saturating_add(status.swarm.upload_rate);
-                peers = peers.saturating_add(status.swarm.peers);
-            }
+            let Some(status) = transfer.status() else { continue };
+            done = done.saturating_add(transfer.show(&status)?);
+            down = down.saturating_add(status.swarm.download_rate);
+            up = up.saturating_add(status.swarm.upload_rate);
+            peers = peers.saturating_add(status.swarm.peers);
         }
         if let Some(progress) = &mut self.progress {
             let complete = self.transfers.iter().filter(|(_, transfer)| transfer.is_complete()).count();

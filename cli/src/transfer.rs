@@ -374,40 +374,38 @@ impl<'a> Transfer<'a> {
         format!("{done} of {pieces} {verbs}")
     }
 
-    /// Gives the bytes that are wanted and verified, as the status and the notices know it.
+    /// Gives the bytes that are wanted and verified, as the status has it.
     fn bytes_done(&self, status: &Status) -> u64 {
-        let wanted = self.wanted.length;
         if self.is_complete() {
-            return wanted;
+            return self.wanted.length;
         }
         let figures = &status.swarm;
-        if !self.plan.selection.files.is_empty() {
-            return figures.bytes_wanted_done.min(wanted);
-        }
-        // The last piece may be shorter than the others.
-        let pieces_done = self.pieces_done();
-        let length = u64::from(self.torrent.geometry().piece_length());
-        let counted = u64::from(pieces_done).saturating_mul(length).min(wanted);
-        if pieces_done == figures.pieces_done { figures.bytes_done } else { counted }
+        let everything = self.plan.selection.files.is_empty();
+        let done = if everything { figures.bytes_done } else { figures.bytes_wanted_done };
+        done.min(self.wanted.length)
     }
 
-    /// Shows how it fares. Gives what is done, in bytes.
-    pub(crate) fn show(&mut self) -> Result<u64, Failure> {
-        let Some(status) = self.status().filter(|_| !self.is_failed()) else { return Ok(0) };
+    /// Shows how it fares, all of it as one status has it: figures of two would not fit each other. Gives what is done, in bytes.
+    pub(crate) fn show(&mut self, status: &Status) -> Result<u64, Failure> {
+        if self.is_failed() {
+            return Ok(0);
+        }
         if self.is_checked() {
             self.look_after_trouble()?;
-            self.show_swarm(&status)?;
+            self.show_swarm(status)?;
         }
-        if self.output.is_json() && Instant::now() >= self.due {
+        // Status and events come by different ways: what was not told yet waits for the next look, a moment later.
+        let agree = self.is_checked() != matches!(status.state, State::Checking { .. });
+        if self.output.is_json() && agree && Instant::now() >= self.due {
             let now = Instant::now();
             self.due += JSON_INTERVAL;
             if self.due <= now {
                 // Held up: what was missed is not told afterwards.
                 self.due = now + JSON_INTERVAL;
             }
-            self.tell_progress(&status)?;
+            self.tell_progress(status)?;
         }
-        Ok(if self.is_checked() { self.bytes_done(&status) } else { 0 })
+        Ok(if self.is_checked() { self.bytes_done(status) } else { 0 })
     }
 
     fn show_swarm(&mut self, status: &Status) -> Result<(), Failure> {

@@ -11,12 +11,12 @@ mod script;
 mod swarm;
 
 pub use bencode::bencode;
-pub use connection::connection;
+pub use connection::{connection, connection_reaches};
 pub use handshake::handshake;
 pub use message::message;
 pub use metainfo::metainfo;
 pub use resume::resume;
-pub use swarm::swarm;
+pub use swarm::{swarm, swarm_reaches};
 
 /// A target's name, which is also its folder in `corpus/`, and what it does.
 pub type Target = (&'static str, fn(&[u8]));

@@ -1,4 +1,6 @@
 //! A swarm with the host's side of the contract and a store, and what is held against it after every call.
+//!
+//! What a byte chooses is in [`Stage::step`] and below; choices are only ever added at the end, so that the corpus keeps its meaning.
 
 use bip::machine::{
     Block, CloseReason, ConnId, DialId, Input, Instant, Machine, NoJobs, Output, Part, Rng, Secret, TorrentId,
@@ -11,8 +13,9 @@ use bip::proto::id::{InfoHash, PeerId, PieceIndex};
 use bip::proto::message::{self, Frames, Item, Message};
 use bip::select::Priority;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Debug, Write as _};
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +28,8 @@ const MOST_CONNS: usize = 12;
 const MOST_STEPS: usize = 2_000;
 const UPLOAD_QUEUE: usize = 12;
 const HELD_INPUT: usize = 4_096;
+/// Bans that are kept.
+const MOST_BANS: usize = 3;
 /// A handshake's length.
 const HELLO: usize = 68;
 
@@ -64,6 +69,8 @@ pub(crate) enum Scope {
 
 /// One connection, as the host and the peer see it.
 struct Conn {
+    /// The peer's address.
+    ip: IpAddr,
     closing: bool,
     /// Whether the peer has said its hello, as it should, and the torrent that it named.
     named: Option<u8>,
@@ -73,6 +80,8 @@ struct Conn {
     their_error: bool,
     /// What it has asked for and has not been sent.
     asked: BTreeMap<Span, u32>,
+    /// The pieces of which it gave a block, since this was last looked at.
+    gave: Vec<PieceIndex>,
     hello: Vec<u8>,
     ours: Frames,
     choked: bool,
@@ -80,15 +89,17 @@ struct Conn {
 }
 
 impl Conn {
-    fn new() -> Self {
+    fn new(ip: IpAddr) -> Self {
         let frames = || Frames::new(message::Limits { block: u32::MAX, bitfield: u32::MAX, other: u32::MAX });
         Self {
+            ip,
             closing: false,
             named: None,
             came: 0,
             theirs: frames(),
             their_error: false,
             asked: BTreeMap::new(),
+            gave: Vec::new(),
             hello: Vec::new(),
             ours: frames(),
             choked: true,
@@ -96,7 +107,7 @@ impl Conn {
         }
     }
 
-    /// Takes note of what the peer asks for.
+    /// Takes note of what the peer asks for and gives.
     fn on_theirs(&mut self, bytes: &[u8]) {
         let hello = HELLO.saturating_sub(self.came).min(bytes.len());
         self.came += bytes.len();
@@ -104,6 +115,7 @@ impl Conn {
         while !self.their_error {
             match self.theirs.next(&mut rest) {
                 Ok(Some(Item::Message(Message::Request(span)))) => *self.asked.entry(span).or_default() += 1,
+                Ok(Some(Item::Piece(span))) => self.gave.push(span.piece),
                 Ok(Some(_)) => {}
                 Ok(None) => break,
                 Err(_) => self.their_error = true,
@@ -125,7 +137,7 @@ pub(crate) struct Stage {
     now: Instant,
     conns: BTreeMap<ConnId, Conn>,
     generation: u32,
-    dials: BTreeSet<DialId>,
+    dials: BTreeMap<DialId, SocketAddr>,
     used_dials: BTreeSet<DialId>,
     loads: Vec<(TorrentId, Span, u64)>,
     stores: Vec<(TorrentId, Span)>,
@@ -136,6 +148,14 @@ pub(crate) struct Stage {
     own: BTreeMap<u8, TorrentLimits>,
     /// Commands without their terminal event, by kind; the torrent's number is among it.
     unanswered: BTreeMap<String, usize>,
+    /// What the program banned.
+    banned: BTreeSet<IpAddr>,
+    /// Whether the ban that is being asked for is set or lifted.
+    banning: bool,
+    /// Who ever gave a block of which piece.
+    givers: BTreeSet<(IpAddr, u8, PieceIndex)>,
+    /// The kinds of commands and events that there were, where that is of interest.
+    reached: Option<BTreeSet<String>>,
     /// Refusals, which do not say what they refuse, by torrent.
     refused: BTreeMap<u32, usize>,
 }
@@ -188,7 +208,7 @@ impl Stage {
             send_limit: 1 << 20,
             store_credit: 65_536,
             max_known_peers: 10,
-            max_bans: 3,
+            max_bans: MOST_BANS,
             max_incoming_handshakes: 4,
             longest_message: 4_096,
             limits: limits.clone(),
@@ -200,7 +220,7 @@ impl Stage {
             now: Instant::from_micros(1_000_000),
             conns: BTreeMap::new(),
             generation: 0,
-            dials: BTreeSet::new(),
+            dials: BTreeMap::new(),
             used_dials: BTreeSet::new(),
             loads: Vec::new(),
             stores: Vec::new(),
@@ -209,12 +229,22 @@ impl Stage {
             limits,
             own: BTreeMap::new(),
             unanswered: BTreeMap::new(),
+            banned: BTreeSet::new(),
+            banning: false,
+            givers: BTreeSet::new(),
+            reached: None,
             refused: BTreeMap::new(),
         }
     }
 
-    /// Plays a script to its end, then lets all that is under way finish.
-    pub(crate) fn play(mut self, reader: &mut Reader<'_>) {
+    /// Takes note of what the script reaches.
+    pub(crate) fn look_on(&mut self) {
+        self.reached = Some(BTreeSet::new());
+    }
+
+    /// Plays a script to its end, then lets all that is under way finish. Gives the kinds of commands and events that there were, where
+    /// they were looked on.
+    pub(crate) fn play(mut self, reader: &mut Reader<'_>) -> BTreeSet<String> {
         for _ in 0..MOST_STEPS {
             if reader.0.is_empty() {
                 break;
@@ -222,6 +252,7 @@ impl Stage {
             self.step(reader);
         }
         self.finish();
+        self.reached.unwrap_or_default()
     }
 
     fn step(&mut self, reader: &mut Reader<'_>) {
@@ -284,6 +315,9 @@ impl Stage {
     fn stream(&mut self, id: ConnId, bytes: &[u8]) {
         if let Some(conn) = self.conns.get_mut(&id).filter(|conn| !conn.closing && !bytes.is_empty()) {
             conn.on_theirs(bytes);
+            // Which torrent they are of is known when they are of any.
+            let (ip, gave) = (conn.ip, std::mem::take(&mut conn.gave));
+            self.givers.extend(gave.iter().flat_map(|piece| (0..TORRENTS).map(|torrent| (ip, torrent, *piece))));
             self.input(Input::Stream { conn: id, bytes });
         }
     }
@@ -352,14 +386,14 @@ impl Stage {
         match reader.below(8) {
             0..=2 => self.accept(reader.byte()),
             3 => {
-                if let (Some(dial), true) = (self.dials.first().copied(), self.conns.len() < MOST_CONNS) {
-                    self.dials.remove(&dial);
-                    let conn = self.open();
+                if self.conns.len() < MOST_CONNS {
+                    let Some((dial, to)) = self.dials.pop_first() else { return };
+                    let conn = self.open(to.ip());
                     self.input(Input::Connected { dial, conn, local: address(0) });
                 }
             }
             4 => {
-                if let Some(dial) = self.dials.pop_last() {
+                if let Some((dial, _)) = self.dials.pop_last() {
                     self.input(Input::ConnectFailed { dial, error: ErrorKind::ConnectionRefused });
                 }
             }
@@ -389,17 +423,17 @@ impl Stage {
     pub(crate) fn accept(&mut self, from: u8) {
         let most = if self.scope == Scope::Connection { 1 } else { MOST_CONNS };
         if self.conns.len() < most {
-            let conn = self.open();
+            let conn = self.open(address(from).ip());
             self.input(Input::Accepted { conn, from: address(from), local: address(0) });
         }
     }
 
     /// Takes the lowest free place among the connections.
-    fn open(&mut self) -> ConnId {
+    fn open(&mut self, ip: IpAddr) -> ConnId {
         let slot = (0..).find(|slot| self.conns.keys().all(|conn| conn.slot != *slot)).expect("few are in use");
         self.generation += 1;
         let conn = ConnId { slot, generation: self.generation };
-        self.conns.insert(conn, Conn::new());
+        self.conns.insert(conn, Conn::new(ip));
         conn
     }
 
@@ -419,7 +453,8 @@ impl Stage {
             self.tell(Command::Loaded { torrent, ticket, block });
         } else if !self.stores.is_empty() {
             let (torrent, span) = self.stores.swap_remove(n % self.stores.len());
-            self.tell(Command::Stored { torrent, span, outcome: outcome(how / 2) });
+            let outcome = outcome(how / 2);
+            self.tell(Command::Stored { torrent, span, outcome });
         }
     }
 
@@ -436,7 +471,14 @@ impl Stage {
         }
     }
 
+    fn reach(&mut self, what: &impl Debug) {
+        if let Some(reached) = &mut self.reached {
+            reached.insert(name(what));
+        }
+    }
+
     fn tell(&mut self, command: Command) {
+        self.reach(&command);
         self.swarm.handle_command(self.now, command);
         self.drain(0);
     }
@@ -466,7 +508,7 @@ impl Stage {
     }
 
     fn command(&mut self, reader: &mut Reader<'_>) {
-        let choice = reader.below(12);
+        let choice = reader.below(18);
         let torrent = match self.scope {
             Scope::Connection => 0,
             Scope::Swarm => reader.below(TORRENTS),
@@ -502,25 +544,76 @@ impl Stage {
                 let download = reader.byte() % 2 == 0;
                 self.ask(format!("{torrent} download"), Command::SetDownload { torrent: id(torrent), download });
             }
-            8 if self.scope == Scope::Swarm => {
+            8 => {
                 let (ip, banned) = (address(reader.byte()).ip(), reader.byte() % 2 == 0);
+                self.banning = banned;
                 self.ask(format!("ban {ip}"), Command::Ban { ip, banned });
+                let left = |conn: &Conn| conn.ip == ip && !conn.closing;
+                let kept = self.banned.contains(&ip);
+                assert!(!kept || !self.conns.values().any(left), "who is banned stays");
             }
-            8 | 9 => {
+            9 => {
                 let at = span(reader, torrent);
                 let hashes: Vec<[u8; 20]> = (0..reader.below(5)).map(|_| [reader.byte(); 20]).collect();
                 let good = reader.byte() % 2 == 0;
                 let hashes = Arc::from(hashes);
                 self.tell(Command::BlockHashes { torrent: id(torrent), piece: at.piece, good, hashes });
             }
-            _ => {
+            10 | 11 => {
                 let (address, source) = (address(reader.byte()), Source::Tracker);
                 self.ask(
                     format!("{torrent} peer {address}"),
                     Command::AddPeer { torrent: id(torrent), address, source },
                 );
             }
+            12 => {
+                let spans = (0..reader.below(5)).map(|_| span(reader, torrent)).collect();
+                self.tell(Command::Kept { torrent: id(torrent), spans });
+            }
+            13 => self.lose(torrent, span(reader, torrent).piece),
+            14..=16 => self.complete(reader, torrent),
+            _ => {
+                let address = SocketAddr::from(([10, 0, 1, reader.byte()], 6881));
+                let sources = [Source::Program, Source::PeerExchange, Source::Dht, Source::Resume];
+                let source = sources[usize::from(reader.below(4))];
+                let what = format!("{torrent} peer {address}");
+                self.ask(what, Command::AddPeer { torrent: id(torrent), address, source });
+            }
         }
+    }
+
+    /// A piece is in the store no more.
+    fn lose(&mut self, torrent: u8, piece: PieceIndex) {
+        if let Some(torrent) = self.torrents.get_mut(&torrent) {
+            torrent.done.remove(piece);
+        }
+        self.tell(Command::PieceLost { torrent: id(torrent), piece });
+    }
+
+    /// Answers all blocks of a piece that the store has been given, as a store does: the last one tells that the piece is bad, after the
+    /// hashes of its blocks, or good, before them.
+    fn complete(&mut self, reader: &mut Reader<'_>, torrent: u8) {
+        let (choice, pattern) = (reader.byte(), reader.byte());
+        let Some(piece) = self.stores.iter().find(|(of, _)| *of == id(torrent)).map(|(_, span)| span.piece) else {
+            return;
+        };
+        let here = |(of, span): &(TorrentId, Span)| *of == id(torrent) && span.piece == piece;
+        let mut spans: Vec<Span> = self.stores.iter().filter(|store| here(store)).map(|(_, span)| *span).collect();
+        self.stores.retain(|store| !here(store));
+        let last = spans.pop().expect("one was found");
+        let torrent_id = id(torrent);
+        for span in spans {
+            self.tell(Command::Stored { torrent: torrent_id, span, outcome: Stored::Kept });
+        }
+        let good = choice % 2 == 0;
+        let count = geometry(torrent).blocks_in(piece);
+        let hashes: Arc<[_]> = (0..count).map(|block| [pattern >> (block % 4 * 2) & 3; 20]).collect();
+        let hashes = Command::BlockHashes { torrent: torrent_id, piece, good, hashes };
+        let outcome = if good { Stored::PieceGood } else { Stored::PieceBad };
+        let stored = Command::Stored { torrent: torrent_id, span: last, outcome };
+        let (first, second) = if good { (stored, hashes) } else { (hashes, stored) };
+        self.tell(first);
+        self.tell(second);
     }
 
     fn drain(&mut self, bytes: usize) {
@@ -549,9 +642,10 @@ impl Stage {
 
     fn on_output(&mut self, output: Output<NoJobs>, buf: &[u8]) {
         match output {
-            Output::Connect { dial, .. } => {
+            Output::Connect { dial, to } => {
                 assert!(self.used_dials.insert(dial), "a dial's name is used twice");
-                self.dials.insert(dial);
+                assert!(!self.banned.contains(&to.ip()), "who is banned is dialled");
+                self.dials.insert(dial, to);
                 assert!(self.dials.len() <= self.limits.max_dials, "too many dials");
             }
             Output::Abandon { dial } => assert!(self.used_dials.contains(&dial), "an abandoned dial never was"),
@@ -615,6 +709,7 @@ impl Stage {
     }
 
     fn on_event(&mut self, event: Event) {
+        self.reach(&event);
         match event {
             Event::TorrentAdded { torrent } => self.answered(&format!("{} add", torrent.0)),
             Event::TorrentRemoved { torrent } => {
@@ -633,7 +728,22 @@ impl Stage {
             Event::TorrentLimitsSet { torrent } => self.answered(&format!("{} limits", torrent.0)),
             Event::Selected { torrent } => self.answered(&format!("{} select", torrent.0)),
             Event::DownloadSet { torrent } => self.answered(&format!("{} download", torrent.0)),
-            Event::BanSet { ip } | Event::BanRefused { ip } => self.answered(&format!("ban {ip}")),
+            Event::BanSet { ip } => {
+                self.answered(&format!("ban {ip}"));
+                if self.banning {
+                    self.banned.insert(ip)
+                } else {
+                    self.banned.remove(&ip)
+                };
+                assert!(self.banned.len() <= MOST_BANS, "too many bans");
+            }
+            Event::BanRefused { ip } => {
+                self.answered(&format!("ban {ip}"));
+                assert!(self.banning && self.banned.len() == MOST_BANS, "refused although there is room");
+            }
+            Event::PeerBanned { torrent, ip, piece } => {
+                assert!(self.givers.contains(&(ip, torrent.0 as u8, piece)), "{ip} gave nothing of {piece}");
+            }
             Event::Refused { torrent, .. } => *self.refused.entry(torrent.0).or_default() += 1,
             Event::Store { torrent, span, block } => {
                 assert_eq!(block.len(), span.length as usize);
@@ -646,7 +756,10 @@ impl Stage {
                 assert!(self.loads.iter().all(|(.., other)| *other != ticket), "a ticket is used twice");
                 self.loads.push((torrent, span, ticket));
             }
-            Event::PeerConnected { torrent, .. } => self.torrent(torrent).open += 1,
+            Event::PeerConnected { torrent, address, .. } => {
+                assert!(!self.banned.contains(&address.ip()), "who is banned is let in");
+                self.torrent(torrent).open += 1;
+            }
             Event::PeerGone { torrent, .. } => {
                 let open = &mut self.torrent(torrent).open;
                 *open = open.checked_sub(1).expect("it was connected");
@@ -657,6 +770,12 @@ impl Stage {
             Event::Status { torrent, status } => {
                 let state = self.torrent(torrent);
                 assert_eq!(status.pieces_done, state.done.count());
+                let shape = geometry(torrent.0 as u8);
+                let done = (0..shape.piece_count()).map(PieceIndex).filter(|piece| state.done.contains(*piece));
+                assert_eq!(status.bytes_done, done.map(|piece| u64::from(shape.length_of(piece))).sum::<u64>());
+                assert!(status.bytes_wanted_done <= status.bytes_wanted.min(status.bytes_done), "{status:?}");
+                assert!(status.pieces_wanted_done <= status.pieces_wanted.min(status.pieces_done), "{status:?}");
+                assert_eq!(status.peers as usize, state.open);
             }
             _ => {}
         }
@@ -676,7 +795,7 @@ impl Stage {
             while let Some((torrent, span)) = self.stores.pop() {
                 self.tell(Command::Stored { torrent, span, outcome: Stored::Kept });
             }
-            while let Some(dial) = self.dials.pop_first() {
+            while let Some((dial, _)) = self.dials.pop_first() {
                 self.input(Input::ConnectFailed { dial, error: ErrorKind::Interrupted });
             }
             while let Some(conn) = self.conns.keys().next().copied() {
@@ -698,6 +817,23 @@ impl Stage {
         self.now = Instant::from_micros(u64::MAX - 1);
         self.settle();
     }
+}
+
+/// Gives the name of a value's variant.
+fn name(value: &impl Debug) -> String {
+    /// Takes letters until something else comes.
+    struct Word(String);
+    impl fmt::Write for Word {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let letters = text.chars().take_while(char::is_ascii_alphanumeric).collect::<String>();
+            self.0.push_str(&letters);
+            if letters.len() == text.len() { Ok(()) } else { Err(fmt::Error) }
+        }
+    }
+    let mut word = Word(String::new());
+    // It ends in an error where the value has more to say.
+    let _ = write!(word, "{value:?}");
+    word.0
 }
 
 fn outcome(how: u8) -> Stored {

@@ -1,4 +1,5 @@
 use crate::script::{Reader, Scope, Stage};
+use std::collections::BTreeSet;
 
 /// Everything that can happen to a swarm: torrents added, changed and removed, peers named, banned and connected, dials that succeed
 /// or fail, streams, time, and a store that answers in any order, also what it was never asked.
@@ -7,4 +8,12 @@ use crate::script::{Reader, Scope, Stage};
 pub fn swarm(data: &[u8]) {
     let reader = &mut Reader(data);
     Stage::new(Scope::Swarm, reader).play(reader);
+}
+
+/// Gives the kinds of commands and events that a script of [`swarm`] reaches.
+pub fn swarm_reaches(data: &[u8]) -> BTreeSet<String> {
+    let reader = &mut Reader(data);
+    let mut stage = Stage::new(Scope::Swarm, reader);
+    stage.look_on();
+    stage.play(reader)
 }

@@ -1,9 +1,10 @@
 //! Replays the corpus of every target: what the fuzzer once found stays found, on any toolchain.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::{fs, io};
 
-fn replay(name: &str, body: fn(&[u8])) -> io::Result<usize> {
+fn replay(name: &str, mut body: impl FnMut(&[u8])) -> io::Result<usize> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
     let mut files = 0;
     for entry in fs::read_dir(folder)? {
@@ -38,5 +39,30 @@ fn every_folder_and_every_binary_belongs_to_a_target() {
             .collect();
         names.sort();
         assert_eq!(names, expected, "in {folder}");
+    }
+}
+
+/// Gives the names of an enum's variants, as the swarm's source declares them.
+fn variants(name: &str) -> BTreeSet<String> {
+    let source = include_str!("../../src/peer/command.rs");
+    let (_, rest) = source.split_once(&format!("pub enum {name} {{\n")).expect("the source declares the enum");
+    let (body, _) = rest.split_once("\n}").expect("the enum ends");
+    let indented = body.lines().filter_map(|line| line.strip_prefix("    "));
+    let starts = indented.filter(|line| line.starts_with(|c: char| c.is_ascii_alphabetic()));
+    starts.map(|line| line.chars().take_while(char::is_ascii_alphanumeric).collect()).collect()
+}
+
+#[test]
+fn the_corpus_reaches_every_command_and_every_event_of_the_swarm() {
+    let all = &variants("Command") | &variants("Event");
+    assert!(all.contains("Ban") && all.contains("PeerBanned"), "{all:?}");
+    type Reaches = fn(&[u8]) -> BTreeSet<String>;
+    let targets: [(&str, Reaches); 2] =
+        [("connection", bip_fuzz::connection_reaches), ("swarm", bip_fuzz::swarm_reaches)];
+    for (name, reaches) in targets {
+        let mut reached = BTreeSet::new();
+        replay(name, |bytes| reached.extend(reaches(bytes))).expect("the corpus can be read");
+        let missing: Vec<_> = all.difference(&reached).collect();
+        assert!(missing.is_empty(), "corpus/{name} does not reach {missing:?}");
     }
 }

@@ -7,7 +7,7 @@ use super::job::{Done, HashState, Job, Outcome, Part, Work};
 use super::parts::Parts;
 use super::resume;
 use super::store::{Source, Store, StoreId};
-use crate::machine::{self, Block, BlockBuf, BlockPool};
+use crate::machine::{self, Block, BlockBuf, BlockPool, Scratch};
 use crate::proto::geometry::BLOCK_LENGTH;
 use crate::proto::id::FileIndex;
 use crate::proto::resume::FileStamp;
@@ -38,7 +38,7 @@ pub struct Executor {
     pub(super) parts: Mutex<BTreeMap<StoreId, Arc<Mutex<Parts>>>>,
     limit: usize,
     blocks: BlockPool,
-    buffers: Mutex<Vec<Vec<u8>>>,
+    buffers: Mutex<Vec<Scratch>>,
 }
 
 #[derive(Default)]
@@ -270,8 +270,7 @@ impl Executor {
             }
             let end = parts.peek().map_or(until, |p| p.begin.min(until));
             let length = ((end - hash.at) as usize).min(CHUNK);
-            let buffer: &mut Vec<u8> = buffer.get_or_insert_with(|| lock(&self.buffers).pop().unwrap_or_default());
-            buffer.resize(CHUNK, 0);
+            let buffer = buffer.get_or_insert_with(|| self.take_buffer());
             let bytes = &mut buffer[..length];
             result = self.read_into(store, offset + u64::from(hash.at), bytes);
             if result.is_err() {
@@ -281,22 +280,32 @@ impl Executor {
             hash.at += length as u32;
         }
         if let Some(buffer) = buffer {
-            let mut kept = lock(&self.buffers);
-            if kept.len() < BUFFERS {
-                kept.push(buffer);
-            }
+            self.give_back(buffer);
         }
         result.map(|()| hash)
     }
 
+    /// Gives a buffer of [`CHUNK`] bytes.
+    fn take_buffer(&self) -> Scratch {
+        lock(&self.buffers).pop().unwrap_or_else(|| Scratch::new(CHUNK))
+    }
+
+    fn give_back(&self, buffer: Scratch) {
+        let mut kept = lock(&self.buffers);
+        if kept.len() < BUFFERS {
+            kept.push(buffer);
+        }
+    }
+
     fn hash_blocks(&self, store: &Store, offset: u64, length: u32) -> Result<Vec<[u8; 20]>, Error> {
         let mut hashes = Vec::with_capacity(length.div_ceil(BLOCK_LENGTH) as usize);
+        let mut buffer = self.take_buffer();
         for at in (0..length).step_by(CHUNK) {
-            let mut buf = self.blocks.take(CHUNK);
-            buf.bytes_mut().resize((length - at).min(CHUNK as u32) as usize, 0);
-            self.read_into(store, offset + u64::from(at), buf.bytes_mut())?;
-            hashes.extend(buf.bytes().chunks(BLOCK_LENGTH as usize).map(Sha1::digest));
+            let bytes = &mut buffer[..(length - at).min(CHUNK as u32) as usize];
+            self.read_into(store, offset + u64::from(at), bytes)?;
+            hashes.extend(bytes.chunks(BLOCK_LENGTH as usize).map(Sha1::digest));
         }
+        self.give_back(buffer);
         Ok(hashes)
     }
 

@@ -44,6 +44,7 @@ mod mailbox;
 mod map;
 mod rate;
 mod rng;
+mod scratch;
 mod secret;
 mod timers;
 
@@ -55,6 +56,7 @@ pub use mailbox::{Doorbell, EventSink, Events, Inbox, Outbox, RecvError, SendErr
 pub use map::{Map, Set};
 pub use rate::RateMeter;
 pub use rng::Rng;
+pub use scratch::Scratch;
 pub use secret::Secret;
 pub use timers::Timers;
 

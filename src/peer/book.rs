@@ -2,10 +2,13 @@ use super::{Config, Source};
 use crate::machine::{DialId, Instant, Map, Rng};
 use crate::proto::id::PeerId;
 use slab::Slab;
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+mod entry;
+
+use entry::{Entry, Rank, State, Uselessness, distrust};
 
 /// The addresses of one torrent's peers and when each may be dialled.
 ///
@@ -26,73 +29,6 @@ pub(super) struct Book {
     connecting: usize,
     /// How often an address was named.
     named: u64,
-}
-
-#[derive(Debug)]
-struct Entry {
-    address: SocketAddr,
-    /// The best of those who named it.
-    source: Source,
-    /// When it was last named: later ones have higher numbers.
-    named: u64,
-    /// Its place in the order of BEP 40.
-    priority: u32,
-    state: State,
-    /// How often in a row it failed.
-    failures: u32,
-    /// Who answered there last.
-    peer_id: Option<PeerId>,
-}
-
-/// The order in which addresses are dialled that are due at the same time: those that the program named before all others, then
-/// those that failed less often, then those with the higher priority.
-type Rank = (bool, u32, Reverse<u32>, u64);
-/// The order in which addresses are kept: those that the program named, those that failed less often, those from better sources, and
-/// those named later.
-type Uselessness = (bool, u32, u8, Reverse<u64>);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// To be dialled at that time.
-    Later(Instant),
-    /// To be dialled since that time.
-    Due(Instant),
-    /// Being dialled.
-    Dialling(DialId),
-    /// Connected and shaking hands.
-    Shaking,
-    /// Connected, hands shaken.
-    Connected,
-    /// Ourselves: never to be dialled again.
-    Ourselves,
-}
-
-impl Entry {
-    fn is_of_others(&self) -> bool {
-        self.source != Source::Program
-    }
-
-    fn rank(&self) -> Rank {
-        (self.is_of_others(), self.failures, Reverse(self.priority), self.named)
-    }
-
-    fn uselessness(&self) -> Uselessness {
-        (self.is_of_others(), self.failures, distrust(self.source), Reverse(self.named))
-    }
-}
-
-/// Says how little an address is worth for having come from there: local peers are fast, trackers know who is there, and anybody may
-/// say anything in the DHT and in peer exchange.
-fn distrust(source: Source) -> u8 {
-    match source {
-        Source::Program => 0,
-        Source::LocalDiscovery => 1,
-        Source::Tracker => 2,
-        Source::Resume => 3,
-        Source::Dht => 4,
-        Source::PeerExchange => 5,
-        Source::Incoming => 6,
-    }
 }
 
 impl Book {

@@ -45,10 +45,7 @@ impl Link {
             since: self.choked_at,
             optimistic: self.turn.optimistic,
             newcomer: !self.turn.served,
-            snubs: !self.they_choke
-                && self.we_want
-                && !self.is_held_back()
-                && self.pipeline.unanswered(now) >= snub_after,
+            snubs: self.snubs(now, snub_after),
             rate: match goal {
                 Goal::Download => self.turn.gave.per_second(now),
                 Goal::Upload => self.upload.per_second(now),
@@ -78,7 +75,7 @@ impl Swarm {
         });
         let (goal, snub_after) = (torrent.goal(), config.snub_after);
         let mut candidates = Vec::with_capacity(torrent.peers.len());
-        for (_, key) in &torrent.peers {
+        for key in torrent.peers.values() {
             let link = self.table.get_mut(*key).and_then(Connection::link_mut);
             candidates.extend(link.map(|link| link.candidate(now, goal, snub_after)));
         }
@@ -90,7 +87,7 @@ impl Swarm {
         } else {
             choker.fill(now, goal, &candidates)
         };
-        for (_, key) in &torrent.peers {
+        for key in torrent.peers.values() {
             if let Some(link) = self.table.get_mut(*key).and_then(Connection::link_mut) {
                 let optimistic = decision.optimistic.contains(&link.peer);
                 link.turn.optimistic = optimistic.then(|| link.turn.optimistic.unwrap_or(now));
@@ -100,7 +97,7 @@ impl Swarm {
             decision.choke.into_iter().map(|p| (p, true)).chain(decision.unchoke.into_iter().map(|p| (p, false)));
         for (peer, choke) in changes {
             let Some(torrent) = self.torrents.get_mut(place) else { return };
-            let Some(key) = torrent.peers.get(peer.0 as usize).copied() else { continue };
+            let Some(key) = torrent.peers.get(&peer).copied() else { continue };
             if let Some(conn) = self.table.get_mut(key) {
                 torrent.set_choke(&mut self.hub, conn, now, choke);
                 // What it sent before may be read on, now that its queue is empty.

@@ -89,7 +89,8 @@ pub enum Command {
         download: bool,
     },
     /// Closes connections to an IP address and makes and takes no more, in any torrent, and forgets what was named there; or lets it in
-    /// again, also where it was banned for lying. Ends in [`Event::BanSet`] or, where no more bans are kept, [`Event::BanRefused`].
+    /// again, also where it was banned for lying, alone or with its /64 ([`Event::PeerBanned`]). What is banned is that one address, also of
+    /// IPv6. Ends in [`Event::BanSet`] or, where no more bans are kept, [`Event::BanRefused`].
     Ban {
         /// The address; one that is IPv4 in an IPv6 form counts as IPv4.
         ip: IpAddr,
@@ -330,12 +331,12 @@ pub enum Event {
         /// Why, in words.
         reason: Gone,
     },
-    /// Notice: a peer sent bytes that were not the torrent's; its address (of a loopback address, only its port) is banned, in all
-    /// torrents.
+    /// Notice: a peer sent bytes that were not the torrent's; its address (of a loopback address, only its port; of a global IPv6
+    /// address, all of its /64) is banned, in all torrents.
     PeerBanned {
         /// The torrent.
         torrent: TorrentId,
-        /// The peer's IP address.
+        /// The peer's IP address; of a global IPv6 address, the first of its /64.
         ip: IpAddr,
         /// The piece that it spoiled.
         piece: PieceIndex,

@@ -41,8 +41,11 @@ pub struct Config {
     /// The most connections that came in and have not shaken hands; 256 by default. Another closes the oldest of them, so that
     /// silent ones keep nobody out.
     pub max_incoming_handshakes: usize,
-    /// The most connections of one torrent to one IP address, whatever the peer ids and ports; 1 by default, so that nobody fills our
-    /// places from one host. Several peers behind one address translator share it. Loopback addresses are exempt. 0 counts as 1.
+    /// The most connections of one torrent to one IP address, or to one /64 of global IPv6 addresses (2000::/3 without Teredo), whatever
+    /// the peer ids and ports; 1 by default, so that nobody fills our places from one host. Several peers behind one address translator
+    /// share it, as do those on one line, which has a /64 to itself: in a network of our own with many peers, raise it, or name them
+    /// by their IPv4, unique local or link-local addresses, which count each for itself. Loopback addresses are exempt. 0 counts
+    /// as 1.
     pub max_connections_per_ip: usize,
     /// The most addresses known in one torrent; 1,000 by default. Another takes the place of the least useful that is not connected:
     /// of those that failed, the one that failed most often; else the one that came from the worst source, longest ago. What the program
@@ -52,7 +55,7 @@ pub struct Config {
     /// How often in a row an address may fail before it is forgotten; 8 by default. Those that the program named never are. 0 counts
     /// as 1.
     pub max_failures: u32,
-    /// The most IP addresses banned, over all torrents; 4,096 by default. Another takes the place of the oldest ban of a liar; where all
+    /// The most IP addresses banned (a liar on a global IPv6 address with all of its /64), over all torrents; 4,096 by default. Another takes the place of the oldest ban of a liar; where all
     /// are the program's own, it is refused.
     pub max_bans: usize,
     /// The IPv4 address at which others see us, where it is known: for the order of peers (BEP 40). `None` by default: the local
@@ -78,7 +81,8 @@ pub struct Config {
     /// again once it has sent a block.
     pub snub_after: Duration,
     /// The most requests of one peer that are queued; 2,000 by default. At the limit, the connection is not read until a quarter
-    /// of them are served. What had been read already is kept, at most [`held_input`](Self::held_input). Requests whose blocks are
+    /// of them are served. That is the peer's own doing: what it was asked for is meanwhile asked of others, and it stalls
+    /// ([`pipeline`](Self::pipeline)) and counts as one that sends nothing, however slowly we serve it. What had been read already is kept, at most [`held_input`](Self::held_input). Requests whose blocks are
     /// being loaded do not count here: [`send_watermark`](Self::send_watermark) bounds them.
     pub upload_queue: usize,
     /// The most bytes of one connection that were read and wait for room in its queue of requests; 4 MiB by default, which is
@@ -109,7 +113,7 @@ pub struct Config {
     /// Of how many blocks of pieces with a wrong hash the givers and hashes are remembered in one torrent, until the piece is good;
     /// 65,536 by default, which is 1 GiB of pieces in 2 MiB of memory. The oldest piece is forgotten first, the latest never.
     pub suspect_blocks: usize,
-    /// How many IP addresses with a part in bad pieces are remembered in one torrent when they are not connected; 1,000 by default. The
+    /// How many IP addresses (or /64 of global IPv6 addresses) with a part in bad pieces are remembered in one torrent when they are not connected; 1,000 by default. The
     /// one that has been gone for longest is forgotten first.
     pub max_suspects: usize,
 

@@ -13,6 +13,7 @@ use crate::select;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// How many requests that were given to others a connection remembers: twice as many as are open to a peer by default.
 const LATE: usize = 1000;
@@ -56,7 +57,7 @@ pub(super) enum Stage {
 pub(super) struct Link {
     /// The torrent's place.
     pub(super) torrent: usize,
-    /// The connection's place among the torrent's peers.
+    /// The connection's key among the torrent's peers.
     pub(super) peer: select::Peer,
     pub(super) peer_id: PeerId,
     /// When hands were shaken.
@@ -166,10 +167,26 @@ impl Link {
         }
     }
 
-    /// Says whether the peer may be silent because of us: we do not read it, or not before we have served it.
+    /// Says whether we do not read the peer because of limits of ours: then it cannot be said to owe us anything.
+    ///
+    /// That its queue of requests is full is its own doing, however slowly we may serve it: or whoever asks for enough would keep
+    /// for ever what it was asked for.
     pub(super) fn is_held_back(&self) -> bool {
+        self.stopped_by_store || self.stopped_by_rate
+    }
+
+    /// Says whether the peer may be silent because of us: we do not read it, or not before we have served it.
+    pub(super) fn may_be_silent(&self) -> bool {
         let serving = self.queue.is_loading() || self.waits[Lane::Upload as usize];
-        self.stopped_by_store || self.stopped_by_rate || self.stopped_by_queue && serving
+        self.is_held_back() || self.stopped_by_queue && serving
+    }
+
+    /// Says whether the peer owes us blocks and has sent none for that long; or has stalled, and keeps us from reading it by more
+    /// requests than we queue.
+    pub(super) fn snubs(&self, now: Instant, after: Duration) -> bool {
+        let asked_in_vain =
+            self.pipeline.unanswered(now) >= after || self.stopped_by_queue && self.pipeline.has_stalled();
+        !self.they_choke && self.we_want && !self.is_held_back() && asked_in_vain
     }
 
     /// Takes what is asked for as given to others: it may still come.
@@ -257,7 +274,7 @@ impl Connection {
     pub(super) fn set_reading(&mut self, hub: &mut Hub) {
         let id = self.id;
         let Some(link) = self.link_mut() else { return };
-        let stop = link.stopped_by_queue || link.stopped_by_store || link.stopped_by_rate;
+        let stop = link.stopped_by_queue || link.is_held_back();
         if stop != link.stopped {
             link.stopped = stop;
             hub.steps.push_back(if stop { Step::StopReading(id) } else { Step::ResumeReading(id) });

@@ -14,6 +14,8 @@ impl Torrent {
     pub(super) fn may_ask(&self, hub: &Hub, link: &Link, now: Instant) -> bool {
         !link.they_choke
             && link.we_want
+            // What it sends would wait behind its own requests.
+            && !link.stopped_by_queue
             && self.is_running()
             && self.storing < hub.config.store_credit
             && now >= self.retry_at.max(self.liars.parole_until(link.giver))

@@ -138,7 +138,7 @@ impl Swarm {
         }
         let idle = self.hub.config.idle_inbound;
         let torrents = self.torrents.iter().filter(|(place, _)| of.is_none_or(|of| of == *place));
-        let peers = torrents.flat_map(|(place, torrent)| torrent.peers.iter().map(move |(_, key)| (*key, place)));
+        let peers = torrents.flat_map(|(place, torrent)| torrent.peers.values().map(move |key| (*key, place)));
         let mut ranked: Vec<_> = peers
             .filter_map(|(key, place)| {
                 let link = self.table.get(key)?.link()?;

@@ -1,5 +1,4 @@
 use super::bans::Bans;
-use super::book::Outcome;
 use super::connection::{Stage, Table};
 use super::hub::{Hub, Step, Timer};
 use super::ourselves::Ourselves;
@@ -8,13 +7,12 @@ use super::throttle::{Throttle, dial_bucket};
 use super::torrent::Torrent;
 use super::{Command, Config, Event, Gone};
 use crate::machine::{
-    BlockPool, CloseReason, ConnId, DialId, Input, Instant, Machine, Map, NoJobs, Output, Rng, Secret, Timers,
-    TorrentId,
+    BlockPool, ConnId, DialId, Input, Instant, Machine, Map, NoJobs, Output, Rng, Secret, Timers, TorrentId,
 };
 use crate::proto::geometry::Span;
 use crate::proto::id::{InfoHash, PeerId};
 use crate::proto::message::Message;
-use log::{debug, info};
+use log::debug;
 use slab::Slab;
 use std::collections::VecDeque;
 
@@ -137,8 +135,7 @@ impl Swarm {
                 break;
             }
             link.stopped_by_queue = false;
-            // The time in which we did not read is neither the peer's silence nor its slowness.
-            link.pipeline.on_alive(now);
+            // The time in which we did not read is not the peer's silence. But it may well be found slow, or to stall.
             conn.last_heard = now;
             let Some(link) = conn.link_mut() else { return };
             let (held, at) = (std::mem::take(&mut link.held), std::mem::take(&mut link.held_at));
@@ -178,7 +175,7 @@ impl Swarm {
             let hub = &mut self.hub;
             let todo = std::mem::take(&mut torrent.todo);
             for (peer, span) in todo.cancels {
-                let key = torrent.peers.get(peer.0 as usize).copied();
+                let key = torrent.peers.get(&peer).copied();
                 if let Some(conn) = key.and_then(|key| self.table.get_mut(key)) {
                     torrent.cancel(hub, conn, now, span);
                     // It has room now, and in the end game nothing else may come that has it asked.
@@ -187,7 +184,7 @@ impl Swarm {
             }
             let most = hub.config.send_limit;
             for piece in &todo.announce {
-                for (_, key) in &torrent.peers {
+                for key in torrent.peers.values() {
                     let Some(conn) = self.table.get_mut(*key) else { continue };
                     torrent.announce(hub, conn, now, *piece);
                     if conn.outbox.queued() > most {
@@ -197,7 +194,7 @@ impl Swarm {
             }
             if !todo.announce.is_empty() && torrent.picker.has_all() && hub.config.close_redundant {
                 let full = |key: &usize| self.table.get(*key).and_then(|c| c.link()).is_some_and(|l| l.has.is_full());
-                let full = torrent.peers.iter().map(|(_, key)| *key).filter(full);
+                let full = torrent.peers.values().copied().filter(full);
                 torrent.todo.close.extend(full.map(|key| (key, Gone::Redundant)));
             }
             for (key, gone) in todo.close.into_iter().chain(std::mem::take(&mut torrent.todo.close)) {
@@ -219,7 +216,7 @@ impl Swarm {
     /// Asks every peer of a torrent that has room.
     pub(super) fn refill(&mut self, now: Instant, place: usize) {
         let Some(torrent) = self.torrents.get_mut(place) else { return };
-        let mut keys: Vec<usize> = torrent.peers.iter().map(|(_, key)| *key).collect();
+        let mut keys: Vec<usize> = torrent.peers.values().copied().collect();
         // A peer that stalls is asked for one block at a time, and for none that another can be asked for.
         let stalls = |key: usize| self.table.get(key).and_then(|c| c.link()).is_some_and(|l| l.pipeline.depth() <= 1);
         keys.sort_by_key(|key| stalls(*key));
@@ -240,7 +237,7 @@ impl Swarm {
             return;
         }
         torrent.stopped_by_store = stop;
-        for (_, key) in &torrent.peers {
+        for key in torrent.peers.values() {
             let Some(conn) = self.table.get_mut(*key) else { continue };
             if let Some(link) = conn.link_mut() {
                 link.stopped_by_store = stop;
@@ -249,104 +246,6 @@ impl Swarm {
             // The time in which we did not read is not the peer's silence.
             conn.last_heard = now;
             conn.set_reading(&mut self.hub);
-        }
-    }
-
-    /// Closes a connection.
-    pub(super) fn close(&mut self, now: Instant, key: usize, gone: Gone) {
-        let Some(conn) = self.table.get_mut(key) else { return };
-        if matches!(conn.stage, Stage::Closing) {
-            return;
-        }
-        let id = conn.id;
-        // What we said last matters only where the peer has done nothing wrong.
-        let flush = matches!(gone, Gone::Duplicate | Gone::Redundant | Gone::Left);
-        if !flush {
-            conn.outbox.clear();
-        }
-        self.hub.steps.push_back(Step::Close(id, flush));
-        self.forget(now, key, gone);
-    }
-
-    /// Ends all that a connection was part of.
-    fn forget(&mut self, now: Instant, key: usize, gone: Gone) {
-        let Some(conn) = self.table.get_mut(key) else { return };
-        let (address, dialled) = (conn.address, conn.dialled);
-        self.hub.timers.cancel(Timer::Connection(conn.id));
-        match std::mem::replace(&mut conn.stage, Stage::Closing) {
-            Stage::Closing => {}
-            Stage::Handshaking { torrent, .. } => {
-                // Whoever we dialled was named to us; strangers that come in may be many.
-                if dialled {
-                    info!(target: "bip::peer", "{address}: closed while shaking hands: {gone}");
-                } else {
-                    debug!(target: "bip::peer", "{address}: closed while shaking hands: {gone}");
-                    self.hub.arriving = self.hub.arriving.saturating_sub(1);
-                    return;
-                }
-                if let Some(torrent) = torrent.and_then(|place| self.torrents.get_mut(place)) {
-                    let outcome = match gone {
-                        _ if !torrent.is_running() => Outcome::Stopped,
-                        Gone::Duplicate | Gone::Full => Outcome::Needless,
-                        _ => Outcome::Useless,
-                    };
-                    torrent.book.on_ended(now, address, outcome, &self.hub.config, &mut self.hub.rng);
-                    self.hub.set_timer_by(now, Timer::Dial(torrent.id), now);
-                }
-                self.on_dial_ended(now);
-            }
-            Stage::Open(mut link) => {
-                self.hub.open = self.hub.open.saturating_sub(1);
-                self.hub.inbound = self.hub.inbound.saturating_sub(usize::from(!dialled));
-                let Some(torrent) = self.torrents.get_mut(link.torrent) else { return };
-                torrent.inbound = torrent.inbound.saturating_sub(usize::from(!dialled));
-                info!(target: "bip::peer", "{}: {address}: gone: {gone}", torrent.id);
-                torrent.release(&mut link);
-                torrent.leave_lines(&mut self.hub, &mut link);
-                torrent.picker.peer_left(&link.has);
-                torrent.seeds = torrent.seeds.saturating_sub(u32::from(link.has.is_full()));
-                torrent.peers.try_remove(link.peer.0 as usize);
-                torrent.on_peer_gone(key, &link, address.ip(), self.hub.config.max_suspects);
-                if let Some(buf) = link.incoming.take().and_then(|incoming| incoming.buf) {
-                    // The part of a block that came is of no use.
-                    torrent.wasted += buf.bytes().len() as u64;
-                }
-                let (config, rng) = (&self.hub.config, &mut self.hub.rng);
-                if dialled {
-                    let outcome = match gone {
-                        _ if !torrent.is_running() => Outcome::Stopped,
-                        // That there was no room is no fault of the peer's.
-                        Gone::Duplicate | Gone::Redundant | Gone::Full => Outcome::Needless,
-                        _ if link.download.total() + link.upload.total() > 0 => Outcome::Useful,
-                        _ => Outcome::Useless,
-                    };
-                    torrent.book.on_ended(now, address, outcome, config, rng);
-                    if gone == Gone::Banned {
-                        torrent.book.forget(address);
-                    }
-                }
-                if !matches!(gone, Gone::Duplicate | Gone::Redundant) {
-                    torrent.book.on_peer_gone(now, address, link.peer_id, config, rng);
-                }
-                torrent.todo.rechoke = true;
-                torrent.touch(&mut self.hub, now);
-                self.hub.set_timer_by(now, Timer::Dial(torrent.id), now);
-                self.hub.events.push_back(Event::PeerGone { torrent: torrent.id, address, reason: gone });
-            }
-        }
-    }
-
-    fn on_closed(&mut self, now: Instant, id: ConnId, reason: CloseReason) {
-        let Some(key) = self.table.key(id) else { return };
-        let place = self.table.get(key).and_then(|c| c.link()).map(|link| link.torrent);
-        let gone = match reason {
-            CloseReason::Failed(error) => Gone::Failed(error),
-            CloseReason::Ours | CloseReason::Theirs => Gone::Left,
-        };
-        self.forget(now, key, gone);
-        self.table.remove(id);
-        if let Some(place) = place {
-            self.settle(now, place);
         }
     }
 
@@ -377,7 +276,7 @@ impl Swarm {
         }
         let Some(link) = conn.link() else { return };
         let place = link.torrent;
-        if link.is_held_back() {
+        if link.may_be_silent() {
             conn.last_heard = now;
         } else if conn.silent_at(&self.hub) <= now {
             self.close(now, key, Gone::Silent);
@@ -388,10 +287,8 @@ impl Swarm {
             conn.send(&mut self.hub, now, &Message::KeepAlive);
         }
         if let (Some(link), Some(torrent)) = (conn.link_mut(), self.torrents.get_mut(place)) {
-            if link.stopped_by_store || link.stopped_by_rate {
+            if link.is_held_back() {
                 link.pipeline.on_resumed(now);
-            } else if link.stopped_by_queue {
-                link.pipeline.on_alive(now);
             }
             if link.pipeline.is_stalled(now) {
                 debug!(target: "bip::peer", "{}: {}: stalls", torrent.id, id.slot);
@@ -460,7 +357,7 @@ impl Swarm {
 
     fn set_refill_timer(&mut self, now: Instant, place: usize) {
         let Some(torrent) = self.torrents.get(place) else { return };
-        let links = torrent.peers.iter().filter_map(|(_, key)| self.table.get(*key)?.link());
+        let links = torrent.peers.values().filter_map(|key| self.table.get(*key)?.link());
         let later = links
             .map(|link| torrent.liars.parole_until(link.giver))
             .chain([torrent.retry_at])

@@ -24,7 +24,7 @@
 //!
 //! Two connections to the same peer id on the same IP address in a torrent are one too many; so are two by addresses of the two
 //! families, for a peer may have both. The same id on another address of the family is another peer: ids are no secret, and whoever
-//! repeats one is to keep nobody out. An IP address has one connection in a torrent, whatever the ids
+//! repeats one is to keep nobody out. An IP address, or a /64 of global IPv6 addresses, has one connection in a torrent, whatever the ids
 //! ([`Config::max_connections_per_ip`]). Of a pair that crossed, both sides keep
 //! the one that the larger peer id dialled. That is so only while the older is new and no block has moved on it
 //! ([`Config::pair_window`]): a peer id is no secret, and whoever repeats one takes no connection over. A connection to ourselves is closed, and an address that led to it is never dialled
@@ -46,8 +46,9 @@
 //! of two bad copies is banned at once; alone behind one, it is asked for nothing for a while ([`Config::parole`]), as is
 //! everybody with a part in a bad copy whose hashes the store does not tell.
 //!
-//! All this goes by IP address: a new connection, port or peer id changes nothing. Peers behind one address translator stand and fall
-//! together. Only loopback addresses, which all peers on this host share, are told apart by port as well. A ban counts in all torrents,
+//! All this goes by IP address, and by /64 of global IPv6 addresses (2000::/3 without Teredo), which one line has to itself: a new
+//! connection, port, peer id or address in it changes nothing. Peers behind one address translator or on one line stand and fall
+//! together; what the program bans is a single address. Only loopback addresses, which all peers on this host share, are told apart by port as well. A ban counts in all torrents,
 //! until the program lifts it ([`Command::Ban`]) or newer ones take its place ([`Config::max_bans`]); it is not kept beyond the swarm's life.
 //!
 //! # What is wanted
@@ -68,7 +69,8 @@
 //! A block is asked of one peer. Four times a second it is looked whether one that was asked will need much longer than another that
 //! has nothing else to do, or holds up a piece that is otherwise complete; if so the request moves
 //! ([`Reassignment`](crate::select::Reassignment)): a cancel to the one, a request to the other. What the first sends all the same is
-//! taken if it comes sooner, and otherwise counted as redundant.
+//! taken if it comes sooner, and otherwise counted as redundant. A suspect piece goes with all its requests, and its old owner is asked
+//! for it again only where there is nobody else.
 //!
 //! # Whom we serve
 //!
@@ -83,7 +85,8 @@
 //! # A block's way out
 //!
 //! Requests of a peer that we do not choke are queued, and none is dropped: with [`Config::upload_queue`] of them waiting, the connection is
-//! not read until a quarter are served. The store is asked ([`Event::Load`]) only while less than [`Config::send_watermark`] waits to
+//! not read until a quarter are served. It is asked for nothing meanwhile, and what it was asked for before moves or is found to stall
+//! as ever: that we do not read it is its own doing. The store is asked ([`Event::Load`]) only while less than [`Config::send_watermark`] waits to
 //! be sent to the peer. A peer that is choked loses its queue, as BEP 3 has it; requests of a choked peer are ignored.
 //!
 //! # Rates
@@ -140,6 +143,7 @@
 mod bans;
 mod book;
 mod choking;
+mod closing;
 mod command;
 mod config;
 mod connection;

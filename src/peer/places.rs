@@ -8,25 +8,25 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Who may have a place among a torrent's peers.
 impl Torrent {
-    /// Gives the connection to the same peer: the same id on the same IP address, or on one of the other family, by which a
-    /// peer with both reaches us too. The same id on another address of the family is taken for another peer: an id is no secret,
-    /// and whoever repeats it is to keep nobody out.
-    pub(super) fn twin(&self, peer_id: PeerId, ip: IpAddr) -> Option<usize> {
-        let ip = ip.to_canonical();
+    /// Gives the connection to the same peer: the same id on the same IP address (of global IPv6 addresses, in the same /64, for a
+    /// host has several there), or on one of the other family, by which a peer with both reaches us too. The same id on another address
+    /// of the family is taken for another peer: an id is no secret, and whoever repeats it is to keep nobody out.
+    pub(super) fn twin(&self, peer_id: PeerId, address: SocketAddr) -> Option<usize> {
+        let ip = Party::of(address).ip;
         let (first, last) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::from([0xff; 16])));
         let mut same_id = self.by_peer_id.range((peer_id, first)..=(peer_id, last));
         same_id.find(|((_, other), _)| *other == ip || other.is_ipv4() != ip.is_ipv4()).map(|(_, key)| *key)
     }
 
-    /// Says whether there are as many connections to an address as may be.
+    /// Says whether there are as many connections to an address, or to its /64, as may be.
     pub(super) fn is_crowded(&self, address: SocketAddr, most: usize) -> bool {
         let party = Party::of(address);
         !party.ip.is_loopback() && self.liars.connections(party) >= most.max(1)
     }
 
     /// Takes note that a peer that had shaken hands is gone.
-    pub(super) fn on_peer_gone(&mut self, key: usize, link: &Link, ip: IpAddr, most_suspects: usize) {
-        let name = (link.peer_id, ip.to_canonical());
+    pub(super) fn on_peer_gone(&mut self, key: usize, link: &Link, address: SocketAddr, most_suspects: usize) {
+        let name = (link.peer_id, Party::of(address).ip);
         if self.by_peer_id.get(&name) == Some(&key) {
             self.by_peer_id.remove(&name);
         }
@@ -48,7 +48,7 @@ impl Swarm {
     ) -> Option<(usize, usize)> {
         let (config, ourselves) = (&self.hub.config, &self.hub.ourselves);
         let torrents = self.torrents.iter().filter(|(place, _)| of.is_none_or(|of| of == *place));
-        let peers = torrents.flat_map(|(place, torrent)| torrent.peers.iter().map(move |(_, key)| (*key, place)));
+        let peers = torrents.flat_map(|(place, torrent)| torrent.peers.values().map(move |key| (*key, place)));
         let others = peers.filter_map(|(key, place)| {
             let conn = self.table.get(key).filter(|c| !c.dialled)?;
             let link = conn.link()?;

@@ -4,9 +4,9 @@ use super::machine::Swarm;
 use super::throttle::Lane;
 use super::torrent::Torrent;
 use crate::machine::Instant;
-use crate::proto::geometry::Span;
+use crate::proto::geometry::{BLOCK_LENGTH, Span};
 use crate::proto::message::Message;
-use crate::select::{Peer, Pipeline, Reassignment};
+use crate::select::{Owned, Peer, Pipeline, Reassignment};
 use log::debug;
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -36,8 +36,9 @@ impl Taker {
         let pipeline = &link.pipeline;
         let idle = pipeline.room() > 0 && !link.waits[Lane::Ask as usize];
         let unknown = pipeline.block_time().is_none();
-        // Of one that was never measured, nothing more is expected than that it answers.
-        if link.is_held_back() || pipeline.has_stalled() || unknown && pipeline.open() > 0 {
+        let in_vain = pipeline.open() > 0 || pipeline.unanswered(now) > UNKNOWN;
+        // Of one that was never measured, nothing more is expected than that it answers; but not if it has been asked in vain.
+        if link.is_held_back() || pipeline.has_stalled() || unknown && in_vain {
             return None;
         }
         let due = if unknown { UNKNOWN } else { pipeline.due_in(now, pipeline.open()) };
@@ -76,81 +77,94 @@ impl Swarm {
         let links = |key: usize| self.table.get(key).and_then(Connection::link);
         let last_due = |pipeline: &Pipeline| pipeline.due_in(now, pipeline.open().saturating_sub(1));
         let mut slow: Vec<(Duration, usize)> = Vec::new();
-        for (_, key) in &torrent.peers {
+        for key in torrent.peers.values() {
             let due = links(*key)
                 .filter(|link| link.pipeline.open() > 0 && !link.is_held_back())
                 .map(|link| last_due(&link.pipeline));
             slow.extend(due.filter(|due| *due > SOON).map(|due| (due, *key)));
         }
-        if slow.is_empty() {
+        let owned: Vec<Owned> = torrent.picker.owned().collect();
+        if slow.is_empty() && owned.is_empty() {
             return;
         }
         slow.sort_by_key(|(due, _)| Reverse(*due));
         slow.truncate(SLOW);
         let mut takers: Vec<Taker> = Vec::new();
-        for (_, key) in &torrent.peers {
+        for key in torrent.peers.values() {
             let link = links(*key).filter(|link| torrent.may_ask(&self.hub, link, now));
             takers.extend(link.and_then(|link| Taker::new(link, *key, now)));
         }
         takers.sort_by_key(|taker| taker.due);
         takers.truncate(FAST);
+        for suspect in owned {
+            self.free_suspect(now, place, suspect, &mut takers);
+        }
         for (_, key) in &slow {
             for _ in 0..REQUESTS {
                 if !self.move_one(now, place, *key, &mut takers) {
                     break;
                 }
             }
-            self.free_suspect(now, place, *key, &mut takers);
             let (Some(conn), Some(torrent)) = (self.table.get_mut(*key), self.torrents.get_mut(place)) else { return };
             torrent.fill(&mut self.hub, conn, now);
         }
     }
 
-    /// Takes a suspect piece from a slow peer that owns it, where one with nothing else to do would go on with it much sooner. The
-    /// requests for such a piece do not move one by one: it is one peer's at a time.
-    fn free_suspect(&mut self, now: Instant, place: usize, from: usize, takers: &mut [Taker]) {
+    /// Takes a suspect piece from an owner that is expected to need much longer for it than a peer that has nothing else to do, and
+    /// gives it to that one. One that gave nothing of a bad copy comes before others.
+    fn free_suspect(&mut self, now: Instant, place: usize, suspect: Owned, takers: &mut [Taker]) {
+        let Owned { piece, owner, asked, missing } = suspect;
         let Some(torrent) = self.torrents.get_mut(place) else { return };
-        let Some(link) = self.table.get(from).and_then(Connection::link) else { return };
-        let peer = link.peer;
-        let mut asked = link.asked.iter().enumerate().rev().take(REQUESTS);
-        let Some((at, last)) = asked.find(|(_, span)| torrent.picker.owner(span.piece) == Some(peer)) else { return };
-        let (piece, present) = (last.piece, Torrent::due(link, now, at, *last));
-        let spans: Vec<Span> = link.asked.iter().filter(|span| span.piece == piece).copied().collect();
-        let bytes = spans.iter().map(|span| u64::from(span.length)).sum::<u64>();
+        let Some(from) = torrent.peers.get(&owner).copied() else { return };
+        let links = |key: usize| self.table.get(key).and_then(Connection::link);
+        let Some(link) = links(from).filter(|link| !link.is_held_back()) else { return };
+        let last = link.pipeline.open().saturating_sub(1);
+        // Of one that was never measured it is not known how long it takes for the piece: one block is compared with one.
+        let measured = link.pipeline.block_time().is_some();
+        let present = link.pipeline.due_in(now, if measured { last.saturating_add(missing) } else { last });
+        let more = u32::try_from(asked + missing).unwrap_or(u32::MAX).saturating_sub(1);
+        let bytes = (asked as u64).saturating_mul(u64::from(BLOCK_LENGTH));
         let at_risk = Reassignment::is_at_risk(link.pipeline.unanswered(now));
         let most = Reassignment::most_at_risk(torrent.geometry.total_length());
         if at_risk && torrent.moved.saturating_add(bytes) > most {
             return;
         }
-        let taker = takers.iter_mut().find(|taker| {
-            let case = Reassignment { present, other: taker.due, idle: taker.idle, hostage: false };
-            let has = |key| self.table.get(key).and_then(Connection::link).is_some_and(|l| l.has.contains(piece));
-            taker.peer != peer && case.is_worthwhile() && has(taker.key)
-        });
-        let Some(taker) = taker else { return };
-        debug!(target: "bip::peer", "{}: piece {piece} is asked of another, who is sooner", torrent.id);
+        let find = |avoided: bool| {
+            takers.iter().position(|taker| {
+                let rest = if measured { taker.block_time.saturating_mul(more) } else { Duration::ZERO };
+                let other = taker.due.saturating_add(rest);
+                let case = Reassignment { present, other, idle: taker.idle, hostage: false };
+                let has = || links(taker.key).is_some_and(|link| link.has.contains(piece));
+                case.is_worthwhile() && torrent.picker.may_hand_over(piece, taker.peer, avoided) && has()
+            })
+        };
+        let Some(at) = find(false).or_else(|| find(true)) else { return };
+        let taker = &mut takers[at];
+        let room = links(taker.key).map_or(0, |link| link.pipeline.room());
+        let (taken, moved) = torrent.picker.hand_over(piece, taker.peer, room);
+        debug!(target: "bip::peer", "{}: piece {piece}, which is suspect, is asked of another, who is sooner", torrent.id);
         if at_risk {
             torrent.moved += bytes;
         }
+        if let Some(conn) = self.table.get_mut(taker.key) {
+            conn.ask(&mut self.hub, now, &taken[..moved]);
+            torrent.fill(&mut self.hub, conn, now);
+            if let Some(link) = conn.link_mut() {
+                torrent.count_asked(&mut self.hub, link);
+                taker.idle = link.pipeline.room() > 0;
+                taker.due = taker.due.saturating_add(taker.block_time.saturating_mul(more));
+            }
+        }
         if let Some(conn) = self.table.get_mut(from) {
-            for span in spans {
-                torrent.picker.release_one(peer, span);
+            for span in taken {
                 if let Some(link) = conn.link_mut() {
                     link.release_one(now, span);
+                    torrent.count_asked(&mut self.hub, link);
                 }
                 conn.send(&mut self.hub, now, &Message::Cancel(span));
             }
-            if let Some(link) = conn.link_mut() {
-                torrent.count_asked(&mut self.hub, link);
-            }
-        }
-        torrent.picker.avoid(peer, piece);
-        // Before the one it was taken from, which would be given it again where there is nothing else.
-        if let Some(conn) = self.table.get_mut(taker.key) {
             torrent.fill(&mut self.hub, conn, now);
-            taker.idle = conn.link().is_some_and(|link| link.pipeline.room() > 0);
         }
-        taker.due += taker.block_time;
     }
 
     /// Moves the last request of a slow peer that is worth it; says whether there was one.
@@ -161,7 +175,7 @@ impl Swarm {
         let at_risk = Reassignment::is_at_risk(unanswered);
         let most = Reassignment::most_at_risk(torrent.geometry.total_length());
         let mut found = None;
-        // What is suspect is its owner's alone.
+        // What is suspect is its owner's alone, and goes with the whole piece.
         let movable = link.asked.iter().enumerate().rev().filter(|(_, span)| !torrent.picker.is_suspect(span.piece));
         for (at, span) in movable.take(REQUESTS) {
             let present = Torrent::due(link, now, at, *span);

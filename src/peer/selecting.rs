@@ -114,7 +114,7 @@ impl Swarm {
         torrent.todo.cancels.extend(cancelled);
         torrent.todo.refill = true;
         self.hub.events.push_back(Event::Selected { torrent: id });
-        for (_, key) in &torrent.peers {
+        for key in torrent.peers.values() {
             if let Some(conn) = self.table.get_mut(*key) {
                 torrent.review_interest(&mut self.hub, conn, now);
             }

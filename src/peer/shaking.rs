@@ -8,7 +8,6 @@ use crate::proto::bitfield::Bitfield;
 use crate::proto::handshake::{Decoder, Extensions, Handshake, Progress};
 use crate::proto::id::PeerId;
 use crate::proto::message::Message;
-use crate::select::Peer;
 use log::debug;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -162,7 +161,7 @@ impl Swarm {
         let dialled = self.table.get(key)?.dialled;
         let config = &self.hub.config;
         let address = self.table.get(key)?.address;
-        if let Some(other) = torrent.twin(peer_id, address.ip()) {
+        if let Some(other) = torrent.twin(peer_id, address) {
             let older = self.table.get(other)?;
             // Whoever repeats a peer id that it has seen takes no connection over that has proved its worth.
             let window = config.pair_window;
@@ -203,7 +202,7 @@ impl Swarm {
     /// either side; and its torrent's place.
     fn idle_inbound(&self, now: Instant, of: Option<usize>) -> Option<(usize, usize)> {
         let torrents = self.torrents.iter().filter(|(place, _)| of.is_none_or(|of| of == *place));
-        let peers = torrents.flat_map(|(place, torrent)| torrent.peers.iter().map(move |(_, key)| (*key, place)));
+        let peers = torrents.flat_map(|(place, torrent)| torrent.peers.values().map(move |key| (*key, place)));
         let open = peers.filter_map(|(key, place)| {
             let conn = self.table.get(key).filter(|c| !c.dialled)?;
             Some((conn.link()?, key, place))
@@ -218,9 +217,10 @@ impl Swarm {
     fn open(&mut self, now: Instant, key: usize, place: usize, peer_id: PeerId) {
         let (Some(conn), Some(torrent)) = (self.table.get_mut(key), self.torrents.get_mut(place)) else { return };
         let (address, outgoing) = (conn.address, conn.dialled);
-        let peer = Peer(torrent.peers.insert(key) as u32);
-        torrent.by_peer_id.insert((peer_id, address.ip().to_canonical()), key);
-        let giver = torrent.liars.enter(Party::of(address));
+        let peer = torrent.enter(key);
+        let party = Party::of(address);
+        torrent.by_peer_id.insert((peer_id, party.ip), key);
+        let giver = torrent.liars.enter(party);
         let pieces = torrent.geometry.piece_count();
         let mut link = Link::new(now, place, peer, peer_id, pieces, giver, &mut self.hub);
         link.stopped_by_store = torrent.stopped_by_store;

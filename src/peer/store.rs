@@ -26,9 +26,12 @@ impl Swarm {
         }
         torrent.touch(&mut self.hub, now);
         torrent.todo.refill = true;
-        for (_, key) in &torrent.peers {
+        for key in torrent.peers.values() {
             let Some(conn) = self.table.get_mut(*key) else { continue };
             let Some(link) = conn.link_mut() else { continue };
+            if was_ours {
+                link.queue.on_lost(piece);
+            }
             if !link.has.contains(piece) {
                 if was_ours {
                     torrent.todo.close.push((*key, Gone::Failed(ErrorKind::InvalidData)));
@@ -46,7 +49,7 @@ impl Swarm {
         let Some(torrent) = self.torrents.get_mut(place) else { return };
         torrent.downloads = download;
         self.hub.events.push_back(Event::DownloadSet { torrent: id });
-        let keys: Vec<usize> = torrent.peers.iter().map(|(_, key)| *key).collect();
+        let keys: Vec<usize> = torrent.peers.values().copied().collect();
         for key in keys {
             let Some(conn) = self.table.get_mut(key) else { continue };
             let Some(link) = conn.link_mut() else { continue };

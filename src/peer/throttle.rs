@@ -4,6 +4,7 @@ use super::machine::Swarm;
 use super::torrent::Torrent;
 use crate::machine::{Instant, TokenBucket};
 use crate::proto::geometry::BLOCK_LENGTH;
+use crate::select::Peer;
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 
@@ -258,7 +259,7 @@ impl Swarm {
                 continue;
             }
             let peer = torrent.throttle.lines[at].pop_front();
-            let key = peer.and_then(|peer| torrent.peers.get(peer).copied());
+            let key = peer.and_then(|peer| torrent.peers.get(&Peer(peer as u32)).copied());
             // It stands in the line again before its peer may, so that others of the session come first.
             if !torrent.throttle.lines[at].is_empty() {
                 if lane == Lane::Read && torrent.throttle.limits(lane) {

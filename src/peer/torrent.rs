@@ -11,6 +11,7 @@ use crate::proto::id::{InfoHash, PeerId, PieceIndex};
 use crate::select::{Peer, Picker};
 use slab::Slab;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -21,11 +22,13 @@ pub(super) struct Torrent {
     pub(super) info_hash: InfoHash,
     pub(super) geometry: Geometry,
     pub(super) picker: Picker,
-    /// The places of the connections that have shaken hands; a peer's place here is its [`Peer`] key.
-    pub(super) peers: Slab<usize>,
+    /// The places of the connections that have shaken hands, oldest first.
+    pub(super) peers: BTreeMap<Peer, usize>,
+    /// The key of the latest peer.
+    latest_peer: Peer,
     /// How many of these came in.
     pub(super) inbound: usize,
-    /// By peer id and IP address.
+    /// By peer id and IP address, of a global IPv6 address the first of its /64.
     pub(super) by_peer_id: BTreeMap<(PeerId, IpAddr), usize>,
     pub(super) book: Book,
     pub(super) liars: Liars,
@@ -110,7 +113,8 @@ impl Torrent {
             info_hash,
             geometry,
             picker: Picker::new(geometry, have, rng.fork()),
-            peers: Slab::new(),
+            peers: BTreeMap::new(),
+            latest_peer: Peer(0),
             inbound: 0,
             by_peer_id: BTreeMap::new(),
             book: Book::new(rng),
@@ -151,6 +155,20 @@ impl Torrent {
     /// Gives the most peers that are served because of what they give.
     pub(super) fn upload_slots(&self, all: &Limits) -> usize {
         self.limits.upload_slots.unwrap_or(all.upload_slots)
+    }
+
+    /// Takes in a connection that has shaken hands; gives the key of the peer behind it.
+    ///
+    /// A key is not used again, or a newcomer would answer for what the picker knows of an earlier peer. There are enough for a
+    /// hundred connections a second for a year; then they begin anew, but for those in use.
+    pub(super) fn enter(&mut self, key: usize) -> Peer {
+        loop {
+            self.latest_peer = Peer(self.latest_peer.0.wrapping_add(1));
+            if let Entry::Vacant(entry) = self.peers.entry(self.latest_peer) {
+                entry.insert(key);
+                return self.latest_peer;
+            }
+        }
     }
 
     /// Says whether connections are made and taken.

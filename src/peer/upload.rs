@@ -5,6 +5,7 @@ use super::torrent::{Load, Torrent};
 use super::{Event, Gone};
 use crate::machine::{Block, Instant, Map, Rng};
 use crate::proto::geometry::{BLOCK_LENGTH, Span};
+use crate::proto::id::PieceIndex;
 use crate::proto::message::Message;
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -72,6 +73,16 @@ impl Queue {
         } else if let Some(loading) = self.loading.iter_mut().find(|l| l.span == span && !l.cancelled) {
             loading.cancelled = true;
         }
+    }
+
+    /// Takes back all requests for a piece, because it is there no more.
+    pub(super) fn on_lost(&mut self, piece: PieceIndex) {
+        for span in self.waiting.iter().filter(|span| span.piece == piece) {
+            if let Some(count) = self.counts.get_mut(span) {
+                count.cancelled += std::mem::take(&mut count.live);
+            }
+        }
+        self.loading.iter_mut().filter(|l| l.span.piece == piece).for_each(|l| l.cancelled = true);
     }
 
     /// Takes the next request that is to be served.
@@ -230,6 +241,22 @@ mod tests {
         assert!(queue.waiting.is_empty() && queue.counts.is_empty());
         // A cancel that came too late takes nothing from a later request.
         queue.on_cancel(span(0));
+        queue.on_request(span(0));
+        assert_eq!(queue.next(), Some(span(0)));
+    }
+
+    #[test]
+    fn of_a_piece_that_is_lost_nothing_is_served() {
+        let mut queue = Queue::new(&mut Rng::new(1));
+        let other = Span { piece: PieceIndex(1), ..span(0) };
+        [span(0), other, span(1), span(0), span(2)].into_iter().for_each(|span| queue.on_request(span));
+        queue.on_cancel(span(0));
+        queue.on_load(7, span(3));
+        queue.on_load(8, other);
+        queue.on_lost(span(0).piece);
+        assert_eq!((queue.next(), queue.next()), (Some(other), None));
+        assert_eq!((queue.on_loaded(7), queue.on_loaded(8)), (None, Some(other)));
+        // It may come back.
         queue.on_request(span(0));
         assert_eq!(queue.next(), Some(span(0)));
     }

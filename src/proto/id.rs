@@ -6,8 +6,10 @@ use std::str::FromStr;
 /// The text given was not an id in hexadecimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseIdError {
-    /// How many characters were given; an id has 40.
+    /// How many characters were given.
     pub length: usize,
+    /// How many the id has: 40, or 64.
+    pub expected: usize,
     /// The offset of the first character that is not a hexadecimal digit, where the length was right.
     pub bad_digit_at: Option<usize>,
 }
@@ -16,26 +18,22 @@ impl fmt::Display for ParseIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.bad_digit_at {
             Some(at) => write!(f, "not a hexadecimal digit at character {at}"),
-            None => write!(f, "expected 40 hexadecimal digits, found {} characters", self.length),
+            None => write!(f, "expected {} hexadecimal digits, found {} characters", self.expected, self.length),
         }
     }
 }
 
 impl std::error::Error for ParseIdError {}
 
-fn parse_hex(text: &str) -> Result<[u8; 20], ParseIdError> {
+fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseIdError> {
     let digits = text.as_bytes();
-    if digits.len() != 40 {
-        return Err(ParseIdError { length: text.chars().count(), bad_digit_at: None });
+    let error = |bad_digit_at| ParseIdError { length: text.chars().count(), expected: 2 * N, bad_digit_at };
+    if digits.len() != 2 * N {
+        return Err(error(None));
     }
-    let mut out = [0; 20];
+    let mut out = [0; N];
     for (i, pair) in digits.chunks_exact(2).enumerate() {
-        let nibble = |k: usize| {
-            (pair[k] as char)
-                .to_digit(16)
-                .map(|d| d as u8)
-                .ok_or(ParseIdError { length: 40, bad_digit_at: Some(2 * i + k) })
-        };
+        let nibble = |k: usize| (pair[k] as char).to_digit(16).map(|d| d as u8).ok_or_else(|| error(Some(2 * i + k)));
         out[i] = nibble(0)? << 4 | nibble(1)?;
     }
     Ok(out)
@@ -99,6 +97,84 @@ id20! {
     PeerId
 }
 
+id20! {
+    /// A node's name in the DHT, in the same space as the info hashes (BEP 5).
+    ///
+    /// Shown and parsed as 40 hexadecimal digits.
+    NodeId
+}
+
+impl NodeId {
+    /// Gives the distance to another id, or to an info hash: the bits in which they differ, compared as a number (BEP 5).
+    ///
+    /// ```
+    /// use bip::proto::id::NodeId;
+    /// let (a, b, c) = (NodeId([0; 20]), NodeId([1; 20]), NodeId([2; 20]));
+    /// assert!(a.distance(&b) < a.distance(&c));
+    /// ```
+    pub fn distance(&self, to: &NodeId) -> [u8; 20] {
+        let mut distance = self.0;
+        distance.iter_mut().zip(&to.0).for_each(|(a, b)| *a ^= b);
+        distance
+    }
+}
+
+impl From<InfoHash> for NodeId {
+    fn from(hash: InfoHash) -> Self {
+        Self(hash.0)
+    }
+}
+
+/// The SHA-256 of a torrent's `info` dictionary as it stands in the file: a v2 torrent's name (BEP 52).
+///
+/// Shown and parsed as 64 hexadecimal digits. Where 20 bytes are wanted (handshakes, trackers, the DHT) it is
+/// [cut short](Self::truncated).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InfoHashV2(pub [u8; 32]);
+
+impl InfoHashV2 {
+    /// Length in bytes.
+    pub const LEN: usize = 32;
+
+    /// Gives the bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Gives the first 20 bytes: its form on the wire where a v1 info hash would stand.
+    pub fn truncated(&self) -> InfoHash {
+        let mut short = [0; 20];
+        short.copy_from_slice(&self.0[..20]);
+        InfoHash(short)
+    }
+}
+
+impl fmt::Display for InfoHashV2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl fmt::Debug for InfoHashV2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InfoHashV2({self})")
+    }
+}
+
+impl FromStr for InfoHashV2 {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        parse_hex(text).map(Self)
+    }
+}
+
+impl From<[u8; 32]> for InfoHashV2 {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
 impl PeerId {
     /// Makes a peer id in the Azureus style of BEP 20: `-bp0100-` (client and version) and 12 random bytes.
     pub fn from_random(random: [u8; 12]) -> Self {
@@ -149,6 +225,18 @@ mod tests {
         let id = InfoHash([0xa5; 20]);
         assert_eq!(id.to_string().parse::<InfoHash>(), Ok(id));
         assert_eq!("A5".repeat(20).parse::<InfoHash>(), Ok(id));
+    }
+
+    #[test]
+    fn a_v2_info_hash_is_cut_to_twenty_bytes_on_the_wire() {
+        let text = "caf1e1c30e81cb361b9ee167c4aa64228a7fa4fa9f6105232b28ad099f3a302e";
+        let hash: InfoHashV2 = text.parse().unwrap();
+        assert_eq!(hash.to_string(), text);
+        assert_eq!(hash.truncated().to_string(), text[..40]);
+        assert_eq!(
+            text[..40].parse::<InfoHashV2>().unwrap_err().to_string(),
+            "expected 64 hexadecimal digits, found 40 characters"
+        );
     }
 
     #[test]

@@ -8,7 +8,9 @@ use super::net::Net;
 use super::thread::{Running, Stopper};
 use super::token::Source;
 use super::{Config, StopError};
-use crate::machine::{Doorbell, Executor, Host, Hosted, Inbox, Input, Instant, Machine, NoJobs, Outlet, SocketId};
+use crate::machine::{
+    Doorbell, Executor, Host, Hosted, Inbox, Input, Instant, Machine, NoJobs, Outlet, Scratch, SocketId,
+};
 use mio::{Events, Poll, Waker};
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -30,7 +32,7 @@ pub struct Reactor {
     poll: Poll,
     events: Events,
     /// What all sockets are read into.
-    buffer: Vec<u8>,
+    buffer: Scratch,
     bell: Doorbell,
     stopper: Stopper,
     clock: Clock,
@@ -63,7 +65,7 @@ impl Reactor {
         bell.doze();
         Ok(Self {
             guests: Vec::new(),
-            buffer: vec![0; config.receive_buffer],
+            buffer: Scratch::new(config.receive_buffer),
             net: Net::new(poll.registry().try_clone()?, config, clock.now()),
             poll,
             events: Events::with_capacity(EVENTS),

@@ -65,7 +65,7 @@ mod reassignment;
 mod suspects;
 
 pub use choker::{Candidate, Choker, ChokerConfig, Decision, Goal};
-pub use picker::{Arrival, Picker};
+pub use picker::{Arrival, Owned, Picker};
 pub use pipeline::{Pipeline, PipelineConfig};
 pub use reassignment::Reassignment;
 
@@ -83,6 +83,7 @@ pub enum Priority {
     High,
 }
 
-/// A peer's key within one torrent, given by whoever asks for decisions.
+/// A peer's key within one torrent, given by whoever asks for decisions. A key is not given to another peer later: what the
+/// [`Picker`] knows of the one would count against the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Peer(pub u32);

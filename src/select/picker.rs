@@ -8,6 +8,7 @@ use crate::machine::{Map, Rng};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::{BLOCK_LENGTH, Geometry, Span};
 use crate::proto::id::PieceIndex;
+pub use end_game::Owned;
 use open::Open;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -43,7 +44,8 @@ pub enum Arrival {
 ///   bad copy go on with it before anything else; one that did, or would only finish what another began and is asked for no more,
 ///   when there is nothing else to ask it for. At most 256 pieces are suspect at a time; further bad ones are fetched as any.
 /// - A block that one peer is asked for is asked of no other, not even in the end game: instead the request
-///   [moves](Self::move_request) to a peer that is expected to send it much sooner. Those of suspect pieces do not.
+///   [moves](Self::move_request) to a peer that is expected to send it much sooner. Those of suspect pieces do only together: a piece is
+///   [handed over](Self::hand_over) to another owner.
 ///
 /// The caller says truthfully what peers have: what it says at [`peer_left`](Self::peer_left) is what it said at
 /// [`peer_joined`](Self::peer_joined) and [`peer_has`](Self::peer_has). A peer that is not named so is asked all the same, but
@@ -290,6 +292,12 @@ impl Picker {
         }
     }
 
+    /// Forgets a peer that is gone and whose key no other will have: also what was held against it.
+    pub fn forget_peer(&mut self, peer: Peer) {
+        self.release(peer);
+        self.suspects.forget_peer(peer);
+    }
+
     /// Forgets one request to a peer, which refused it or lost it.
     pub fn release_one(&mut self, peer: Peer, span: Span) {
         let Some(block) = self.block_of(span) else { return };
@@ -446,139 +454,4 @@ mod model;
 mod suspicion;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    fn picker(pieces: u32, blocks: u32, seed: u64) -> Picker {
-        let length = blocks * BLOCK_LENGTH;
-        let geometry = Geometry::new(u64::from(pieces) * u64::from(length), length).unwrap();
-        Picker::new(geometry, &Bitfield::new(pieces), Rng::new(seed))
-    }
-
-    fn set(pieces: u32, members: impl IntoIterator<Item = u32>) -> Bitfield {
-        let mut set = Bitfield::new(pieces);
-        members.into_iter().for_each(|p| {
-            set.insert(PieceIndex(p));
-        });
-        set
-    }
-
-    fn pick(picker: &mut Picker, peer: u32, has: &Bitfield, count: usize) -> Vec<Span> {
-        let mut out = Vec::new();
-        picker.pick(Peer(peer), has, count, &mut out);
-        out
-    }
-
-    fn pieces(spans: &[Span]) -> BTreeSet<u32> {
-        spans.iter().map(|s| s.piece.0).collect()
-    }
-
-    #[test]
-    fn a_begun_piece_is_finished_before_another_is_begun_and_peers_share_it() {
-        let mut p = picker(50, 8, 1);
-        let all = Bitfield::full(50);
-        p.peer_joined(&all);
-        p.peer_joined(&all);
-        let first = pick(&mut p, 1, &all, 3);
-        let second = pick(&mut p, 2, &all, 3);
-        let third = pick(&mut p, 1, &all, 2);
-        let mut together: Vec<Span> = [first, second, third].concat();
-        assert_eq!(pieces(&together).len(), 1);
-        together.sort_unstable();
-        together.dedup();
-        assert_eq!(together.len(), 8);
-    }
-
-    #[test]
-    fn a_peer_goes_on_with_its_own_piece_rather_than_with_one_nearer_to_its_end() {
-        let mut p = picker(50, 8, 1);
-        let (low, all) = (set(50, 0..10), Bitfield::full(50));
-        let own = pick(&mut p, 1, &set(50, 20..30), 2);
-        let others = pick(&mut p, 2, &low, 7);
-        assert_eq!(pieces(&pick(&mut p, 1, &all, 4)), pieces(&own));
-        // Without one of its own it takes the one with the fewest blocks missing.
-        assert_eq!(pieces(&pick(&mut p, 3, &all, 1)), pieces(&others));
-    }
-
-    #[test]
-    fn the_rarest_piece_is_begun_first() {
-        let mut p = picker(40, 1, 2);
-        let all = Bitfield::full(40);
-        p.peer_joined(&all);
-        p.peer_joined(&set(40, (0..40).filter(|i| *i != 17)));
-        p.peer_joined(&set(40, (0..40).filter(|i| *i != 17 && *i != 23)));
-        let order: Vec<u32> = pick(&mut p, 1, &all, 40).iter().map(|s| s.piece.0).collect();
-        assert_eq!(order[..2], [17, 23]);
-        assert_eq!(order.iter().collect::<BTreeSet<_>>().len(), 40);
-    }
-
-    #[test]
-    fn the_requests_of_a_peer_that_chokes_or_leaves_can_be_made_to_others_at_once() {
-        let mut p = picker(3, 4, 3);
-        let all = Bitfield::full(3);
-        p.peer_joined(&all);
-        p.peer_joined(&all);
-        let gone = pick(&mut p, 1, &all, 12);
-        assert_eq!((gone.len(), p.requests_to(Peer(1))), (12, 12));
-        p.release(Peer(1));
-        assert_eq!((p.requests(), p.requests_to(Peer(1))), (0, 0));
-        let again = pick(&mut p, 2, &all, 20);
-        assert_eq!(again.iter().collect::<BTreeSet<_>>(), gone.iter().collect::<BTreeSet<_>>());
-        // What the first peer had sent before it knew is taken, and the second one is told.
-        assert_eq!(p.on_block(Peer(1), gone[0]), Arrival::Wanted { cancel: vec![Peer(2)] });
-        assert_eq!(p.on_block(Peer(2), gone[0]), Arrival::Unwanted);
-    }
-
-    #[test]
-    fn what_is_no_block_of_the_torrent_is_unwanted() {
-        let mut p = picker(3, 2, 5);
-        let block = Span { piece: PieceIndex(1), begin: BLOCK_LENGTH, length: BLOCK_LENGTH };
-        for wrong in [
-            Span { begin: 1, ..block },
-            Span { length: BLOCK_LENGTH - 1, ..block },
-            Span { length: 0, ..block },
-            Span { begin: 2 * BLOCK_LENGTH, ..block },
-            Span { piece: PieceIndex(3), ..block },
-            Span { piece: PieceIndex(u32::MAX), begin: u32::MAX, length: u32::MAX },
-        ] {
-            assert_eq!(p.on_block(Peer(1), wrong), Arrival::Unwanted);
-            p.on_stored(wrong);
-            p.on_store_failed(wrong);
-            p.release_one(Peer(1), wrong);
-        }
-        p.on_piece_good(PieceIndex(3));
-        p.on_piece_bad(PieceIndex(u32::MAX));
-        p.peer_has(PieceIndex(3));
-        assert!(p.have().is_empty() && p.begun.is_empty());
-        assert_eq!(p.on_block(Peer(1), block), Arrival::Wanted { cancel: vec![] });
-    }
-
-    #[test]
-    fn a_peer_finds_its_one_piece_among_a_thousand_begun_ones() {
-        let mut p = picker(4_000, 2, 6);
-        for piece in 0..1_000 {
-            let span = p.geometry.block(PieceIndex(piece * 3), 0).unwrap();
-            p.on_block(Peer(0), span);
-        }
-        let picked = pick(&mut p, 1, &set(4_000, [1_500]), 9);
-        assert_eq!(picked, [p.geometry.block(PieceIndex(1_500), 1).unwrap()]);
-    }
-
-    #[test]
-    fn a_peer_with_one_piece_costs_a_bounded_search_among_two_million() {
-        const PIECES: u32 = 1 << 21;
-        let mut p = picker(PIECES, 1, 7);
-        let all = Bitfield::full(PIECES);
-        (0..200).for_each(|_| p.peer_joined(&all));
-        assert_eq!(p.availability.work, 0);
-        let poor = set(PIECES, [1_234_567]);
-        p.peer_joined(&poor);
-        assert_eq!(pieces(&pick(&mut p, 1, &poor, 500)), [1_234_567].into());
-        // Two searches: one finds the piece, one finds that there is no more.
-        assert!(p.availability.work <= 2 * (256 + u64::from(PIECES) / 64 + 1), "{}", p.availability.work);
-        p.availability.work = 0;
-        assert_eq!(pick(&mut p, 2, &all, 500).len(), 500);
-        assert_eq!(p.availability.work, 500);
-    }
-}
+mod tests;

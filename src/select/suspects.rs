@@ -9,6 +9,11 @@ use std::collections::BTreeMap;
 /// How many pieces are suspect at a time. Whoever wants more of them has to send as many whole pieces of garbage unpunished; further
 /// ones are fetched as if nothing had been.
 pub(super) const SUSPECTS: usize = 256;
+/// How many peers are avoided for a piece; the latest to come to us are.
+const AVOIDED: usize = 256;
+/// After how many bad copies a piece is handed over to no peer that gave any of one, however much sooner that peer would be: whoever
+/// spoils it is not to take it again and again from an honest one that is slow.
+const HANDED_TO_ANY: u32 = 4;
 
 /// A piece that came with the wrong hash.
 #[derive(Debug)]
@@ -16,8 +21,10 @@ pub(super) struct Suspect {
     pub(super) progress: Progress,
     /// The one peer that is asked for its blocks.
     owner: Option<Peer>,
-    /// Peers that gave blocks of a bad copy, sorted.
+    /// Peers that gave blocks of a bad copy or were too slow, and are here, sorted.
     avoided: Vec<Peer>,
+    /// How many copies were bad.
+    copies: u32,
 }
 
 impl Suspect {
@@ -29,7 +36,23 @@ impl Suspect {
     /// Says whether a peer should begin or go on with it: it is its own, or nobody's, and the peer gave nothing of a bad copy, and
     /// nobody else anything of this one.
     fn suits(&self, peer: Peer) -> bool {
-        self.takes_from(peer) && (self.owner.is_some() || self.avoided.binary_search(&peer).is_err())
+        self.takes_from(peer) && (self.owner.is_some() || !self.avoids(peer))
+    }
+
+    /// Says whether it may be taken from its owner and given to a peer that would be much sooner.
+    pub(super) fn may_go_to(&self, peer: Peer, avoided: bool) -> bool {
+        let suits = !self.avoids(peer) || avoided && self.copies < HANDED_TO_ANY;
+        self.owner.is_some_and(|owner| owner != peer) && suits
+    }
+
+    /// Gives the one peer that is asked for its blocks.
+    pub(super) fn owner(&self) -> Option<Peer> {
+        self.owner
+    }
+
+    /// Says whether a peer is asked for it only when there is nothing else to ask that one for.
+    fn avoids(&self, peer: Peer) -> bool {
+        self.avoided.binary_search(&peer).is_ok()
     }
 
     /// Says whether nobody is asked for a block of it.
@@ -77,7 +100,8 @@ impl Suspects {
         let mut avoided = givers;
         avoided.sort_unstable();
         avoided.dedup();
-        self.pieces.insert(piece, Suspect { progress: Progress::new(blocks), owner: None, avoided });
+        avoided.drain(..avoided.len().saturating_sub(AVOIDED));
+        self.pieces.insert(piece, Suspect { progress: Progress::new(blocks), owner: None, avoided, copies: 1 });
         true
     }
 
@@ -86,6 +110,7 @@ impl Suspects {
         if let Some(suspect) = self.pieces.get_mut(&piece) {
             let copy = std::mem::replace(&mut suspect.progress, Progress::new(blocks));
             suspect.owner = None;
+            suspect.copies = suspect.copies.saturating_add(1);
             copy.into_givers().into_iter().for_each(|peer| self.avoid(peer, piece));
         }
     }
@@ -95,8 +120,23 @@ impl Suspects {
         if let Some(suspect) = self.pieces.get_mut(&piece) {
             if let Err(at) = suspect.avoided.binary_search(&peer) {
                 suspect.avoided.insert(at, peer);
+                suspect.avoided.drain(..suspect.avoided.len().saturating_sub(AVOIDED));
             }
         }
+    }
+
+    /// Forgets a peer that is gone.
+    pub(super) fn forget_peer(&mut self, peer: Peer) {
+        for suspect in self.pieces.values_mut() {
+            if let Ok(at) = suspect.avoided.binary_search(&peer) {
+                suspect.avoided.remove(at);
+            }
+        }
+    }
+
+    /// Gives the pieces and what is known of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (PieceIndex, &Suspect)> {
+        self.pieces.iter().map(|(piece, suspect)| (*piece, suspect))
     }
 
     /// Makes a peer the owner of a piece of which it is about to be asked for blocks.

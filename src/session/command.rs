@@ -128,8 +128,8 @@ pub enum Command {
         /// The files.
         selection: Selection,
     },
-    /// Closes connections to an IP address and makes and takes no more, in any torrent; or lets it in again. Ends in
-    /// [`Event::BanSet`] or [`Event::BanRefused`].
+    /// Closes connections to an IP address and makes and takes no more, in any torrent; or lets it in again, also where a liar's ban has
+    /// all of its /64. What is banned is that one address, also of IPv6. Ends in [`Event::BanSet`] or [`Event::BanRefused`].
     Ban {
         /// The address.
         ip: IpAddr,
@@ -281,11 +281,11 @@ pub enum Event {
         /// Why.
         reason: Gone,
     },
-    /// Notice: a peer sent bytes that were not the torrent's; its address is banned, in all torrents.
+    /// Notice: a peer sent bytes that were not the torrent's; its address (of a global IPv6 address, all of its /64) is banned, in all torrents.
     PeerBanned {
         /// The torrent.
         torrent: TorrentId,
-        /// The peer's IP address.
+        /// The peer's IP address; of a global IPv6 address, the first of its /64.
         ip: IpAddr,
         /// The piece that it spoiled.
         piece: PieceIndex,

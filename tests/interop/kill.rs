@@ -35,10 +35,20 @@ const RATE: u64 = 24 << 20;
 const SOON: u64 = 150_000;
 
 /// The same for one kill in [`SELDOM`], so that progress has been told before.
-const LATE: u64 = 1_500_000;
+const LATE: u64 = 2_000_000;
 
 /// See [`LATE`].
 const SELDOM: u64 = 10;
+
+/// Two of four downloads have a link so slow that they take seconds, and are mostly killed late: they tell of their progress,
+/// which must be true.
+const SLOW: u64 = 2;
+
+/// The rate of that link.
+const SLOW_RATE: u64 = 3 << 20;
+
+/// One in so many ends of a download with a memory is an order to end: what it remembers is on disk then, and the next kill makes it stale.
+const ORDERLY: u64 = 3;
 
 /// Random numbers (xorshift64*).
 struct Random(u64);
@@ -71,6 +81,43 @@ struct Victim<'a> {
     right: BTreeSet<u64>,
     /// How many pieces it told of at most.
     told: u64,
+    counts: &'a mut Counts,
+}
+
+/// What the kills met: without these, all that is asserted might be true of nothing.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    kills: u64,
+    /// Downloads that came to their end.
+    downloads: u64,
+    /// Of the kills, those of a download that had checked what was there and had not all.
+    running: u64,
+    /// Those of one that had written at least one more right piece.
+    moved: u64,
+    /// Those of one that had told of pieces beyond those that it began with.
+    told: u64,
+    /// Downloads that began with pieces that one before it had left.
+    went_on: u64,
+    /// Of these, those that took them from memory.
+    remembered: u64,
+}
+
+impl Counts {
+    /// Fails unless the kills met what they are there for.
+    fn expect_enough(&self, wanted: u64) -> Result<(), Failure> {
+        let least = [
+            ("hit a running download", self.running, wanted / 2),
+            ("came after more had been written", self.moved, wanted / 4),
+            ("came after progress had been told", self.told, wanted / 50),
+            ("were followed by a download that went on", self.went_on, wanted / 3),
+            ("were followed by one that went on from memory", self.remembered, wanted / 50),
+            ("were between downloads that came to an end", self.downloads, wanted / 50),
+        ];
+        match least.iter().find(|(_, count, least)| count < least) {
+            Some((what, count, least)) => Err(format!("only {count} of {wanted} kills {what}, not {least}")),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Victim<'_> {
@@ -84,7 +131,7 @@ impl Victim<'_> {
     }
 
     /// Looks at what a download left behind, and compares with what it and `bip verify` say.
-    fn examine(&mut self, ended: &Ended) -> Result<(), Failure> {
+    fn examine(&mut self, ended: &Ended, killed: bool) -> Result<(), Failure> {
         let right = self.original.right_in(&TREE, &self.copy)?;
         if let Some(lost) = self.right.difference(&right).next() {
             return Err(ended.complain(&format!("spoilt piece {lost}, which was right before")));
@@ -108,6 +155,15 @@ impl Victim<'_> {
             let truth = if right.contains(piece) { "right" } else { "wrong" };
             return Err(format!("piece {piece} is {truth}, and `bip verify` says otherwise"));
         }
+        if killed {
+            self.counts.kills += 1;
+            self.counts.running += u64::from(told.checked.is_some() && (right.len() as u64) < TREE.pieces());
+            self.counts.moved += u64::from(right.len() > self.right.len());
+            self.counts.told += u64::from(told.checked.is_some_and(|checked| told.most > checked));
+        }
+        let went_on = told.checked.is_some_and(|checked| checked > 0);
+        self.counts.went_on += u64::from(went_on);
+        self.counts.remembered += u64::from(went_on && told.sampled);
         self.right = right;
         self.told = self.told.max(told.most);
         Ok(())
@@ -119,6 +175,8 @@ impl Victim<'_> {
 struct Told {
     /// How many pieces were there when it began.
     checked: Option<u64>,
+    /// Whether it remembered them.
+    sampled: bool,
     /// How many pieces there were at most.
     most: u64,
 }
@@ -132,6 +190,7 @@ impl Told {
                 told.most = told.most.max(done);
                 if event["event"] == "checked" {
                     told.checked = Some(done);
+                    told.sampled = event["check"] == "sampled";
                 }
             }
         }
@@ -158,11 +217,14 @@ fn a_get_killed_at_random_points_loses_nothing_and_invents_nothing(folder: &Path
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let seed = number("BIP_KILL_SEED")?.unwrap_or(since_1970.as_nanos() as u64) | 1;
     let mut random = Random(seed);
-    let mut totals = (0, 0);
-    let outcome = kill_often(folder, wanted, &mut random, &mut totals);
-    let (kills, downloads) = totals;
-    let remark = format!("{kills} kills, {downloads} downloads completed, BIP_KILL_SEED={seed}");
-    match outcome {
+    let mut counts = Counts::default();
+    let outcome = kill_often(folder, wanted, &mut random, &mut counts);
+    let Counts { kills, downloads, running, moved, told, went_on, remembered } = counts;
+    let remark = format!(
+        "{kills} kills, {running} of a running download, {moved} after more was written, {told} after more was told; {downloads} downloads \
+         completed; {went_on} went on, {remembered} from memory; BIP_KILL_SEED={seed}"
+    );
+    match outcome.and_then(|()| counts.expect_enough(wanted)) {
         Ok(()) => {
             println!("{remark}");
             Ok(())
@@ -171,24 +233,29 @@ fn a_get_killed_at_random_points_loses_nothing_and_invents_nothing(folder: &Path
     }
 }
 
-fn kill_often(folder: &Path, wanted: u64, random: &mut Random, totals: &mut (u64, u64)) -> Result<(), Failure> {
+fn kill_often(folder: &Path, wanted: u64, random: &mut Random, counts: &mut Counts) -> Result<(), Failure> {
     let (original, torrent) = (folder.join("original"), folder.join("made by bip.torrent"));
     TREE.write(&original)?;
     tool::create(&TREE.root(&original), &torrent, TREE.piece_length)?;
     let mut seeder = tool::start(&[&"seed", &torrent, &original, &"--listen", &format!("{BIP}:0")])?;
-    let peer = link::to(&tool::listening(&mut seeder)?, THIRD, RATE)?;
+    let address = tool::listening(&mut seeder)?;
+    let (fast, slow) = (link::to(&address, THIRD, RATE)?, link::to(&address, THIRD, SLOW_RATE)?);
     let pieces = Pieces::of(&TREE, &original)?;
-    while totals.0 < wanted {
-        let copy = folder.join(format!("copy {}", totals.1));
+    while counts.kills < wanted {
+        let number = counts.downloads;
+        let copy = folder.join(format!("copy {number}"));
         fs::create_dir(&copy).map_err(|error| format!("{}: {error}", copy.display()))?;
+        // Some are slow, with and without a memory.
+        let is_slow = number / 2 % SLOW == 0;
         let mut victim = Victim {
             torrent: &torrent,
             original: &pieces,
-            peer: &peer,
+            peer: if is_slow { &slow } else { &fast },
             copy: copy.clone(),
-            state: (totals.1 % 2 == 1).then(|| folder.join("state")),
+            state: (number % 2 == 1).then(|| folder.join("state")),
             right: BTreeSet::new(),
             told: 0,
+            counts: &mut *counts,
         };
         loop {
             let mut get = victim.start()?;
@@ -196,18 +263,22 @@ fn kill_often(folder: &Path, wanted: u64, random: &mut Random, totals: &mut (u64
             if random.below(4) > 0 {
                 get.wait_line("checked", |line| line.contains("\"checked\"").then_some(()))?;
             }
-            let limit = if random.below(SELDOM) == 0 { LATE } else { SOON };
+            let is_late = if is_slow { random.below(4) > 0 } else { random.below(SELDOM) == 0 };
+            let limit = if is_late { LATE } else { SOON };
             let delay = Duration::from_micros(random.below(limit));
             // The last one is not disturbed.
-            if totals.0 == wanted || get.ends_within(delay) {
-                victim.examine(&get.wait()?.expect_code(0)?)?;
+            if victim.counts.kills == wanted || get.ends_within(delay) {
+                victim.examine(&get.wait()?.expect_code(0)?, false)?;
                 break;
             }
-            victim.examine(&get.kill()?)?;
-            totals.0 += 1;
+            if victim.state.is_some() && random.below(ORDERLY) == 0 {
+                victim.examine(&get.stop()?, false)?;
+            } else {
+                victim.examine(&get.kill()?, true)?;
+            }
         }
+        counts.downloads += 1;
         TREE.expect_equal(&original, &copy)?;
-        totals.1 += 1;
         fs::remove_dir_all(&copy).map_err(|error| format!("{}: {error}", copy.display()))?;
     }
     seeder.stop()?.expect_code(0).map(drop)

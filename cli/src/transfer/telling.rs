@@ -1,9 +1,9 @@
 //! What is told of a torrent: JSON lines and remarks.
 
-use super::{Phase, Transfer};
+use super::Transfer;
 use crate::output::{Failure, counted};
 use bip::disk::Oddity;
-use bip::session::Status;
+use bip::session::{State, Status};
 use serde_json::{Value, json};
 
 /// How many remarks are remembered, so that none is told twice.
@@ -51,19 +51,25 @@ impl Transfer<'_> {
         self.output.json(&line)
     }
 
+    /// Writes the JSON line of how it fares: everything in it is of one status.
     pub(super) fn tell_progress(&self, status: &Status) -> Result<(), Failure> {
         let figures = &status.swarm;
-        let (state, error) = match (&self.phase, &self.trouble) {
-            (_, Some(error)) => ("waiting", Some(error)),
-            (Phase::Checking(_), _) => ("checking", None),
-            (Phase::Downloading, _) => ("downloading", None),
-            (Phase::Complete | Phase::Failed, _) => ("seeding", None),
+        let state = match status.state {
+            _ if self.trouble.is_some() => "waiting",
+            State::Checking { .. } => "checking",
+            // What is there is first brought to the medium.
+            State::Seeding if self.is_complete() => "seeding",
+            State::Downloading | State::Seeding => "downloading",
+            _ => "waiting",
         };
-        let checked = if let Phase::Checking(checked) = self.phase { Some(checked) } else { None };
+        let error = match (&self.trouble, &status.state) {
+            (Some(trouble), _) => Some(trouble.clone()),
+            (None, State::Failed(error)) => Some(error.to_string()),
+            _ => None,
+        };
+        let checked = if let State::Checking { checked } = status.state { Some(checked) } else { None };
         let everything = self.plan.selection.files.is_empty();
-        // The figures are up to a second old: what the notices know already is told.
-        let pieces_done = if checked.is_some() { figures.pieces_done } else { self.pieces_done() };
-        let bytes_done = if everything && checked.is_none() { self.bytes_done(status) } else { figures.bytes_done };
+        let (pieces_done, bytes_done) = (figures.pieces_done, figures.bytes_done);
         let wanted_done = if everything { pieces_done } else { figures.pieces_wanted_done };
         let bytes_wanted_done = if everything { bytes_done } else { figures.bytes_wanted_done };
         let (pieces, total) = (self.torrent.geometry().piece_count(), self.torrent.total_length());

@@ -140,3 +140,41 @@ fn json_tells_every_second_how_it_stands_and_has_the_keys_of_the_help() {
         assert_eq!(busy[key], value, "{key}: {busy}");
     }
 }
+
+#[test]
+fn the_figures_of_a_line_of_json_are_of_one_moment() {
+    const PIECE: u64 = 16_384;
+    let (there, here) = (Folder::new(), Folder::new());
+    there.write("data", noise(400_000, 46));
+    let torrent = there.torrent("data");
+    // It takes some seconds, and begins with some of it.
+    here.write("data", noise(400_000, 46).get(..100_000).unwrap());
+    let seed = there.listen(&["seed", &torrent, ".", "--listen", "127.0.0.1:0", "--up", "100K"]);
+    let told = lines(here.bip(&["get", &torrent, "--listen", "127.0.0.1:0", "--json", "--peer", &seed.address]));
+    let progress: Vec<_> = told.iter().filter(|line| line["event"] == "progress").collect();
+    let number = |line: &Value, key: &str| line[key].as_u64().unwrap_or_else(|| panic!("{key}: {line}"));
+    let (mut before, mut moved) = (6, 0);
+    for line in progress.iter().filter(|line| line["state"] != "checking") {
+        let (pieces, bytes) = (number(line, "pieces_done"), number(line, "bytes_done"));
+        // The last piece is shorter than the others.
+        let least = (pieces * PIECE).saturating_sub(PIECE - 400_000 % PIECE);
+        assert!((least..=pieces * PIECE).contains(&bytes) && (pieces == 25) == (bytes == 400_000), "{line}");
+        assert_eq!(
+            [&line["pieces_wanted_done"], &line["bytes_wanted_done"]],
+            [pieces, bytes].map(Value::from).each_ref()
+        );
+        assert!(pieces >= before && bytes <= number(line, "total_length"), "{line}");
+        // What came in is what was not there; no more of it is verified than came.
+        assert!(bytes <= 6 * PIECE + number(line, "downloaded"), "{line}");
+        let (rate, left) = (number(line, "download_rate"), line["seconds_left"].as_u64());
+        // As long as the rest takes at the rate that the line has.
+        let expected = (rate > 0 && bytes < 400_000).then(|| (400_000 - bytes).div_ceil(rate));
+        assert_eq!(left, expected, "{line}");
+        moved += u32::from(pieces > before);
+        before = pieces;
+    }
+    assert!(moved > 0, "nothing was told on the way: {told:?}");
+    let last = told.last().unwrap();
+    assert_eq!([&last["event"], &last["already"]], [&json!("completed"), &json!(false)]);
+    assert_eq!([&last["total_length"], &last["length_wanted"]], [&json!(400_000); 2]);
+}

@@ -1,4 +1,4 @@
-//! Requests that move from one peer to another.
+//! Requests that move from one peer to another, and suspect pieces that do.
 
 use super::{Peer, Picker, Progress, Span};
 use crate::proto::id::PieceIndex;
@@ -31,6 +31,55 @@ impl Picker {
         self.note_asked(to, span.piece, &[block], &mut Vec::new());
         true
     }
+
+    /// Gives the suspect pieces that are being fetched. Work: a step for each suspect piece.
+    pub fn owned(&self) -> impl Iterator<Item = Owned> {
+        self.suspects.iter().filter_map(|(piece, suspect)| {
+            let (owner, progress) = (suspect.owner()?, &suspect.progress);
+            let asked = progress.asked().len();
+            (asked > 0).then(|| Owned { piece, owner, asked, missing: progress.missing() as usize })
+        })
+    }
+
+    /// Says whether a suspect piece may be taken from its owner and given to that peer: not where the peer was ever found too slow
+    /// for it or gave blocks of a bad copy, unless `avoided` are accepted and few copies were bad.
+    pub fn may_hand_over(&self, piece: PieceIndex, to: Peer, avoided: bool) -> bool {
+        self.suspects.get(piece).is_some_and(|suspect| suspect.may_go_to(to, avoided))
+    }
+
+    /// Takes a suspect piece from its owner, which is [avoided](Self::avoid) for it from now on, and makes another peer the owner: up to
+    /// `most` blocks, and at least one, that the first was asked for are asked of the other now. The rest are missing again. Gives
+    /// those that were taken back, first those that the other is asked for, and how many these are.
+    pub fn hand_over(&mut self, piece: PieceIndex, to: Peer, most: usize) -> (Vec<Span>, usize) {
+        let Some(from) = self.owner(piece).filter(|owner| *owner != to) else { return (Vec::new(), 0) };
+        let asked: Vec<u32> =
+            self.progress(piece).into_iter().flat_map(Progress::asked).map(|(block, _)| *block).collect();
+        let taken: Vec<Span> = asked.iter().filter_map(|block| self.geometry.block(piece, *block)).collect();
+        for block in &asked {
+            self.forget(piece, *block, &[from]);
+            self.progress_mut(piece).map(|progress| progress.unask(*block, from));
+        }
+        self.suspects.avoid(from, piece);
+        let moved = &asked[..asked.len().min(most.max(1))];
+        if let Some(suspect) = self.suspects.own(piece, to) {
+            moved.iter().for_each(|block| suspect.progress.ask(*block, to));
+        }
+        self.note_asked(to, piece, moved, &mut Vec::new());
+        (taken, moved.len())
+    }
+}
+
+/// A suspect piece that is being fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owned {
+    /// The piece.
+    pub piece: PieceIndex,
+    /// The one peer that is asked for its blocks.
+    pub owner: Peer,
+    /// How many blocks it is asked for.
+    pub asked: usize,
+    /// How many more the piece lacks.
+    pub missing: usize,
 }
 
 #[cfg(test)]

@@ -122,3 +122,53 @@ fn only_so_many_pieces_are_suspect_and_the_others_are_fetched_as_any() {
     assert_eq!(pieces(&pick(&mut p, 1, &all, 4)), [most]);
     assert_eq!(pick(&mut p, 2, &all, 10_000).len(), 4 * SUSPECTS);
 }
+
+#[test]
+fn a_piece_that_is_handed_over_is_the_new_owners_alone_and_the_old_one_comes_after_all_others() {
+    let (mut p, all) = picker(2);
+    spoil(&mut p, 1, 0);
+    let asked = pick(&mut p, 2, &all, 3);
+    let owned = Owned { piece: PieceIndex(0), owner: Peer(2), asked: 3, missing: 1 };
+    assert_eq!(p.owned().collect::<Vec<_>>(), [owned]);
+    // Not to itself; to one that spoiled it only where nobody else is found.
+    let may = |p: &Picker, to, avoided| p.may_hand_over(PieceIndex(0), Peer(to), avoided);
+    assert_eq!([may(&p, 2, true), may(&p, 3, false), may(&p, 1, false), may(&p, 1, true)], [false, true, false, true]);
+    assert_eq!(p.hand_over(PieceIndex(0), Peer(2), 9), (vec![], 0));
+    assert_eq!(p.hand_over(PieceIndex(0), Peer(3), 2), (asked.clone(), 2));
+    assert_eq!((p.requests_to(Peer(2)), p.requests_to(Peer(3)), p.requests()), (0, 2, 2));
+    assert_eq!(p.owned().next().map(|owned| (owned.owner, owned.asked, owned.missing)), Some((Peer(3), 2, 2)));
+    // It goes on with it itself, and nobody beside it.
+    assert_eq!(pieces(&pick(&mut p, 2, &all, 1)), [1]);
+    assert_eq!(pick(&mut p, 3, &all, 2).len(), 2);
+    assert_eq!(p.on_block(Peer(2), asked[0]), Arrival::Unwanted);
+    assert!(matches!(p.on_block(Peer(3), asked[0]), Arrival::Wanted { .. }));
+    // Given free, it is for the old owner after everything else.
+    p.forget_peer(Peer(3));
+    let rest = pick(&mut p, 2, &all, 9);
+    assert_eq!((pieces(&rest), rest.len()), (vec![1, 0], 6));
+}
+
+#[test]
+fn after_a_few_bad_copies_nobody_with_a_part_in_one_is_given_the_piece_of_another() {
+    let (mut p, all) = picker(1);
+    for copies in 1..6 {
+        spoil(&mut p, 1, 0);
+        pick(&mut p, 2, &all, 1);
+        assert_eq!(p.may_hand_over(PieceIndex(0), Peer(1), true), copies < 4, "{copies}");
+        assert!(p.may_hand_over(PieceIndex(0), Peer(3), false));
+        p.release(Peer(2));
+    }
+}
+
+#[test]
+fn who_is_gone_is_avoided_no_more_and_the_avoided_are_bounded() {
+    let (mut p, all) = picker(2);
+    spoil(&mut p, 1, 0);
+    (10..2_000).for_each(|peer| p.avoid(Peer(peer), PieceIndex(0)));
+    let avoided = |p: &Picker, peer| !p.may_hand_over(PieceIndex(0), Peer(peer), false);
+    pick(&mut p, 5_000, &all, 1);
+    assert_eq!((10..2_000).filter(|peer| avoided(&p, *peer)).count(), 256);
+    assert!(avoided(&p, 1_999));
+    p.forget_peer(Peer(1_999));
+    assert!(!avoided(&p, 1_999) && avoided(&p, 1_998));
+}

@@ -4,7 +4,7 @@
 use super::subjects::{
     SESSION_TORRENTS, address, bitfield, files, geometry, info_hash, layout, limits, torrent, torrent_limits,
 };
-use super::{Ask, Call, End, Subject, hold};
+use super::{Ask, Call, End, Subject, Way, hold};
 use bip::disk::{self, Checked, Error};
 use bip::machine::{Rng, TorrentId};
 use bip::peer::{self, Refusal, Source};
@@ -53,6 +53,14 @@ impl Swarm {
             | Command::Kept { torrent, .. }
             | Command::PieceLost { torrent, .. } => *torrent,
             Command::SetLimits { .. } => return self.told.push_back(Event::LimitsSet),
+            Command::Ban { ip, .. } => {
+                let full = rng.below(4) == 0;
+                return self.told.push_back(if full {
+                    Event::BanRefused { ip: *ip }
+                } else {
+                    Event::BanSet { ip: *ip }
+                });
+            }
             other => panic!("the coordinator has no business with {other:?}"),
         };
         if let Command::Kept { .. } | Command::PieceLost { .. } = command {
@@ -255,7 +263,7 @@ impl Subject for Coordinators {
             self.disk.notice(rng);
         }
         let torrent = torrent(rng);
-        match rng.below(23) {
+        match rng.below(24) {
             0..=7 => Command::Add {
                 torrent,
                 spec: Spec {
@@ -274,6 +282,7 @@ impl Subject for Coordinators {
             12 | 13 => Command::Resume { torrent },
             14 if rng.below(8) == 0 => Command::ShutDown,
             15 | 16 => Command::Select { torrent, selection: selection(rng) },
+            23 => Command::Ban { ip: address(rng).ip(), banned: rng.below(2) == 0 },
             20 => Command::SetLimits { limits: limits(rng) },
             21 | 22 => Command::SetTorrentLimits { torrent, limits: torrent_limits(rng) },
             _ => Command::AddPeer { torrent, address: address(rng), source: Source::Program },
@@ -292,6 +301,7 @@ impl Subject for Coordinators {
             Command::AddPeer { torrent, address, .. } => (torrent, format!("peer {address}")),
             Command::SetTorrentLimits { torrent, .. } => (torrent, "limits".into()),
             Command::SetLimits { .. } => return Some(Ask { about: "limits".into(), kind: String::new() }),
+            Command::Ban { ip, .. } => return Some(Ask { about: format!("ban {ip}"), kind: String::new() }),
             Command::FromPeer(_) | Command::FromDisk(_) => return None,
             other => panic!("what does {other:?} ask?"),
         };
@@ -313,6 +323,9 @@ impl Subject for Coordinators {
             Event::PeerAdded { torrent, address } => (torrent, Some(format!("peer {address}"))),
             Event::TorrentLimitsSet { torrent } => (torrent, Some("limits".into())),
             Event::LimitsSet => return Some(End { about: "limits".into(), kind: Some(String::new()) }),
+            Event::BanSet { ip } | Event::BanRefused { ip } => {
+                return Some(End { about: format!("ban {ip}"), kind: Some(String::new()) });
+            }
             Event::Refused { torrent, .. } => (torrent, None),
             other => panic!("{other:?} answers nothing"),
         };
@@ -320,9 +333,18 @@ impl Subject for Coordinators {
     }
 
     fn most(&self, _: Call) -> usize {
-        // The end of all takes a directive and a status for each torrent; a torrent that joins hands on its early peers and
-        // limits.
-        (2 * SESSION_TORRENTS).max(EARLY_PEERS + 6)
+        // A torrent that joins hands on its early peers and limits. One that is tried again takes five directives, and the time may have
+        // come for all of them; the end of all takes fewer.
+        (5 * SESSION_TORRENTS).max(EARLY_PEERS + 6)
+    }
+
+    fn ways(&self) -> &'static [Way] {
+        use Way::*;
+        &[Commands, Commands, Commands, Time, Timeouts, Stale, Answers, Answers, Answers, Answers]
+    }
+
+    fn source(&self) -> Option<&'static str> {
+        Some(include_str!("../../../src/session/command.rs"))
     }
 
     fn on_event(&mut self, directive: &Directive) {

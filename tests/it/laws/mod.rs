@@ -9,11 +9,19 @@
 //! - timers do not spin;
 //! - what one call gives is bounded by what is open and by the bytes of the call;
 //! - every command that asks for something has exactly one terminal event, once everything under way has been let finish.
+//!
+//! The scripts send each kind of command that the machine has ([`Subject::source`]): a new one that they lack fails the test.
 
+mod answers;
 mod coordinators;
+mod disks;
 mod subjects;
 mod the_harness_notices;
+mod variants;
 
+pub(crate) use answers::{Ask, End};
+
+use answers::Unanswered;
 use bip::machine::{
     CloseReason, ConnId, DialId, Executor, Input, Instant, JobError, JobId, Machine, Output, Part, Rng,
 };
@@ -49,8 +57,18 @@ pub(crate) trait Subject {
     /// Says how many outputs and events, terminal ones apart, one call may give at most.
     fn most(&self, call: Call) -> usize;
 
+    /// Says in what ways a script goes on, each as likely as it is often there: those that mean something to the machine.
+    fn ways(&self) -> &'static [Way] {
+        WITH_CONNECTIONS
+    }
+    /// Gives the source text that declares the machine's `Command`.
+    fn source(&self) -> Option<&'static str> {
+        None
+    }
     /// Takes note of an event.
     fn on_event(&mut self, _event: &EventOf<Self>) {}
+    /// Takes note of what is written to a connection.
+    fn on_write(&mut self, _conn: ConnId, _bytes: &[u8]) {}
     /// Answers something that the machine asked of its partners; `None` when nothing is left to be answered.
     fn answer(&mut self, _rng: &mut Rng) -> Option<CommandOf<Self>> {
         None
@@ -70,23 +88,43 @@ type EventOf<S> = <<S as Subject>::Machine as Machine>::Event;
 /// What does the jobs of a machine.
 type ExecutorOf<M> = Box<dyn Executor<<M as Machine>::Job, <M as Machine>::Done>>;
 
-/// What a command waits for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ask {
-    /// What it is about: a terminal event ends a command about the same.
-    pub(crate) about: String,
-    /// What it asks.
-    pub(crate) kind: String,
+/// A way in which a script goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Some commands.
+    Commands,
+    /// Time passes.
+    Time,
+    /// Timeouts that are early.
+    Timeouts,
+    /// A connection is accepted, or a dial succeeds.
+    Open,
+    /// A dial fails.
+    NoDial,
+    /// Bytes come.
+    Stream,
+    /// What was written goes out.
+    Writable,
+    /// The other side has nothing more to say, or [`Close`](Self::Close).
+    End,
+    /// A connection is closed.
+    Close,
+    /// What never was is told.
+    Stale,
+    /// Partners answer.
+    Answers,
+    /// Jobs are done.
+    Jobs,
 }
 
-/// What a terminal event ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct End {
-    /// What it is about.
-    pub(crate) about: String,
-    /// The kind of command that it ends; `None` where the event does not say, as a refusal.
-    pub(crate) kind: Option<String>,
-}
+/// How a script goes on for a machine with connections and partners.
+const WITH_CONNECTIONS: &[Way] = {
+    use Way::*;
+    &[
+        Commands, Commands, Time, Time, Timeouts, Open, Open, NoDial, Stream, Stream, Stream, Stream, Stream, Stream,
+        Stream, Stream, Writable, End, Close, Stale, Answers, Answers, Answers, Answers,
+    ]
+};
 
 /// What bounds the work of a call.
 #[derive(Debug, Clone, Copy)]
@@ -97,54 +135,6 @@ pub(crate) struct Call {
     pub(crate) conns: usize,
 }
 
-/// Commands without a terminal event, by what they are about.
-#[derive(Debug, Default)]
-struct Unanswered {
-    about: BTreeMap<String, Waiting>,
-    answered: usize,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    /// How many of each kind.
-    kinds: BTreeMap<String, usize>,
-    /// How many of these have ended in an event that does not name the kind.
-    refused: usize,
-}
-
-impl Waiting {
-    fn count(&self) -> usize {
-        self.kinds.values().sum()
-    }
-}
-
-impl Unanswered {
-    fn on_ask(&mut self, ask: Ask) {
-        *self.about.entry(ask.about).or_default().kinds.entry(ask.kind).or_default() += 1;
-    }
-
-    fn on_end(&mut self, end: &End) {
-        let waiting = self.about.entry(end.about.clone()).or_default();
-        match &end.kind {
-            None => waiting.refused += 1,
-            Some(kind) => {
-                let count = waiting.kinds.entry(kind.clone()).or_default();
-                assert!(*count > 0, "nobody waits for a terminal event: {end:?}");
-                *count -= 1;
-                waiting.kinds.retain(|_, count| *count > 0);
-            }
-        }
-        // A refusal may end any of the kinds, but there must be one left for each.
-        assert!(waiting.refused <= waiting.count(), "nobody waits for a terminal event: {end:?}");
-        self.answered += 1;
-        self.about.retain(|_, waiting| waiting.refused < waiting.count());
-    }
-
-    fn is_empty(&self) -> bool {
-        self.about.is_empty()
-    }
-}
-
 /// What a run came to.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -152,6 +142,24 @@ pub(crate) struct Tally {
     pub(crate) answered: usize,
     /// Blocks written to connections.
     pub(crate) blocks: usize,
+    /// How many commands of each kind were sent.
+    pub(crate) sent: BTreeMap<String, usize>,
+    /// How many events of each kind were told.
+    pub(crate) told: BTreeMap<String, usize>,
+}
+
+impl Tally {
+    /// Gives how many events of a kind were told.
+    pub(crate) fn told(&self, kind: &str) -> usize {
+        self.told.get(kind).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, other: Tally) {
+        self.answered += other.answered;
+        self.blocks += other.blocks;
+        other.sent.into_iter().for_each(|(kind, count)| *self.sent.entry(kind).or_default() += count);
+        other.told.into_iter().for_each(|(kind, count)| *self.told.entry(kind).or_default() += count);
+    }
 }
 
 /// A machine with the host's side of the contract, and a record of all that came out of it.
@@ -173,7 +181,7 @@ struct Stage<S: Subject> {
     jobs: BTreeMap<JobId, <S::Machine as Machine>::Job>,
     used_jobs: BTreeSet<JobId>,
     unanswered: Unanswered,
-    blocks: usize,
+    tally: Tally,
     trace: String,
 }
 
@@ -191,6 +199,7 @@ impl<S: Subject> Stage<S> {
         }
         while let Some(event) = self.machine.poll_event() {
             let _ = writeln!(self.trace, "{event:?}");
+            *self.tally.told.entry(variants::name(&event)).or_default() += 1;
             match self.subject.end(&event) {
                 // As many as were asked for, and no more: that is bound enough.
                 Some(end) => self.unanswered.on_end(&end),
@@ -222,10 +231,12 @@ impl<S: Subject> Stage<S> {
                     Part::Bytes(range) => {
                         let bytes = buf.get(range).expect("a write names bytes of the buffer");
                         self.record(bytes);
+                        self.subject.on_write(conn, bytes);
                     }
                     Part::Block(block) => {
-                        self.blocks += 1;
+                        self.tally.blocks += 1;
                         self.record(&block);
+                        self.subject.on_write(conn, &block);
                     }
                     _ => {}
                 }
@@ -269,6 +280,7 @@ impl<S: Subject> Stage<S> {
     }
 
     fn command(&mut self, command: CommandOf<S>) {
+        *self.tally.sent.entry(variants::name(&command)).or_default() += 1;
         if let Some(ask) = self.subject.ask(&command) {
             self.unanswered.on_ask(ask);
         }
@@ -370,20 +382,21 @@ impl<S: Subject> Stage<S> {
 
     fn step(&mut self, rng: &mut Rng) {
         let address = |n: u32| SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 6881));
-        match rng.below(18) {
-            0 | 1 => {
+        match *rng.choose(self.subject.ways()).expect("there are ways") {
+            Way::Commands => {
                 for _ in 0..=rng.below(6) {
                     let command = self.subject.command(rng);
                     self.command(command);
                 }
             }
-            2 => {
-                // Time passes: a little, or a lot.
-                let micros = 1u64 << rng.below(40);
+            Way::Time => {
+                // A little, or now and then a lot, after which no connection is left.
+                let most = if rng.below(6) == 0 { 40 } else { 24 };
+                let micros = 1u64 << rng.below(most);
                 self.now += Duration::from_micros(micros);
                 self.settle();
             }
-            3 => {
+            Way::Timeouts => {
                 // Early, and twice.
                 for _ in 0..=rng.below(2) {
                     self.machine.handle_timeout(self.now);
@@ -391,7 +404,7 @@ impl<S: Subject> Stage<S> {
                 }
                 self.settle();
             }
-            4 | 5 => {
+            Way::Open => {
                 if self.conns.len() < MAX_CONNS {
                     let conn = ConnId { slot: self.next_slot, generation: rng.below(3) };
                     self.next_slot += 1;
@@ -410,12 +423,12 @@ impl<S: Subject> Stage<S> {
                     }
                 }
             }
-            6 => {
+            Way::NoDial => {
                 if let Some(dial) = Self::pick(rng, &self.dials) {
                     self.end_dial(dial);
                 }
             }
-            7..=10 => {
+            Way::Stream => {
                 if let Some(conn) = self.pick_read(rng) {
                     let bytes = self.subject.stream(conn, rng);
                     if !bytes.is_empty() {
@@ -423,25 +436,25 @@ impl<S: Subject> Stage<S> {
                     }
                 }
             }
-            11 => {
+            Way::Writable => {
                 if let Some(conn) = Self::pick(rng, &self.conns) {
                     let queued = rng.below(200_000) as usize;
                     self.input(Input::Writable { conn, queued });
                 }
             }
-            12 if rng.below(3) == 0 => {
+            Way::End if rng.below(3) == 0 => {
                 if let Some(conn) = self.pick_read(rng) {
                     self.input(Input::End { conn });
                 }
             }
-            12 | 13 => {
+            Way::End | Way::Close => {
                 if let Some(conn) = Self::pick(rng, &self.closing) {
                     self.end_conn(conn, CloseReason::Ours);
                 } else if let Some(conn) = Self::pick(rng, &self.conns).filter(|_| rng.below(3) == 0) {
                     self.end_conn(conn, CloseReason::Failed(ErrorKind::ConnectionReset));
                 }
             }
-            14 => {
+            Way::Stale => {
                 // What never was is told, and the machine must not mind.
                 let conn = ConnId { slot: 1_000_000 + rng.below(10), generation: 0 };
                 self.input(Input::Stream { conn, bytes: b"stale" });
@@ -449,13 +462,13 @@ impl<S: Subject> Stage<S> {
                 self.input(Input::ConnectFailed { dial: DialId(u64::MAX), error: ErrorKind::TimedOut });
                 self.input(Input::Done { job: JobId(u64::MAX), done: Err(JobError::Panicked) });
             }
-            15 | 16 => {
+            Way::Answers => {
                 for _ in 0..=rng.below(4) {
                     let Some(command) = self.subject.answer(rng) else { break };
                     self.command(command);
                 }
             }
-            _ => {
+            Way::Jobs => {
                 for _ in 0..=rng.below(8) {
                     let keys: BTreeSet<JobId> = self.jobs.keys().copied().collect();
                     let Some(id) = Self::pick(rng, &keys) else { break };
@@ -483,7 +496,7 @@ fn play<S: Subject>(mut subject: S, seed: u64, steps: u32) -> (String, Tally) {
         jobs: BTreeMap::new(),
         used_jobs: BTreeSet::new(),
         unanswered: Unanswered::default(),
-        blocks: 0,
+        tally: Tally::default(),
         trace: String::new(),
     };
     for _ in 0..steps {
@@ -493,7 +506,7 @@ fn play<S: Subject>(mut subject: S, seed: u64, steps: u32) -> (String, Tally) {
     // Time may stand at its very end without a machine spinning there.
     stage.now = Instant::from_micros(u64::MAX - 1);
     stage.settle();
-    let tally = Tally { answered: stage.unanswered.answered, blocks: stage.blocks };
+    let tally = Tally { answered: stage.unanswered.answered, ..stage.tally };
     (stage.trace, tally)
 }
 
@@ -523,12 +536,18 @@ pub(crate) fn hold<S: Subject>(name: &str, subject: impl Fn() -> S, seeds: u64, 
             panic!("the same seed gave two runs, apart from line {line:?}; replay with: {replay}");
         }
         assert!(seed > 0 || !first.is_empty(), "the script made the machine do nothing");
-        all.answered += tally.answered;
-        all.blocks += tally.blocks;
+        all.add(tally);
     }
     if only.is_some() {
         return None;
     }
     assert!(all.answered as u64 >= 10 * seeds, "the scripts hardly ask for anything: {all:?}");
+    if let Some(source) = subject().source() {
+        let declared = variants::declared(source, "Command");
+        let sent: BTreeSet<&str> = all.sent.keys().map(String::as_str).collect();
+        assert_eq!(sent, declared, "the scripts do not send what the machine takes");
+        let seldom: Vec<_> = all.sent.iter().filter(|(_, count)| (**count as u64) < seeds).collect();
+        assert!(seldom.is_empty(), "the scripts hardly send {seldom:?}");
+    }
     Some(all)
 }

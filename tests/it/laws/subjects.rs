@@ -1,23 +1,21 @@
-//! The machines that are held to the laws.
+//! The swarm, held to the laws, and what the scripts of other machines have in common with its own.
 
-use super::{Ask, Call, End, Subject, hold};
+use super::{Ask, Call, End, Subject, hold, variants};
 use bip::disk;
-use bip::machine::{Block, ConnId, Executor, Rng, Secret, TorrentId};
+use bip::machine::{Block, ConnId, Rng, Secret, TorrentId};
 use bip::peer::{self, Selection, Source, Stored, Swarm, TorrentLimits};
 use bip::proto::bitfield::Bitfield;
 use bip::proto::geometry::{Geometry, Span};
-use bip::proto::handshake::{Extensions, Handshake};
+use bip::proto::handshake::{Extensions, Handshake, LEN};
 use bip::proto::id::{InfoHash, PeerId, PieceIndex};
-use bip::proto::message::Message;
+use bip::proto::message::{self, Frames, Item, Message};
 use bip::proto::metainfo::{Layout, SafePath};
 use bip::proto::sha1::Sha1;
 use bip::select::Priority;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 const PIECE: u32 = 40_000;
 const TOTAL: u64 = 150_000;
@@ -28,12 +26,10 @@ const TORRENTS: u32 = 4;
 const UPLOAD_QUEUE: usize = 20;
 const HELD_INPUT: usize = 4 * 1024;
 const DIALS: usize = 8;
-const DISK_COMMANDS: usize = 60;
-const DISK_JOBS: usize = 12;
-const CHECK_JOBS: usize = 4;
+const BANS: usize = 4;
 pub(super) const SESSION_TORRENTS: usize = 3;
 
-fn content() -> Vec<u8> {
+pub(super) fn content() -> Vec<u8> {
     (0..TOTAL).map(|i| (i * 31 % 251) as u8).collect()
 }
 
@@ -58,7 +54,7 @@ pub(super) fn geometry() -> Geometry {
 }
 
 /// A span that is usually in the torrent, and sometimes anything.
-fn span(rng: &mut Rng) -> Span {
+pub(super) fn span(rng: &mut Rng) -> Span {
     if rng.below(8) == 0 {
         return Span {
             piece: PieceIndex(rng.next_u64() as u32),
@@ -84,7 +80,7 @@ pub(super) fn address(rng: &mut Rng) -> SocketAddr {
 }
 
 fn rate(rng: &mut Rng) -> Option<NonZeroU64> {
-    NonZeroU64::new(*rng.choose(&[0, 0, 1, 1_000, 20_000, 1_000_000, u64::MAX]).unwrap())
+    NonZeroU64::new(*rng.choose(&[0, 0, 0, 1, 1_000, 20_000, 1_000_000, 100_000_000, u64::MAX]).unwrap())
 }
 
 pub(super) fn limits(rng: &mut Rng) -> peer::Limits {
@@ -109,7 +105,7 @@ pub(super) fn torrent_limits(rng: &mut Rng) -> TorrentLimits {
     }
 }
 
-fn block(rng: &mut Rng, span: Span) -> Block {
+pub(super) fn block(rng: &mut Rng, span: Span) -> Block {
     let start = geometry().offset_of(span).min(TOTAL) as usize;
     let mut bytes = content();
     bytes.drain(..start);
@@ -133,6 +129,26 @@ struct Swarms {
     stale: Vec<(TorrentId, Span, u64)>,
     /// The torrents that connections have named.
     named: BTreeMap<ConnId, TorrentId>,
+    /// What connections were written.
+    written: BTreeMap<ConnId, Written>,
+    /// What the store has to say besides.
+    due: VecDeque<peer::Command>,
+}
+
+/// What the swarm wrote to a connection.
+struct Written {
+    /// Bytes of the handshake that are still to come.
+    hello: usize,
+    frames: Frames,
+    /// What it asks for.
+    asked: Vec<Span>,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        let limits = message::Limits { block: u32::MAX, bitfield: u32::MAX, other: u32::MAX };
+        Self { hello: LEN, frames: Frames::new(limits), asked: Vec::new() }
+    }
 }
 
 /// A torrent that was given to the swarm.
@@ -140,15 +156,21 @@ struct Torrent {
     have: Bitfield,
     /// Blocks that are stored of incomplete pieces.
     kept: BTreeSet<(PieceIndex, u32)>,
+    /// Pieces that had the wrong hash.
+    bad: BTreeSet<PieceIndex>,
 }
 
 impl Torrent {
+    fn new(have: Bitfield) -> Self {
+        Self { have, kept: BTreeSet::new(), bad: BTreeSet::new() }
+    }
+
     /// Stores a block; says what becomes of it.
     fn store(&mut self, span: Span, rng: &mut Rng) -> Stored {
         if self.have.contains(span.piece) {
             return Stored::Known;
         }
-        if rng.below(15) == 0 {
+        if rng.below(60) == 0 {
             return Stored::Failed;
         }
         self.kept.insert((span.piece, span.begin));
@@ -164,6 +186,24 @@ impl Torrent {
         self.have.insert(span.piece);
         Stored::PieceGood
     }
+}
+
+/// Makes the hashes of a piece's blocks, the right ones or with some that differ.
+fn block_hashes(piece: PieceIndex, good: bool, rng: &mut Rng) -> Arc<[[u8; 20]]> {
+    let blocks = if piece.0 < geometry().piece_count() { geometry().blocks_in(piece) } else { 3 };
+    (0..blocks).map(|block| [if good || rng.below(2) == 0 { block as u8 } else { 0xff }; 20]).collect()
+}
+
+/// Makes hashes that fit nothing: of any piece, as many as they may be.
+fn any_hashes(rng: &mut Rng) -> peer::Command {
+    let piece = PieceIndex(rng.below(geometry().piece_count() + 1));
+    let (good, fit) = (rng.below(2) == 0, rng.below(2) == 0);
+    let hashes = if fit {
+        block_hashes(piece, good, rng)
+    } else {
+        (0..rng.below(6)).map(|_| [rng.below(3) as u8; 20]).collect()
+    };
+    peer::Command::BlockHashes { torrent: torrent(rng), piece, good, hashes }
 }
 
 impl Swarms {
@@ -190,7 +230,12 @@ impl Swarms {
     }
 
     /// Makes a message that a good peer may send.
-    fn message(&self, torrent: TorrentId, rng: &mut Rng, bytes: &mut Vec<u8>) {
+    fn message(&mut self, conn: ConnId, torrent: TorrentId, rng: &mut Rng, bytes: &mut Vec<u8>) {
+        let asked = self.written.get_mut(&conn).map(|written| &mut written.asked).filter(|asked| !asked.is_empty());
+        if let (Some(asked), true) = (asked, rng.below(4) > 0) {
+            let Span { piece, begin, length } = asked.swap_remove(rng.below(asked.len() as u32) as usize);
+            return Message::Piece { piece, begin, data: &vec![7; length as usize] }.encode(bytes);
+        }
         let piece = PieceIndex(rng.below(geometry().piece_count()));
         let span = geometry().block(piece, rng.below(geometry().blocks_in(piece))).unwrap();
         let data = vec![7; span.length as usize];
@@ -216,6 +261,7 @@ impl Subject for Swarms {
         let config = peer::Config {
             upload_queue: UPLOAD_QUEUE,
             held_input: HELD_INPUT,
+            max_bans: BANS,
             limits: peer::Limits { max_dials: DIALS, ..peer::Limits::default() },
             ..peer::Config::default()
         };
@@ -224,12 +270,11 @@ impl Subject for Swarms {
 
     fn command(&mut self, rng: &mut Rng) -> peer::Command {
         let torrent = torrent(rng);
-        match rng.below(14) {
+        match rng.below(15) {
             0..=3 => {
                 let have = bitfield(rng);
                 if have.pieces() == geometry().piece_count() {
-                    let new = Torrent { have: have.clone(), kept: BTreeSet::new() };
-                    self.torrents.entry(torrent).or_insert(new);
+                    self.torrents.entry(torrent).or_insert_with(|| Torrent::new(have.clone()));
                 }
                 peer::Command::AddTorrent {
                     torrent,
@@ -259,8 +304,10 @@ impl Subject for Swarms {
                 let spans: Vec<Span> = (0..rng.below(4)).map(|_| span(rng)).collect();
                 peer::Command::Kept { torrent, spans }
             }
-            12 if rng.below(3) == 0 => peer::Command::SetLimits { limits: limits(rng) },
-            13 => peer::Command::SetTorrentLimits { torrent, limits: torrent_limits(rng) },
+            12 if rng.below(6) == 0 => peer::Command::SetLimits { limits: limits(rng) },
+            11 if rng.below(3) == 0 => any_hashes(rng),
+            14 if rng.below(2) == 0 => peer::Command::Ban { ip: address(rng).ip(), banned: rng.below(2) == 0 },
+            13 if rng.below(4) == 0 => peer::Command::SetTorrentLimits { torrent, limits: torrent_limits(rng) },
             _ => peer::Command::AddPeer { torrent, address: address(rng), source: Source::Program },
         }
     }
@@ -277,6 +324,7 @@ impl Subject for Swarms {
             Command::Select { torrent, .. } => (torrent, "select".into()),
             Command::SetTorrentLimits { torrent, .. } => (torrent, "limits".into()),
             Command::SetLimits { .. } => return Some(Ask { about: "limits".into(), kind: String::new() }),
+            Command::Ban { ip, .. } => return Some(Ask { about: format!("ban {ip}"), kind: String::new() }),
             _ => return None,
         };
         Some(Ask { about: torrent.to_string(), kind })
@@ -294,6 +342,9 @@ impl Subject for Swarms {
             Event::Selected { torrent } => (torrent, Some("select".into())),
             Event::TorrentLimitsSet { torrent } => (torrent, Some("limits".into())),
             Event::LimitsSet => return Some(End { about: "limits".into(), kind: Some(String::new()) }),
+            Event::BanSet { ip } | Event::BanRefused { ip } => {
+                return Some(End { about: format!("ban {ip}"), kind: Some(String::new()) });
+            }
             Event::Refused { torrent, .. } => (torrent, None),
             _ => return None,
         };
@@ -320,7 +371,24 @@ impl Subject for Swarms {
         }
     }
 
+    fn on_write(&mut self, conn: ConnId, bytes: &[u8]) {
+        let written = self.written.entry(conn).or_default();
+        let hello = written.hello.min(bytes.len());
+        written.hello -= hello;
+        let mut rest = &bytes[hello..];
+        while let Some(item) = written.frames.next(&mut rest).expect("the swarm writes messages") {
+            match item {
+                Item::Message(Message::Request(span)) => written.asked.push(span),
+                Item::Message(Message::Cancel(span)) => written.asked.retain(|asked| *asked != span),
+                _ => {}
+            }
+        }
+    }
+
     fn answer(&mut self, rng: &mut Rng) -> Option<peer::Command> {
+        if let Some(due) = self.due.pop_front() {
+            return Some(due);
+        }
         let at = rng.below((self.loads.len() + self.stores.len()) as u32) as usize;
         if at < self.loads.len() {
             let (torrent, mut span, ticket) = self.loads.swap_remove(at);
@@ -336,13 +404,36 @@ impl Subject for Swarms {
             return None;
         }
         let (torrent, span) = self.stores.swap_remove(at);
-        let outcome = self.torrents.get_mut(&torrent).map_or(Stored::Failed, |t| t.store(span, rng));
-        Some(peer::Command::Stored { torrent, span, outcome })
+        let Some(state) = self.torrents.get_mut(&torrent) else {
+            return Some(peer::Command::Stored { torrent, span, outcome: Stored::Failed });
+        };
+        let (outcome, piece) = (state.store(span, rng), span.piece);
+        let answer = peer::Command::Stored { torrent, span, outcome };
+        // A bad piece's hashes come first; those of a good one later, and only where it has been bad.
+        let mut hashes =
+            |good| peer::Command::BlockHashes { torrent, piece, good, hashes: block_hashes(piece, good, rng) };
+        match outcome {
+            Stored::PieceBad => {
+                state.bad.insert(piece);
+                let first = hashes(false);
+                self.due.push_back(answer);
+                Some(first)
+            }
+            Stored::PieceGood if state.bad.remove(&piece) => {
+                self.due.push_back(hashes(true));
+                Some(answer)
+            }
+            _ => Some(answer),
+        }
+    }
+
+    fn source(&self) -> Option<&'static str> {
+        Some(SOURCE)
     }
 
     fn stream(&mut self, conn: ConnId, rng: &mut Rng) -> Vec<u8> {
         let mut bytes = Vec::new();
-        if rng.below(30) == 0 {
+        if rng.below(60) == 0 {
             // Garbage.
             (0..rng.below(200)).for_each(|_| bytes.push(rng.next_u64() as u8));
             return bytes;
@@ -360,12 +451,15 @@ impl Subject for Swarms {
             if rng.below(2) == 0 {
                 Message::Bitfield(bitfield(rng).as_bytes()).encode(&mut bytes);
             }
+            if rng.below(2) == 0 {
+                Message::Unchoke.encode(&mut bytes);
+            }
             torrent
         });
         for _ in 0..rng.below(20) {
-            self.message(torrent, rng, &mut bytes);
+            self.message(conn, torrent, rng, &mut bytes);
         }
-        match rng.below(30) {
+        match rng.below(60) {
             // A violation, most likely.
             0 => Message::Have(PieceIndex(rng.next_u64() as u32)).encode(&mut bytes),
             1 => Message::Request(span(rng)).encode(&mut bytes),
@@ -383,10 +477,19 @@ impl Subject for Swarms {
     }
 }
 
+const SOURCE: &str = include_str!("../../../src/peer/command.rs");
+
 #[test]
 fn the_swarm_keeps_the_laws() {
     if let Some(tally) = hold("the_swarm_keeps_the_laws", Swarms::default, 100, 800) {
+        let told = tally.told.keys().map(String::as_str).collect();
+        assert_eq!(
+            variants::declared(SOURCE, "Event"),
+            told,
+            "the scripts do not bring the swarm to tell all that it can"
+        );
         assert!(tally.blocks > 100, "the scripts hardly upload: {tally:?}");
+        assert!(tally.told("PieceDone") > 100 && tally.told("PeerBanned") > 5, "they hardly download: {tally:?}");
     }
 }
 
@@ -401,211 +504,4 @@ fn selection(rng: &mut Rng) -> Selection {
 /// Says whether a torrent's files go with it.
 pub(super) fn files(rng: &mut Rng) -> disk::Files {
     if rng.below(3) == 0 { disk::Files::Delete } else { disk::Files::Keep }
-}
-
-/// Makes a list of skipped files, now and then of another torrent's.
-fn skipped(rng: &mut Rng) -> Vec<bool> {
-    (0..2 + rng.below(8) / 7).map(|_| rng.below(2) == 0).collect()
-}
-
-/// Files in memory with the torrents' content, some of it, or none.
-fn memory() -> disk::Memory {
-    let memory = disk::Memory::new();
-    let bytes = content();
-    memory.put(&PathBuf::from("/store/t0/a"), &bytes[..50_000]);
-    memory.put(&PathBuf::from("/store/t0/b"), &bytes[50_000..]);
-    memory.put(&PathBuf::from("/store/t1/a"), &bytes[..60_000]);
-    memory
-}
-
-fn disk_config() -> disk::Config {
-    let mut config = disk::Config::default();
-    (config.commands, config.jobs, config.check_jobs, config.write_bytes) =
-        (DISK_COMMANDS, DISK_JOBS, CHECK_JOBS, 200_000);
-    (config.torrent_jobs, config.save_interval) = (DISK_JOBS / 2, Duration::from_secs(1));
-    config
-}
-
-struct Disks;
-
-impl Subject for Disks {
-    type Machine = disk::Disk;
-
-    fn machine(&mut self, seed: u64) -> disk::Disk {
-        disk::Disk::new(disk_config(), &mut Rng::new(seed))
-    }
-
-    fn command(&mut self, rng: &mut Rng) -> disk::Command {
-        let torrent = torrent(rng);
-        match rng.below(16) {
-            0..=2 => disk::Command::Add {
-                torrent,
-                layout: layout(torrent.0),
-                root: PathBuf::from("/store"),
-                writable: rng.below(8) != 0,
-                skipped: if rng.below(2) == 0 { skipped(rng) } else { Vec::new() },
-                resume: (rng.below(2) == 0).then(|| {
-                    let path = PathBuf::from(format!("/state/{torrent}"));
-                    disk::ResumeFile { path, info_hash: info_hash(torrent) }
-                }),
-            },
-            8 | 9 => disk::Command::Select { torrent, skipped: skipped(rng) },
-            3 if rng.below(4) == 0 => disk::Command::Remove { torrent, files: files(rng) },
-            4 => disk::Command::Sync { torrent },
-            5 => disk::Command::Retry { torrent },
-            6 | 7 => disk::Command::Read { torrent, span: span(rng), ticket: rng.next_u64() },
-            _ => {
-                let span = span(rng);
-                disk::Command::Write { torrent, span, block: block(rng, span) }
-            }
-        }
-    }
-
-    fn ask(&self, command: &disk::Command) -> Option<Ask> {
-        use disk::Command;
-        let (torrent, kind) = match command {
-            Command::Add { torrent, .. } => (torrent, "add".into()),
-            Command::Remove { torrent, files } => (torrent, format!("remove and {files:?}")),
-            Command::Write { torrent, span, .. } => (torrent, format!("write {span}")),
-            Command::Read { torrent, span, ticket } => (torrent, format!("read {span} for {ticket}")),
-            Command::Sync { torrent } => (torrent, "sync".into()),
-            Command::Select { torrent, .. } => (torrent, "select".into()),
-            Command::Retry { torrent } => (torrent, "retry".into()),
-            other => panic!("what does {other:?} ask?"),
-        };
-        Some(Ask { about: torrent.to_string(), kind })
-    }
-
-    fn end(&self, event: &disk::Event) -> Option<End> {
-        use disk::Event;
-        let (torrent, kind) = match event {
-            Event::Added { torrent, .. } | Event::AddFailed { torrent, .. } => (torrent, "add".into()),
-            Event::Removed { torrent, .. } => (torrent, "remove and Keep".into()),
-            Event::Deleted { torrent, .. } => (torrent, "remove and Delete".into()),
-            Event::Written { torrent, span, .. } => (torrent, format!("write {span}")),
-            Event::Read { torrent, span, ticket, .. } => (torrent, format!("read {span} for {ticket}")),
-            Event::Synced { torrent, .. } => (torrent, "sync".into()),
-            Event::Selected { torrent, .. } => (torrent, "select".into()),
-            Event::Retried { torrent, .. } => (torrent, "retry".into()),
-            _ => return None,
-        };
-        Some(End { about: torrent.to_string(), kind: Some(kind) })
-    }
-
-    fn most(&self, _: Call) -> usize {
-        // As many jobs as may be under way, and a notice each of a check's progress, of a failure, and of a piece that is lost.
-        DISK_JOBS + 3
-    }
-
-    fn executor(&self) -> Option<Box<dyn Executor<disk::Job, disk::Done>>> {
-        Some(Box::new(disk::Executor::new(memory())))
-    }
-}
-
-#[test]
-fn the_disk_keeps_the_laws() {
-    hold("the_disk_keeps_the_laws", || Disks, 30, 600);
-}
-
-struct Checks;
-
-impl Subject for Checks {
-    type Machine = disk::check::Check;
-
-    fn machine(&mut self, seed: u64) -> disk::check::Check {
-        disk::check::Check::new(disk_config(), &mut Rng::new(seed))
-    }
-
-    fn command(&mut self, rng: &mut Rng) -> disk::check::Command {
-        match rng.below(4) {
-            0 => disk::check::Command::Cancel,
-            _ => disk::check::Command::Start { layout: layout(rng.below(3)), root: PathBuf::from("/store") },
-        }
-    }
-
-    fn ask(&self, command: &disk::check::Command) -> Option<Ask> {
-        let kind = match command {
-            disk::check::Command::Start { .. } => "start",
-            disk::check::Command::Cancel => "cancel",
-            other => panic!("what does {other:?} ask?"),
-        };
-        Some(Ask { about: String::new(), kind: kind.into() })
-    }
-
-    fn end(&self, event: &disk::check::Event) -> Option<End> {
-        let kind = match event {
-            disk::check::Event::Checked { .. } | disk::check::Event::Failed { .. } => "start",
-            disk::check::Event::Cancelled => "cancel",
-            _ => return None,
-        };
-        Some(End { about: String::new(), kind: Some(kind.into()) })
-    }
-
-    fn most(&self, _: Call) -> usize {
-        // As many jobs as may be under way, the closing of the files, and a notice of progress.
-        CHECK_JOBS + 2
-    }
-
-    fn executor(&self) -> Option<Box<dyn Executor<disk::Job, disk::Done>>> {
-        Some(Box::new(disk::Executor::new(memory())))
-    }
-}
-
-#[test]
-fn a_check_keeps_the_laws() {
-    hold("a_check_keeps_the_laws", || Checks, 20, 300);
-}
-
-struct Creates;
-
-impl Subject for Creates {
-    type Machine = disk::create::Create;
-
-    fn machine(&mut self, seed: u64) -> disk::create::Create {
-        disk::create::Create::new(disk_config(), &mut Rng::new(seed))
-    }
-
-    fn command(&mut self, rng: &mut Rng) -> disk::create::Command {
-        let mut options = disk::create::Options::default();
-        options.piece_length = (rng.below(2) == 0).then(|| (16 * 1024) << rng.below(3));
-        match rng.below(4) {
-            0 => disk::create::Command::Cancel,
-            n => disk::create::Command::Start {
-                path: PathBuf::from(["", "/store/t0", "/store/t1/a", "/nowhere"][n as usize]),
-                options: Box::new(options),
-            },
-        }
-    }
-
-    fn ask(&self, command: &disk::create::Command) -> Option<Ask> {
-        let kind = match command {
-            disk::create::Command::Start { .. } => "start",
-            disk::create::Command::Cancel => "cancel",
-            other => panic!("what does {other:?} ask?"),
-        };
-        Some(Ask { about: String::new(), kind: kind.into() })
-    }
-
-    fn end(&self, event: &disk::create::Event) -> Option<End> {
-        let kind = match event {
-            disk::create::Event::Created { .. } | disk::create::Event::Failed { .. } => "start",
-            disk::create::Event::Cancelled => "cancel",
-            _ => return None,
-        };
-        Some(End { about: String::new(), kind: Some(kind.into()) })
-    }
-
-    fn most(&self, _: Call) -> usize {
-        // As many jobs as may be under way, the closing of the files, and a notice of progress.
-        CHECK_JOBS + 2
-    }
-
-    fn executor(&self) -> Option<Box<dyn Executor<disk::Job, disk::Done>>> {
-        Some(Box::new(disk::Executor::new(memory())))
-    }
-}
-
-#[test]
-fn a_creation_keeps_the_laws() {
-    hold("a_creation_keeps_the_laws", || Creates, 20, 300);
 }

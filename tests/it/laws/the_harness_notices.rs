@@ -26,6 +26,7 @@ enum How {
     RefusesTwice,
     DependsOnMemory,
     Panics,
+    IsNotAsked,
     Keeps,
 }
 
@@ -139,6 +140,11 @@ impl Subject for Make {
 
     fn most(&self, _: Call) -> usize {
         20
+    }
+
+    fn source(&self) -> Option<&'static str> {
+        // Commands are numbers below 5.
+        (self.0 == How::IsNotAsked).then_some("pub enum Command {\n    0,\n    1,\n    2,\n    3,\n    4,\n    5,\n}")
     }
 }
 
@@ -263,4 +269,10 @@ fn a_machine_that_does_not_repeat_itself() {
 #[should_panic(expected = "a law is broken: as it was made to")]
 fn a_machine_that_panics() {
     check(How::Panics);
+}
+
+#[test]
+#[should_panic(expected = "the scripts do not send what the machine takes")]
+fn a_command_that_the_scripts_forget() {
+    check(How::IsNotAsked);
 }

@@ -1,7 +1,7 @@
 //! Whom a swarm knows, dials and keeps.
 
 use super::store::geometry;
-use super::world::{Listener, TORRENT, World, seconds};
+use super::world::{Listener, TORRENT, World, handshake, seconds};
 use bip::peer::{Command, Config, Event, Gone, Limits, Refusal, Source};
 use bip::proto::message::Message;
 use bip::proto::priority::priority;
@@ -203,4 +203,41 @@ fn of_ten_thousand_addresses_each_is_dialled_before_any_is_again() {
     assert!(world.run_until(seconds(30), |w| w.nodes[b].dials.len() >= 10_000));
     let different: BTreeSet<_> = world.nodes[b].dials[..10_000].iter().collect();
     assert_eq!(different.len(), 10_000);
+}
+
+#[test]
+fn one_line_has_one_connection_to_a_torrent_whatever_addresses_of_its_64_it_uses() {
+    let mut world = World::new(1);
+    let b = world.leech(Config::default(), geometry(3));
+    let from = |world: &mut World, id, ip: &str| world.shaken_from(b, id, format!("[{ip}]:5000").parse().unwrap());
+    let line: Vec<usize> = (1..=9).map(|n| from(&mut world, n, &format!("2001:db8:0:1:{n}::{n}"))).collect();
+    // The next line, and hosts in networks that nobody reaches from outside, or behind one translator.
+    let others =
+        ["2001:db8:0:2::1", "fd00::1", "fd00::2", "fe80::1", "fe80::2", "64:ff9b::1.2.3.4", "64:ff9b::1.2.3.5"];
+    let others: Vec<usize> = (10..).zip(others).map(|(id, ip)| from(&mut world, id, ip)).collect();
+    world.run(seconds(1));
+    assert_eq!(line.iter().filter(|raw| !world.is_closed(**raw)).count(), 1);
+    assert!(others.iter().all(|raw| !world.is_closed(*raw)));
+    line.iter().for_each(|raw| world.hang_up(*raw));
+    world.run(seconds(1));
+    let again = from(&mut world, 30, "2001:db8:0:1::9");
+    world.run(seconds(1));
+    assert!(!world.is_closed(again));
+}
+
+#[test]
+fn of_a_pair_that_crossed_by_two_addresses_of_a_64_both_sides_keep_the_same() {
+    for (id, keeps_ours) in [(1, true), (0xff, false)] {
+        let mut world = World::new(1);
+        let b = world.leech(Config::default(), geometry(3));
+        let address = "[2001:db8:0:1::1]:6881".parse().unwrap();
+        world.listeners.insert(address, Listener::Raw);
+        name(&mut world, b, address, Source::Tracker);
+        world.run(seconds(1));
+        let ours = *world.raws.keys().next_back().unwrap();
+        let theirs = world.connect_from(b, "[2001:db8:0:1:dead::2]:5000".parse().unwrap());
+        [ours, theirs].iter().for_each(|raw| world.write(*raw, &handshake(id)));
+        world.run(seconds(1));
+        assert_eq!((world.is_closed(ours), world.is_closed(theirs)), (!keeps_ours, keeps_ours), "{id}");
+    }
 }

@@ -1,9 +1,10 @@
 use super::download::{asked, piece};
 use super::store::{content, geometry};
-use super::world::{TORRENT, World, seconds};
+use super::world::{TORRENT, World, seconds, span};
 use bip::peer::{Command, Config, Limits, TorrentLimits};
 use bip::proto::bitfield::Bitfield;
 use bip::proto::message::Message;
+use std::num::NonZeroU64;
 
 fn slots(upload_slots: usize, optimistic_slots: usize) -> Limits {
     Limits { upload_slots, optimistic_slots, ..Limits::default() }
@@ -123,4 +124,25 @@ fn slots_can_be_changed_at_any_time_for_all_and_for_one_torrent() {
     world.command(a, Command::SetLimits { limits: slots(9, 0) });
     world.run(seconds(1));
     assert_eq!(served(&world), 0);
+}
+
+#[test]
+fn a_peer_that_keeps_us_from_reading_it_by_its_requests_counts_as_one_that_sends_nothing() {
+    let mut world = World::new(1);
+    let shape = geometry(8);
+    // So slow that its queue stays full.
+    let limits = Limits { upload_rate: NonZeroU64::new(16_384), ..slots(1, 0) };
+    let config = Config { upload_queue: 8, limits, ..Config::default() };
+    let b = world.member(config, shape, Bitfield::from_bytes(&[0x80], 8).unwrap());
+    let (greedy, rider) = (world.shaken(b, 1), world.shaken(b, 2));
+    let all = Bitfield::full(8);
+    world.send(greedy, &[Message::Bitfield(all.as_bytes()), Message::Unchoke, Message::Interested]);
+    world.send(rider, &[Message::Interested]);
+    for second in 0..240 {
+        world.send(greedy, &[Message::Request(span(0, 0, 16_384)); 40]);
+        world.run(seconds(1));
+        world.send(rider, &[Message::KeepAlive]);
+        assert!(second < 120 || is_served(&world, rider) && !is_served(&world, greedy), "{second} s");
+    }
+    assert!(world.count(greedy, 1) > 0);
 }

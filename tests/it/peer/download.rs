@@ -114,7 +114,7 @@ fn what_comes_twice_or_unasked_is_redundant_and_what_is_no_use_is_wasted() {
 }
 
 #[test]
-fn a_peer_that_is_not_read_for_its_own_requests_does_not_stall() {
+fn a_peer_that_is_not_read_for_its_own_requests_stalls_and_what_it_sent_behind_them_is_taken_at_last() {
     let mut world = World::new(1);
     let shape = geometry(4);
     let truth = content(&shape);
@@ -129,11 +129,16 @@ fn a_peer_that_is_not_read_for_its_own_requests_does_not_stall() {
     for span in asked(&world, raw) {
         world.send(raw, &[piece(&truth, span)]);
     }
-    world.run(seconds(100));
+    world.run(seconds(18));
     assert_eq!((world.is_reading(b), world.count(raw, 8)), (vec![false], 0));
+    // Others are asked after 20 s, and it is asked for nothing as long as we do not read what it would answer.
+    world.run(seconds(82));
+    assert_eq!((world.is_reading(b), world.count(raw, 8), world.count(raw, 6)), (vec![false], 4, 4));
+    assert!(!world.is_closed(raw));
     world.nodes[b].store.frozen = false;
     world.run(seconds(1));
     assert_eq!((world.nodes[b].store.stores, world.nodes[b].status().wasted), (4, 0));
+    assert!(world.count(raw, 6) > 4);
 }
 
 #[test]

@@ -324,3 +324,95 @@ fn the_source_of_a_peer_makes_no_difference_to_a_ban() {
         assert_eq!(world.nodes[b].events, [Event::Refused { torrent: TORRENT, refusal: Refusal::Banned }]);
     }
 }
+
+#[test]
+fn a_liar_comes_back_by_no_other_address_of_its_64_until_the_ban_is_lifted_by_any_of_them() {
+    let mut world = World::new(1);
+    let shape = geometry(1);
+    let b = world.leech(Config::default(), shape);
+    let wrong = vec![0; shape.total_length() as usize];
+    let at = |n: u16| SocketAddr::from(([0x2001, 0xdb8, 0, 7, 0, 0, n, n], 5000));
+    // Alone behind two bad copies, by two addresses.
+    for n in 1..=2 {
+        let raw = world.shaken_from(b, n as u8, at(n));
+        world.send(raw, &[Message::Bitfield(&[0x80]), Message::Unchoke]);
+        world.run(seconds(5));
+        answer(&mut world, raw, &mut 0, &wrong);
+        world.run(seconds(5));
+        world.hang_up(raw);
+        world.run(seconds(1));
+    }
+    let first: IpAddr = "2001:db8:0:7::".parse().unwrap();
+    assert_eq!(banned(&world, b), [first].into());
+    let come = |world: &mut World, address| {
+        let raw = world.shaken_from(b, 9, address);
+        world.run(seconds(1));
+        !world.is_closed(raw)
+    };
+    assert!(!come(&mut world, at(3)));
+    assert!(come(&mut world, SocketAddr::from(([0x2001, 0xdb8, 0, 8, 0, 0, 3, 3], 5000))));
+    world.add_peer(b, at(4));
+    let refused = Event::Refused { torrent: TORRENT, refusal: Refusal::Banned };
+    assert_eq!(world.nodes[b].events.last(), Some(&refused));
+    world.command(b, Command::Ban { ip: at(5).ip(), banned: false });
+    assert!(come(&mut world, at(3)));
+}
+
+#[test]
+fn nobody_answers_for_blocks_that_the_store_lost_and_found_again() {
+    let mut world = World::new(1);
+    let shape = geometry(1);
+    let truth = content(&shape);
+    let b = world.leech(Config::default(), shape);
+    let [early, late] = [1, 2].map(|id| world.shaken(b, id));
+    let hello = [Message::Bitfield(&[0x80]), Message::Unchoke];
+    world.send(early, &hello);
+    world.run(seconds(1));
+    let span = super::download::asked(&world, early)[0];
+    world.send(early, &[super::download::piece(&truth, span), Message::Choke]);
+    world.run(seconds(1));
+    assert_eq!(world.nodes[b].store.stores, 1);
+    // The block is gone, and another is in its place that nobody sent.
+    world.command(b, Command::PieceLost { torrent: TORRENT, piece: PieceIndex(0) });
+    world.nodes[b].store.spoil(span);
+    world.command(b, Command::Kept { torrent: TORRENT, spans: vec![span] });
+    world.send(late, &hello);
+    let mut sent = 0;
+    for _ in 0..20 {
+        world.run(seconds(1));
+        answer(&mut world, late, &mut sent, &truth);
+    }
+    assert!(world.nodes[b].is_complete() && world.nodes[b].store.is_true());
+    assert_eq!((world.nodes[b].store.bad_pieces, banned(&world, b).len()), (1, 0));
+}
+
+#[test]
+fn a_newcomer_answers_for_nothing_that_an_earlier_peer_did() {
+    let mut world = World::new(1);
+    let shape = geometry(2);
+    let truth = content(&shape);
+    let b = world.leech(Config { parole: seconds(600), ..Config::default() }, shape);
+    let liar = world.shaken(b, 1);
+    world.send(liar, &[Message::Bitfield(&[0x80]), Message::Unchoke]);
+    world.run(seconds(1));
+    answer(&mut world, liar, &mut 0, &vec![0; truth.len()]);
+    assert!(world.run_until(seconds(5), |w| w.nodes[b].store.bad_pieces == 1));
+    world.hang_up(liar);
+    world.run(seconds(1));
+    let all = [Message::Bitfield(&[0xc0]), Message::Unchoke];
+    // The first that comes in its place is asked for the bad piece before all else, as whoever gave nothing of it.
+    let second = world.shaken(b, 2);
+    world.send(second, &all);
+    world.run(seconds(1));
+    let asked = super::download::asked(&world, second);
+    assert!(!asked.is_empty() && asked.iter().all(|span| span.piece == PieceIndex(0)), "{asked:?}");
+    // The next is not, for it would be mixed with what this one gave of it.
+    world.send(second, &[super::download::piece(&truth, asked[0])]);
+    world.run(seconds(1));
+    world.hang_up(second);
+    world.run(seconds(1));
+    let third = world.shaken(b, 3);
+    world.send(third, &all);
+    world.run(seconds(1));
+    assert_eq!(super::download::asked(&world, third)[0].piece, PieceIndex(1));
+}

@@ -1,9 +1,11 @@
 use super::download::{asked, piece};
 use super::store::{content, geometry};
-use super::world::{World, seconds};
-use bip::peer::{Config, Event};
+use super::world::{World, seconds, span};
+use bip::peer::{Config, Event, Limits};
 use bip::proto::bitfield::Bitfield;
+use bip::proto::geometry::BLOCK_LENGTH;
 use bip::proto::message::Message;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// Has a peer that the test plays answer everything, or no more than some requests a call.
@@ -127,31 +129,119 @@ fn a_long_fast_link_is_filled_within_some_round_trips() {
     assert!(bytes >= 12_500_000 * 9 / 10, "{bytes} bytes in a second");
 }
 
-#[test]
-fn a_slow_owner_of_a_suspect_piece_gives_it_up_to_one_that_has_nothing_to_do() {
-    let mut world = World::new(1);
+/// Makes a leech whose only piece a liar spoiled; the liar is asked for nothing for long.
+fn leech_of_a_suspect_piece(world: &mut World) -> usize {
     let shape = geometry(1);
-    let (truth, lies) = (content(&shape), vec![0; 65536]);
     let b = world.leech(Config { parole: seconds(600), ..Config::default() }, shape);
-    let [liar, slow, fast] = [1, 2, 3].map(|id| world.shaken(b, id));
-    let all = Bitfield::full(1);
-    let mut served = [0; 3];
-    world.send(liar, &[Message::Bitfield(all.as_bytes()), Message::Unchoke]);
+    let liar = world.shaken(b, 1);
+    world.send(liar, &[Message::Bitfield(Bitfield::full(1).as_bytes()), Message::Unchoke]);
+    let mut served = 0;
     for _ in 0..20 {
-        answer(&mut world, liar, &lies, &mut served[0], 9);
+        answer(world, liar, &vec![0; 65536], &mut served, 9);
         world.run(Duration::from_millis(100));
     }
     assert_eq!(world.nodes[b].store.bad_pieces, 1);
+    b
+}
+
+#[test]
+fn a_slow_owner_of_a_suspect_piece_gives_it_up_to_one_that_has_nothing_to_do() {
+    let mut world = World::new(1);
+    let truth = content(&geometry(1));
+    let b = leech_of_a_suspect_piece(&mut world);
+    let [slow, fast] = [2, 3].map(|id| world.shaken(b, id));
+    let all = Bitfield::full(1);
+    let mut served = [0; 2];
     // It answers one request, and then takes its time.
     world.send(slow, &[Message::Bitfield(all.as_bytes()), Message::Unchoke]);
     world.run(seconds(1));
-    answer(&mut world, slow, &truth, &mut served[1], 1);
+    answer(&mut world, slow, &truth, &mut served[0], 1);
     world.run(seconds(1));
     world.send(fast, &[Message::Bitfield(all.as_bytes()), Message::Unchoke]);
     for _ in 0..150 {
-        answer(&mut world, fast, &truth, &mut served[2], 9);
+        answer(&mut world, fast, &truth, &mut served[1], 9);
         world.run(Duration::from_millis(100));
     }
     assert!(world.nodes[b].is_complete() && world.nodes[b].store.is_true());
-    assert_eq!((served[1], world.nodes[b].store.bad_pieces), (1, 1));
+    // What the one had sent is not fetched again, and its other requests were taken back, once.
+    assert_eq!((served, world.count(slow, 6), world.count(slow, 8)), ([1, 2], 3, 2));
+    assert_eq!((world.nodes[b].store.bad_pieces, world.nodes[b].status().redundant), (1, 0));
+}
+
+#[test]
+fn a_slow_owner_that_gave_its_piece_up_finishes_it_where_it_is_the_only_one_left() {
+    let mut world = World::new(1);
+    let truth = content(&geometry(1));
+    let b = leech_of_a_suspect_piece(&mut world);
+    let [slow, idle] = [2, 3].map(|id| world.shaken(b, id));
+    let all = Bitfield::full(1);
+    world.send(slow, &[Message::Bitfield(all.as_bytes()), Message::Unchoke]);
+    world.run(seconds(1));
+    world.send(idle, &[Message::Bitfield(all.as_bytes()), Message::Unchoke]);
+    world.run(seconds(8));
+    // All of it is the other one's, which gives nothing either: the first is not asked beside it, nor again before it is gone.
+    assert_eq!((world.count(slow, 6), world.count(slow, 8), world.count(idle, 6)), (3, 3, 3));
+    world.run(seconds(8));
+    assert_eq!((world.count(slow, 6), world.count(idle, 8)), (3, 0));
+    world.hang_up(idle);
+    world.run(seconds(1));
+    let again = asked(&world, slow).split_off(3);
+    assert_eq!(again.len(), 3);
+    again.into_iter().for_each(|span| world.send(slow, &[piece(&truth, span)]));
+    world.run(seconds(1));
+    assert!(world.nodes[b].is_complete() && world.nodes[b].store.is_true());
+}
+
+#[test]
+fn a_liar_takes_a_suspect_piece_from_a_slow_honest_owner_a_few_times_and_no_more() {
+    let mut world = World::new(1);
+    let shape = geometry(1);
+    let truth = content(&shape);
+    // Nobody can be banned: all that helps is not to ask the liar.
+    let b = world.leech(Config { max_bans: 0, ..Config::default() }, shape);
+    let [slow, liar] = [1, 2].map(|id| world.shaken(b, id));
+    for raw in [slow, liar] {
+        world.send(raw, &[Message::Bitfield(Bitfield::full(1).as_bytes()), Message::Unchoke]);
+    }
+    let (mut served, mut lied) = (0, 0);
+    for tenth in 0..6_000 {
+        answer(&mut world, liar, &vec![0; 65536], &mut lied, 9);
+        if tenth % 80 == 79 {
+            answer(&mut world, slow, &truth, &mut served, 1);
+        }
+        world.run(Duration::from_millis(100));
+    }
+    assert!(world.nodes[b].is_complete(), "{} bad", world.nodes[b].store.bad_pieces);
+    assert!(world.nodes[b].store.bad_pieces > 0 && world.nodes[b].store.is_true());
+}
+
+#[test]
+fn what_a_peer_holds_that_is_not_read_because_of_its_own_requests_is_fetched_elsewhere() {
+    // It takes what we send or not; we send as fast as may be, or at a low rate.
+    for (reads, rate) in [(false, None), (true, NonZeroU64::new(16_384)), (false, NonZeroU64::new(16_384))] {
+        let mut world = World::new(1);
+        let shape = geometry(4);
+        let truth = content(&shape);
+        let limits = Limits { upload_rate: rate, ..Limits::default() };
+        let config = Config { upload_queue: 8, limits, close_redundant: false, ..Config::default() };
+        let b = world.member(config, shape, Bitfield::from_bytes(&[0x80], 4).unwrap());
+        let greedy = world.shaken(b, 1);
+        let all = Bitfield::full(4);
+        world.send(greedy, &[Message::Bitfield(all.as_bytes()), Message::Unchoke, Message::Interested]);
+        world.run(seconds(1));
+        assert_eq!((world.count(greedy, 1), world.count(greedy, 6)), (1, 4));
+        world.read(greedy, reads);
+        world.send(greedy, &[Message::Request(span(0, 0, BLOCK_LENGTH)); 2_000]);
+        world.run(seconds(1));
+        assert_eq!(world.is_reading(b), [false], "{reads}, {rate:?}");
+        let fast = world.shaken(b, 2);
+        world.send(fast, &[Message::Bitfield(all.as_bytes()), Message::Unchoke]);
+        let mut served = 0;
+        for _ in 0..200 {
+            answer(&mut world, fast, &truth, &mut served, 9);
+            world.run(Duration::from_millis(100));
+        }
+        assert!(world.nodes[b].is_complete(), "{reads}, {rate:?}: {served}");
+        assert!(world.nodes[b].store.is_true() && !world.is_closed(greedy));
+    }
 }

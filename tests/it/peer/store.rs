@@ -101,6 +101,12 @@ impl Store {
         }
     }
 
+    /// Has a block be wrong.
+    pub(super) fn spoil(&mut self, span: Span) {
+        let range = self.range(span);
+        self.bytes[range].fill(0xbd);
+    }
+
     pub(super) fn on_event(&mut self, now: Instant, event: &Event) {
         let due = now + self.delay;
         match event {

@@ -163,6 +163,8 @@ fn a_storm_of_requests_and_cancels_is_taken_in_and_costs_the_store_little() {
             world.run(seconds(1));
         }
         assert!(!world.is_closed(raw), "seed {seed}: {:?}", world.nodes[a].gone());
+        // What was taken back counts until its turn comes: the storm is as bounded as a flood.
+        assert_eq!(world.is_reading(a), [false], "seed {seed}");
         let loads = world.nodes[a].store.loads;
         assert!(loads <= 32, "seed {seed}: {loads}");
         // After all that, a last request is answered.
@@ -173,6 +175,32 @@ fn a_storm_of_requests_and_cancels_is_taken_in_and_costs_the_store_little() {
         world.run(seconds(60));
         assert_eq!(world.count(raw, 7), before + 1, "seed {seed}");
     }
+}
+
+#[test]
+fn what_a_host_goes_on_to_give_of_a_peer_whose_queue_is_full_is_bounded_too() {
+    const MOST: usize = 100_000;
+    let mut world = World::new(1);
+    let a = world.seed(Config { upload_queue: 10, held_input: MOST, ..Config::default() }, geometry(4));
+    let raw = world.shaken(a, 1);
+    world.send(raw, &[Message::Interested]);
+    world.run(seconds(1));
+    world.nodes[a].store.frozen = true;
+    let mut requests = Vec::new();
+    (0..100).for_each(|_| Message::Request(span(0, 0, BLOCK_LENGTH)).encode(&mut requests));
+    let conn = ConnId { slot: 0, generation: 0 };
+    let mut given = 0;
+    while world.nodes[a].gone().is_empty() {
+        assert!(given <= MOST + 2 * requests.len(), "{given} bytes");
+        world.input(a, Input::Stream { conn, bytes: &requests });
+        given += requests.len();
+    }
+    assert!(given > MOST, "{given} bytes");
+    assert_eq!(world.nodes[a].gone(), [Gone::Full]);
+    // Nothing of it is left: what the store gives at last is for nobody.
+    world.nodes[a].store.frozen = false;
+    world.run(seconds(5));
+    assert_eq!((world.nodes[a].connections(), world.count(raw, 7)), (0, 0));
 }
 
 /// A swarm with a torrent of that many pieces of 16 KiB, of which we have none.
