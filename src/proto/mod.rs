@@ -3,6 +3,7 @@
 //! Pure functions and values: no clock, no I/O, and no allocation beyond the result. Everything that reads bytes from outside
 //! lives here.
 
+pub mod announce;
 pub mod bencode;
 pub mod bitfield;
 pub mod compact;
@@ -15,3 +16,4 @@ pub mod priority;
 pub mod reader;
 pub mod resume;
 pub mod sha1;
+pub mod udp_tracker;
