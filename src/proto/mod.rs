@@ -9,6 +9,7 @@ pub mod bitfield;
 pub mod compact;
 pub mod geometry;
 pub mod handshake;
+pub mod http_tracker;
 pub mod id;
 pub mod lsd;
 pub mod message;

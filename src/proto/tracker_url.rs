@@ -366,22 +366,26 @@ fn normal_host(text: &str) -> Option<String> {
         let ip: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
         return Some(format!("[{ip}]"));
     }
-    let is_host = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    match text.parse::<Ipv4Addr>() {
+        Ok(ip) => Some(ip.to_string()),
+        Err(_) => is_name(text).then(|| text.to_ascii_lowercase()),
+    }
+}
+
+/// Says whether a text is the name of a host, and nothing that a resolver could take for an address.
+pub(super) fn is_name(text: &str) -> bool {
     // A dot at the end says that the name is whole; two are no name.
     let name = text.strip_suffix('.').unwrap_or(text);
-    let is_name = !name.is_empty() && text.len() <= MAX_HOST_LEN && name.split('.').all(|label| !label.is_empty());
-    if !is_name || !text.bytes().all(is_host) {
-        return None;
+    let is_host = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if text.len() > MAX_HOST_LEN || !text.bytes().all(is_host) || name.split('.').any(str::is_empty) {
+        return false;
     }
-    // Resolvers take `0x7f.1` and `2130706433` for addresses: what ends in a number must be an address in full.
+    // Resolvers take `0x7f.1` and `2130706433` for addresses: nothing that ends in a number is a name.
     let last = name.rsplit('.').next().unwrap_or_default();
     let is_number = last.bytes().all(|b| b.is_ascii_digit())
         || last.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("0x"))
             && last.bytes().skip(2).all(|b| b.is_ascii_hexdigit());
-    if is_number {
-        return name.parse::<Ipv4Addr>().ok().map(|ip| ip.to_string());
-    }
-    Some(text.to_ascii_lowercase())
+    !is_number
 }
 
 /// Appends a part with what may not stand in a request escaped, and nothing else changed.
