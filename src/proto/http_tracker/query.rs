@@ -27,9 +27,9 @@ pub fn escape(bytes: &[u8], out: &mut String) {
 /// A value as it stands in a query, and where.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Raw<'a> {
-    pub key: &'static str,
-    pub text: &'a [u8],
-    pub at: usize,
+    pub(super) key: &'static str,
+    pub(super) text: &'a [u8],
+    pub(super) at: usize,
 }
 
 impl<'a> Raw<'a> {
@@ -57,7 +57,7 @@ impl<'a> Raw<'a> {
     }
 
     /// Gives the bytes that are meant; borrowed where nothing is escaped.
-    pub fn unescape(self) -> Result<Cow<'a, [u8]>, RequestError> {
+    pub(super) fn unescape(self) -> Result<Cow<'a, [u8]>, RequestError> {
         if !self.text.contains(&b'%') {
             return Ok(Cow::Borrowed(self.text));
         }
@@ -65,7 +65,7 @@ impl<'a> Raw<'a> {
     }
 
     /// Gives an info hash or a peer id.
-    pub fn id(self) -> Result<[u8; 20], RequestError> {
+    pub(super) fn id(self) -> Result<[u8; 20], RequestError> {
         let mut id = [0; 20];
         let mut length = 0;
         for byte in self.bytes() {
@@ -80,7 +80,7 @@ impl<'a> Raw<'a> {
     }
 
     /// Gives a number, as large or as small as an `i64` can be.
-    pub fn number(self) -> Result<i64, RequestError> {
+    pub(super) fn number(self) -> Result<i64, RequestError> {
         let text = self.unescape()?;
         let (negative, digits) = match text.strip_prefix(b"-") {
             Some(digits) => (true, digits),
