@@ -95,10 +95,14 @@ impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong { length } => write!(f, "a query of {length} bytes; the limit is {}", super::MAX_QUERY),
-            Self::BadEscape { key, at } => write!(f, "{key}: a percent sign without two digits at byte {at}"),
+            Self::BadEscape { key, at } => {
+                write!(f, "{key}: a percent sign without two digits at byte {at}")
+            }
             Self::Missing { key } => write!(f, "{key}: missing"),
             Self::Repeated { key, at } => write!(f, "{key}: given again at byte {at}"),
-            Self::WrongLength { key, at, length } => write!(f, "{key}: expected 20 bytes at byte {at}, found {length}"),
+            Self::WrongLength { key, at, length } => {
+                write!(f, "{key}: expected 20 bytes at byte {at}, found {length}")
+            }
             Self::BadNumber { key, at } => write!(f, "{key}: expected a number at byte {at}"),
             Self::UnknownEvent { at } => write!(f, "event: unknown at byte {at}"),
             Self::TooManyHashes => write!(f, "info_hash: more than {}", super::MAX_SCRAPE),
@@ -128,7 +132,9 @@ impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotHttp => write!(f, "the URL is not one of HTTP"),
-            Self::ReservedKey { key } => write!(f, "the URL's query has {key}, which is a key of announces"),
+            Self::ReservedKey { key } => {
+                write!(f, "the URL's query has {key}, which is a key of announces")
+            }
             Self::NoScrape => write!(f, "the URL's path has no part that begins with announce"),
         }
     }

@@ -60,6 +60,7 @@
 //! - A query has at most [`MAX_QUERY`] bytes, a scrape at most [`MAX_SCRAPE`] info hashes.
 
 mod error;
+mod found;
 mod query;
 mod reply;
 mod request;

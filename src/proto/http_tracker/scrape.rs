@@ -1,7 +1,7 @@
 use super::error::{ReplyError, RequestError, UrlError};
+use super::found::each_pair;
 use super::query::{escape, write_base};
 use super::reply::{Limits, Reply, failure, number};
-use super::request::each_pair;
 use super::writer::{bytes, int};
 use crate::proto::bencode::Document;
 use crate::proto::id::InfoHash;

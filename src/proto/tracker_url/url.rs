@@ -1,43 +1,10 @@
-//! The URLs of trackers and of web seeds: taken apart, and shown without what is secret in them (BEP 3, BEP 15, BEP 48).
-//!
-//! This is the part of RFC 3986 that such URLs use. A [`TrackerUrl`] is kept in one form that can be sent as it is:
-//!
-//! - the scheme (`http`, `https`, `udp`) and the host are in lower case; the default port is not written;
-//! - the path of `http` and `https` is at least `/`; a fragment (`#…`) is dropped;
-//! - what may not stand in a request (`"<>\^`{|}` and bytes that are not ASCII) is percent-encoded in path and query, and nothing
-//!   else is changed there: a passkey stays what it is.
-//!
-//! Refused are: control characters and spaces anywhere, other schemes, a host that is missing or that a resolver could take for
-//! something else (an IPv4 address in hexadecimal or with parts missing, `a@b@c`), names that are not ASCII, port 0, and more than
-//! [`MAX_LEN`] bytes.
-//!
-//! # Secrets
-//!
-//! URLs of private trackers hold a passkey that lets anybody use its owner's account: in the query, in a part of the path, or as a
-//! password. So `Display` and `Debug`, which end in logs, show none of these; [`TrackerUrl::as_str`] gives the whole. A passkey in the
-//! name of the host is shown; nothing tells it from any other name.
-//!
-//! ```
-//! use bip::proto::tracker_url::{Scheme, TrackerUrl};
-//! let url: TrackerUrl = "HTTP://Tracker.Example:8080/1f2e3d/announce?uk=4c5b#x".parse()?;
-//! assert_eq!((url.scheme(), url.host(), url.port()), (Scheme::Http, "tracker.example", 8080));
-//! assert_eq!((url.path(), url.query()), ("/1f2e3d/announce", Some("uk=4c5b")));
-//! assert_eq!(url.as_str(), "http://tracker.example:8080/1f2e3d/announce?uk=4c5b");
-//! assert_eq!(url.to_string(), "http://tracker.example:8080/…/announce?…");
-//! assert_eq!(url.scrape().unwrap().path(), "/1f2e3d/scrape");
-//! # Ok::<(), bip::proto::tracker_url::Error>(())
-//! ```
-
+use super::MAX_LEN;
+use super::error::Error;
+use super::host::{normal_host, parse_port, split_port};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::Range;
 use std::str::FromStr;
-
-/// How long a URL may be, in bytes, as given and as kept: 4096.
-pub const MAX_LEN: usize = 4096;
-
-/// How long a host's name may be, in bytes: 253.
-pub const MAX_HOST_LEN: usize = 253;
 
 /// How a tracker is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,58 +38,7 @@ impl Scheme {
     }
 }
 
-/// Why a text is not a URL that we use. None of the errors holds a part of the URL that may be secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Error {
-    /// It is longer than [`MAX_LEN`], as given or with its bytes escaped.
-    TooLong {
-        /// Its length in bytes.
-        length: usize,
-    },
-    /// A control character or a space.
-    BadCharacter {
-        /// Its offset in bytes.
-        at: usize,
-    },
-    /// It has no `://`, or something else than a scheme before that.
-    NoScheme,
-    /// The scheme is not one of [`Scheme`]; `wss` is one that is met.
-    UnsupportedScheme,
-    /// There is no host, or none that is a name or an address without a doubt.
-    BadHost {
-        /// Its offset in bytes.
-        at: usize,
-    },
-    /// What stands before the host holds an `@` itself.
-    BadUserInfo {
-        /// Its offset in bytes.
-        at: usize,
-    },
-    /// The port is not a number from 1 to 65535.
-    BadPort {
-        /// Its offset in bytes.
-        at: usize,
-    },
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong { length } => write!(f, "a URL of {length} bytes; the limit is {MAX_LEN}"),
-            Self::BadCharacter { at } => write!(f, "a control character or a space at byte {at} of a URL"),
-            Self::NoScheme => write!(f, "a URL without a scheme such as http://"),
-            Self::UnsupportedScheme => write!(f, "a URL of a scheme that is not http, https or udp"),
-            Self::BadHost { at } => write!(f, "expected the name or address of a host at byte {at} of a URL"),
-            Self::BadUserInfo { at } => write!(f, "more than one @ before the host at byte {at} of a URL"),
-            Self::BadPort { at } => write!(f, "expected a port from 1 to 65535 at byte {at} of a URL"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-/// The URL of a tracker or a web seed. See the [module's page](self).
+/// The URL of a tracker or a web seed. See the [module's page](super).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrackerUrl {
     text: Box<str>,
@@ -340,52 +256,6 @@ fn is_scheme(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes.next().is_some_and(|b| b.is_ascii_alphabetic())
         && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
-}
-
-/// Divides at the colon before the port, which is none within brackets.
-fn split_port(text: &str) -> Option<(&str, Option<&str>)> {
-    if !text.starts_with('[') {
-        return Some(text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))));
-    }
-    let (host, rest) = text.split_at(text.find(']')? + 1);
-    match rest.strip_prefix(':') {
-        Some(port) => Some((host, Some(port))),
-        None => rest.is_empty().then_some((host, None)),
-    }
-}
-
-/// Takes digits alone: Rust's own parser takes a `+` too.
-fn parse_port(text: &str) -> Option<u16> {
-    let digits = text.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten().filter(|port| *port != 0)
-}
-
-/// Gives the host as it is kept; `None` where it is none.
-fn normal_host(text: &str) -> Option<String> {
-    if let Some(inner) = text.strip_prefix('[') {
-        let ip: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
-        return Some(format!("[{ip}]"));
-    }
-    match text.parse::<Ipv4Addr>() {
-        Ok(ip) => Some(ip.to_string()),
-        Err(_) => is_name(text).then(|| text.to_ascii_lowercase()),
-    }
-}
-
-/// Says whether a text is the name of a host, and nothing that a resolver could take for an address.
-pub(super) fn is_name(text: &str) -> bool {
-    // A dot at the end says that the name is whole; two are no name.
-    let name = text.strip_suffix('.').unwrap_or(text);
-    let is_host = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    if text.len() > MAX_HOST_LEN || !text.bytes().all(is_host) || name.split('.').any(str::is_empty) {
-        return false;
-    }
-    // Resolvers take `0x7f.1` and `2130706433` for addresses: nothing that ends in a number is a name.
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let is_number = last.bytes().all(|b| b.is_ascii_digit())
-        || last.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("0x"))
-            && last.bytes().skip(2).all(|b| b.is_ascii_hexdigit());
-    !is_number
 }
 
 /// Appends a part with what may not stand in a request escaped, and nothing else changed.
