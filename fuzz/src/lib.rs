@@ -4,19 +4,30 @@
 mod bencode;
 mod connection;
 mod handshake;
+mod http_tracker_reply;
+mod http_tracker_request;
+mod lsd;
 mod message;
 mod metainfo;
 mod resume;
 mod script;
 mod swarm;
+mod tracker_url;
+mod udp_tracker;
 
 pub use bencode::bencode;
 pub use connection::{connection, connection_reaches};
 pub use handshake::handshake;
+pub use http_tracker_reply::http_tracker_reply;
+pub use http_tracker_request::http_tracker_request;
+pub use lsd::lsd;
 pub use message::message;
 pub use metainfo::metainfo;
 pub use resume::resume;
 pub use swarm::{swarm, swarm_reaches};
+pub use swarm::swarm;
+pub use tracker_url::tracker_url;
+pub use udp_tracker::udp_tracker;
 
 /// A target's name, which is also its folder in `corpus/`, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -26,10 +37,15 @@ pub const TARGETS: &[Target] = &[
     ("bencode", bencode),
     ("connection", connection),
     ("handshake", handshake),
+    ("http_tracker_reply", http_tracker_reply),
+    ("http_tracker_request", http_tracker_request),
+    ("lsd", lsd),
     ("message", message),
     ("metainfo", metainfo),
     ("resume", resume),
     ("swarm", swarm),
+    ("tracker_url", tracker_url),
+    ("udp_tracker", udp_tracker),
 ];
 
 /// Divides bytes into parts whose lengths come from `sizes`, used again and again; no part is empty.
@@ -45,4 +61,9 @@ fn parts<'a>(mut bytes: &'a [u8], sizes: &'a [u8]) -> impl Iterator<Item = &'a [
         bytes = rest;
         (!part.is_empty()).then_some(part)
     })
+}
+
+/// Nothing that is shown can confuse a terminal.
+fn check_text(text: &str) {
+    assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
 }

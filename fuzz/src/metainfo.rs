@@ -1,3 +1,4 @@
+use super::check_text;
 use bip::proto::bencode;
 use bip::proto::id::PieceIndex;
 use bip::proto::metainfo::{Builder, Limits, Metainfo, Names};
@@ -74,11 +75,6 @@ fn follows(bytes: &[u8], mark: &[u8], wanted: &[u8]) -> bool {
             && near(mark.len(), wanted.first())
             && bytes.get(at + mark.len()..).is_some_and(|rest| rest.starts_with(wanted))
     })
-}
-
-/// Nothing that is shown can confuse a terminal.
-fn check_text(text: &str) {
-    assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
 }
 
 fn check_layout(torrent: &Metainfo, bytes: &[u8]) {

@@ -120,6 +120,26 @@ impl<'a> Peers<'a> {
         whole(bytes, family.peer_len()).map(|()| Self { family, bytes })
     }
 
+    /// Takes the addresses of a family that bytes begin with, as far as they are whole, and says how many bytes are left over.
+    ///
+    /// ```
+    /// use bip::proto::compact::{Family, Peers};
+    /// let (peers, left) = Peers::prefix(Family::V4, b"axje.uidht");
+    /// assert_eq!((peers.len(), left), (1, 4));
+    /// ```
+    pub fn prefix(family: Family, bytes: &'a [u8]) -> (Self, usize) {
+        let left = bytes.len() % family.peer_len();
+        let whole = bytes.get(..bytes.len() - left).unwrap_or_default();
+        (Self { family, bytes: whole }, left)
+    }
+
+    /// Gives the first addresses, at most as many as given.
+    #[must_use]
+    pub fn first(self, count: usize) -> Self {
+        let length = count.saturating_mul(self.family.peer_len());
+        Self { bytes: self.bytes.get(..length).unwrap_or(self.bytes), ..self }
+    }
+
     /// Gives the family.
     pub fn family(self) -> Family {
         self.family

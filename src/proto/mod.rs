@@ -3,15 +3,20 @@
 //! Pure functions and values: no clock, no I/O, and no allocation beyond the result. Everything that reads bytes from outside
 //! lives here.
 
+pub mod announce;
 pub mod bencode;
 pub mod bitfield;
 pub mod compact;
 pub mod geometry;
 pub mod handshake;
+pub mod http_tracker;
 pub mod id;
+pub mod lsd;
 pub mod message;
 pub mod metainfo;
 pub mod priority;
 pub mod reader;
 pub mod resume;
 pub mod sha1;
+pub mod tracker_url;
+pub mod udp_tracker;
