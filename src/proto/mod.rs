@@ -6,6 +6,7 @@
 pub mod bencode;
 pub mod bitfield;
 pub mod compact;
+
 pub mod geometry;
 pub mod handshake;
 pub mod id;
