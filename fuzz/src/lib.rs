@@ -3,20 +3,26 @@
 
 mod bencode;
 mod connection;
+mod extension;
 mod handshake;
 mod message;
 mod metainfo;
 mod resume;
 mod script;
 mod swarm;
+mod ut_metadata;
+mod ut_pex;
 
 pub use bencode::bencode;
 pub use connection::connection;
+pub use extension::extension;
 pub use handshake::handshake;
 pub use message::message;
 pub use metainfo::metainfo;
 pub use resume::resume;
 pub use swarm::swarm;
+pub use ut_metadata::ut_metadata;
+pub use ut_pex::ut_pex;
 
 /// A target's name, which is also its folder in `corpus/`, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -25,11 +31,14 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("bencode", bencode),
     ("connection", connection),
+    ("extension", extension),
     ("handshake", handshake),
     ("message", message),
     ("metainfo", metainfo),
     ("resume", resume),
     ("swarm", swarm),
+    ("ut_metadata", ut_metadata),
+    ("ut_pex", ut_pex),
 ];
 
 /// Divides bytes into parts whose lengths come from `sizes`, used again and again; no part is empty.

@@ -31,7 +31,9 @@
 //!
 //! // What the peer may send, and by which numbers.
 //! let mut out = Vec::new();
-//! Handshake { client: Some(b"example 1.0"), ..names.handshake() }.encode(&mut out);
+//! let mut handshake = names.handshake();
+//! handshake.client = Some(b"example 1.0");
+//! handshake.encode(&mut out);
 //!
 //! // What it says in turn.
 //! let mut theirs = Theirs::default();
@@ -43,7 +45,8 @@
 //! }
 //!
 //! // What it sends later.
-//! let Ok(Message::Extended { id, payload }) = Message::decode(&[20, ours.get(), b'h', b'i']) else { panic!() };
+//! let bytes = [20, ours.get(), b'h', b'i'];
+//! let Message::Extended { id, payload } = Message::decode(&bytes)? else { panic!("it is an extended message") };
 //! assert_eq!(names.decode(id, payload, &limits), Ok(Incoming::Custom { name: b"xy_chat", payload: b"hi" }));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -47,7 +47,7 @@ impl<'a> HashSpan<'a> {
     }
 
     /// Gives the bytes.
-    pub fn to_bytes(&self) -> [u8; HASH_SPAN_LEN] {
+    pub fn to_bytes(self) -> [u8; HASH_SPAN_LEN] {
         let mut bytes = [0; HASH_SPAN_LEN];
         bytes[..32].copy_from_slice(self.root);
         let words = [self.base_layer, self.index, self.length, self.proof_layers];

@@ -12,7 +12,8 @@
 //! let info = vec![7; 20_000];
 //! let source = Source::new(&info).expect("there is something");
 //! let mut assembly = Assembly::new(source.size());
-//! while let Some(piece) = assembly.missing().next() {
+//! let missing: Vec<Piece> = assembly.missing().collect();
+//! for piece in missing {
 //!     let Message::Data { piece, total_size, data } = source.answer(piece) else { panic!("the piece is there") };
 //!     assembly.insert(piece, total_size, data)?;
 //! }
