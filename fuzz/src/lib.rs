@@ -3,6 +3,7 @@
 
 mod bencode;
 mod connection;
+mod extension;
 mod handshake;
 mod http_tracker_reply;
 mod http_tracker_request;
@@ -17,6 +18,12 @@ mod udp_tracker;
 
 pub use bencode::bencode;
 pub use connection::{connection, connection_reaches};
+mod ut_metadata;
+mod ut_pex;
+
+pub use bencode::bencode;
+pub use connection::connection;
+pub use extension::extension;
 pub use handshake::handshake;
 pub use http_tracker_reply::http_tracker_reply;
 pub use http_tracker_request::http_tracker_request;
@@ -28,6 +35,8 @@ pub use swarm::{swarm, swarm_reaches};
 pub use swarm::swarm;
 pub use tracker_url::tracker_url;
 pub use udp_tracker::udp_tracker;
+pub use ut_metadata::ut_metadata;
+pub use ut_pex::ut_pex;
 
 /// A target's name, which is also its folder in `corpus/`, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -36,6 +45,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("bencode", bencode),
     ("connection", connection),
+    ("extension", extension),
     ("handshake", handshake),
     ("http_tracker_reply", http_tracker_reply),
     ("http_tracker_request", http_tracker_request),
@@ -46,6 +56,8 @@ pub const TARGETS: &[Target] = &[
     ("swarm", swarm),
     ("tracker_url", tracker_url),
     ("udp_tracker", udp_tracker),
+    ("ut_metadata", ut_metadata),
+    ("ut_pex", ut_pex),
 ];
 
 /// Divides bytes into parts whose lengths come from `sizes`, used again and again; no part is empty.

@@ -1,5 +1,5 @@
 use bip::proto::geometry::Span;
-use bip::proto::message::{Error, Frames, Item, Limits, Message, encode_piece_header};
+use bip::proto::message::{Error, Frames, HashSpan, Item, Limits, Message, encode_piece_header};
 
 /// The first byte chooses the limits, the next four say in what parts the rest comes.
 ///
@@ -10,8 +10,11 @@ pub fn message(data: &[u8]) {
     let limits = match choice % 4 {
         0 => Limits::default(),
         1 => Limits::of_torrent(u32::from(*choice)),
-        2 => Limits { block: 20, bitfield: 0, other: 64 },
-        _ => Limits { block: u32::MAX, bitfield: u32::MAX, other: u32::MAX },
+        2 => Limits { block: 20, bitfield: 0, extended: 48, hashes: 2, other: 64 },
+        _ => {
+            let most = u32::MAX;
+            Limits { block: most, bitfield: most, extended: most, hashes: most, other: most }
+        }
     };
     let whole = read(limits, std::iter::once(stream).filter(|s| !s.is_empty()), Some(stream));
     assert!(stream.starts_with(&whole.encoded), "what was read is not what was sent");
@@ -27,6 +30,17 @@ pub fn message(data: &[u8]) {
         let mut out = Vec::new();
         message.encode(&mut out);
         assert_eq!(&out[4..], stream);
+    }
+}
+
+/// What is right in some file is right in a bigger one, and on its own; and it is answered with a bounded number of hashes.
+fn sound(span: HashSpan<'_>) {
+    let right: Vec<_> =
+        [1, 2, 3, 1000, u64::from(u32::MAX), u64::MAX].map(|blocks| span.check_in(blocks).is_ok()).into();
+    assert!(right.is_sorted(), "right in a small file and wrong in a big one");
+    if right.last() == Some(&true) {
+        assert_eq!(span.check(), Ok(()));
+        assert!((2..=512 + 64).contains(&span.hash_count()));
     }
 }
 
@@ -68,8 +82,20 @@ fn read<'a>(limits: Limits, parts: impl Iterator<Item = &'a [u8]>, within: Optio
                             assert!(bits.len() <= limits.bitfield as usize);
                             borrowed(bits);
                         }
+                        Message::Extended { payload, .. } => {
+                            // A payload of nothing is always taken.
+                            assert!(payload.len() < limits.extended.max(1) as usize);
+                            borrowed(payload);
+                        }
+                        Message::HashRequest(span) | Message::HashReject(span) => sound(span),
+                        Message::Hashes(hashes) => {
+                            sound(hashes.span());
+                            assert!(hashes.len() <= limits.hashes as usize);
+                            assert_eq!(hashes.iter().count(), hashes.len());
+                            borrowed(hashes.as_bytes());
+                        }
                         Message::Unknown { id, payload } => {
-                            assert!(id > 9 && payload.len() <= limits.other as usize);
+                            assert!(matches!(id, 10..13 | 18..20 | 24..) && payload.len() <= limits.other as usize);
                             borrowed(payload);
                         }
                         _ => {}

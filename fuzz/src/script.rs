@@ -88,9 +88,26 @@ struct Conn {
     spoken: bool,
 }
 
+/// A message that the swarm has not negotiated, and passes over.
+fn extension(at: Span, payload: &[u8]) -> Message<'_> {
+    match payload.first() {
+        Some(0) => Message::HaveAll,
+        Some(1) => Message::HaveNone,
+        Some(2) => Message::Suggest(at.piece),
+        Some(3) => Message::AllowedFast(at.piece),
+        Some(4) => Message::Reject(at),
+        Some(id) => Message::Extended { id: *id, payload },
+        None => Message::Unknown { id: 24, payload },
+    }
+}
+
 impl Conn {
     fn new(ip: IpAddr) -> Self {
         let frames = || Frames::new(message::Limits { block: u32::MAX, bitfield: u32::MAX, other: u32::MAX });
+    fn new() -> Self {
+        let most = u32::MAX;
+        let frames =
+            || Frames::new(message::Limits { block: most, bitfield: most, extended: most, hashes: most, other: most });
         Self {
             ip,
             closing: false,
@@ -368,7 +385,7 @@ impl Stage {
                 7..=9 => Message::Request(at),
                 10 => Message::Cancel(at),
                 11 => Message::KeepAlive,
-                12 => Message::Unknown { id: 20, payload: reader.take(9) },
+                12 => extension(at, reader.take(9)),
                 _ => Message::Piece { piece: at.piece, begin: at.begin, data: &zeros },
             };
             // Now and then as often as a queue has no room for.

@@ -130,7 +130,10 @@ impl Link {
         giver: u32,
         hub: &mut Hub,
     ) -> Self {
-        let limits = Limits { other: hub.config.longest_message, ..Limits::of_torrent(pieces) };
+        let longest = hub.config.longest_message;
+        let defaults = Limits::of_torrent(pieces);
+        let hashes = defaults.hashes.min(longest / 32);
+        let limits = Limits { extended: longest, hashes, other: longest, ..defaults };
         Self {
             torrent,
             peer,

@@ -146,6 +146,16 @@ impl Torrent {
             Message::Cancel(span) => link.queue.on_cancel(span),
             // The frames give blocks as their own items.
             Message::Piece { .. } => {}
+            // Not negotiated: our handshake sets no bit for them.
+            Message::Suggest(_)
+            | Message::HaveAll
+            | Message::HaveNone
+            | Message::Reject(_)
+            | Message::AllowedFast(_)
+            | Message::Extended { .. }
+            | Message::HashRequest(_)
+            | Message::Hashes(_)
+            | Message::HashReject(_) => {}
             Message::KeepAlive | Message::Port(_) | Message::Unknown { .. } => {}
         }
         Ok(())

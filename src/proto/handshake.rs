@@ -29,10 +29,24 @@ pub const PROTOCOL: &[u8; 20] = b"\x13BitTorrent protocol";
 pub struct Extension(u8);
 
 impl Extension {
+    /// The Azureus messaging protocol: bit 0 (BEP 4). Not spoken here.
+    pub const AZUREUS: Self = Self(0);
+    /// The location-aware protocol: bit 20 (BEP 4). Nobody is known to speak it.
+    pub const LOCATION: Self = Self(20);
     /// The extension protocol (BEP 10): bit 43.
     pub const PROTOCOL: Self = Self(43);
+    /// The two bits that choose between the extension protocol and that of Azureus: 46 and 47 (BEP 4). Of interest only beside
+    /// [`Extension::AZUREUS`].
+    pub const NEGOTIATION: [Self; 2] = [Self(46), Self(47)];
+    /// The torrent has both a v1 and a v2 info hash, and this side speaks v2 too: bit 59 (BEP 52). The other side may then answer
+    /// with the v2 info hash.
+    pub const V2: Self = Self(59);
+    /// NAT traversal: bit 60 (BEP 4). Superseded by the extension `ut_holepunch` (BEP 55).
+    pub const NAT_TRAVERSAL: Self = Self(60);
     /// The fast extension (BEP 6): bit 61.
     pub const FAST: Self = Self(61);
+    /// The peer exchange of XBT: bit 62 (BEP 4). Superseded by the extension `ut_pex` (BEP 11).
+    pub const XBT_PEX: Self = Self(62);
     /// The DHT, and with it the `port` message (BEP 5): bit 63.
     pub const DHT: Self = Self(63);
 
@@ -393,6 +407,19 @@ mod tests {
         assert_eq!(Extensions::from(Extension::PROTOCOL).0, [0, 0, 0, 0, 0, 0x10, 0, 0]);
         assert_eq!(Extensions::from(Extension::FAST).0, [0, 0, 0, 0, 0, 0, 0, 4]);
         assert_eq!(Extensions::from(Extension::DHT).0, [0, 0, 0, 0, 0, 0, 0, 1]);
+        for (extension, byte, bit) in [
+            (Extension::AZUREUS, 0, 0x80),
+            (Extension::LOCATION, 2, 0x08),
+            (Extension::NEGOTIATION[0], 5, 0x02),
+            (Extension::NEGOTIATION[1], 5, 0x01),
+            (Extension::V2, 7, 0x10),
+            (Extension::NAT_TRAVERSAL, 7, 0x08),
+            (Extension::XBT_PEX, 7, 0x02),
+        ] {
+            let mut expected = [0; 8];
+            expected[byte] = bit;
+            assert_eq!(Extensions::from(extension).0, expected);
+        }
         assert_eq!(Extension::new(0).map(Extensions::from), Some(Extensions([0x80, 0, 0, 0, 0, 0, 0, 0])));
         assert_eq!(Extension::new(64), None);
     }

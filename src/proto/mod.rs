@@ -7,6 +7,7 @@ pub mod announce;
 pub mod bencode;
 pub mod bitfield;
 pub mod compact;
+pub mod extension;
 pub mod geometry;
 pub mod handshake;
 pub mod http_tracker;

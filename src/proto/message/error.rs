@@ -27,7 +27,7 @@ pub enum Error {
         id: u8,
         /// The message's length in bytes, its id included.
         length: u32,
-        /// The length that it must have; for a piece, the least.
+        /// The length that it must have; for a piece or an extended message, the least; for hashes, that of a message with none.
         expected: u32,
     },
     /// The bytes do not begin a piece message.
@@ -52,6 +52,15 @@ impl fmt::Display for Name {
             id::PIECE => "piece",
             id::CANCEL => "cancel",
             id::PORT => "port",
+            id::SUGGEST => "suggest",
+            id::HAVE_ALL => "have all",
+            id::HAVE_NONE => "have none",
+            id::REJECT => "reject",
+            id::ALLOWED_FAST => "allowed fast",
+            id::EXTENDED => "extended",
+            id::HASH_REQUEST => "hash request",
+            id::HASHES => "hashes",
+            id::HASH_REJECT => "hash reject",
             other => return write!(f, "message of id {other}"),
         };
         write!(f, "{name} message")
@@ -68,8 +77,9 @@ impl fmt::Display for Error {
                 write!(f, "a {} is {length} bytes long; the limit is {limit}", Name(id))
             }
             Self::WrongLength { id, length, expected } => {
-                let least = if id == id::PIECE { "at least " } else { "" };
-                write!(f, "a {} is {length} bytes long; it must be {least}{expected}", Name(id))
+                let least = if matches!(id, id::PIECE | id::EXTENDED) { "at least " } else { "" };
+                let more = if id == id::HASHES { " and 32 for each hash" } else { "" };
+                write!(f, "a {} is {length} bytes long; it must be {least}{expected}{more}", Name(id))
             }
             Self::NotAPiece { id: Some(id) } => write!(f, "expected a piece message, found a {}", Name(id)),
             Self::NotAPiece { id: None } => write!(f, "expected a piece message, found a keep-alive"),
@@ -87,6 +97,8 @@ mod tests {
     fn the_text_says_what_message_and_which_lengths() {
         let text = Error::WrongLength { id: 6, length: 12, expected: 13 }.to_string();
         assert_eq!(text, "a request message is 12 bytes long; it must be 13");
+        let text = Error::WrongLength { id: 22, length: 50, expected: 49 }.to_string();
+        assert_eq!(text, "a hashes message is 50 bytes long; it must be 49 and 32 for each hash");
         let text = Error::TooLong { id: 77, length: 12, limit: 11 }.to_string();
         assert_eq!(text, "a message of id 77 is 12 bytes long; the limit is 11");
     }

@@ -214,6 +214,7 @@ fn decode(bytes: &[u8]) -> Result<Message<'_>, Error> {
 mod tests {
     use super::*;
     use crate::proto::id::PieceIndex;
+    use crate::proto::message::{HashSpan, Hashes};
     use proptest::prelude::*;
 
     /// An item that owns its bytes; a block's bytes joined.
@@ -294,9 +295,15 @@ mod tests {
             Message::Have(PieceIndex(77)),
             Message::Piece { piece: PieceIndex(0), begin: 0, data: b"" },
             Message::Request(span),
-            Message::Unknown { id: 20, payload: b"d1:md11:ut_metadatai1eee" },
+            Message::Extended { id: 0, payload: b"d1:md11:ut_metadatai1eee" },
             Message::Cancel(span),
-            Message::Unknown { id: 14, payload: b"" },
+            Message::HaveAll,
+            Message::Suggest(PieceIndex(5)),
+            Message::Reject(span),
+            Message::Hashes(Hashes::new(&[3; 48], &[4; 32]).unwrap()),
+            Message::HashRequest(HashSpan::from_bytes(&[3; 48])),
+            Message::Unknown { id: 10, payload: b"xyz" },
+            Message::Unknown { id: 24, payload: b"" },
             Message::Port(6881),
             Message::KeepAlive,
         ] {
@@ -370,13 +377,13 @@ mod tests {
     fn the_buffer_grows_with_what_came_and_is_let_go() {
         let limits = Limits::default();
         let mut stream = Vec::new();
-        Message::Unknown { id: 20, payload: &vec![0; limits.other as usize] }.encode(&mut stream);
+        Message::Extended { id: 7, payload: &vec![0; limits.extended as usize - 1] }.encode(&mut stream);
         let mut frames = Frames::new(limits);
         let mut given = 0;
         for (at, part) in stream.chunks(1000).enumerate() {
             let mut input = part;
             while let Some(item) = frames.next(&mut input).unwrap() {
-                assert!(matches!(item, Item::Message(Message::Unknown { id: 20, .. })));
+                assert!(matches!(item, Item::Message(Message::Extended { id: 7, .. })));
                 given += 1;
             }
             assert!(frames.buffer.capacity() <= 2 * 1000 * (at + 1));
@@ -400,12 +407,14 @@ mod tests {
 
     #[test]
     fn a_message_over_its_own_limit_is_refused_at_its_id() {
-        let limits = Limits { block: 100, bitfield: 50, other: 1000 };
-        for (id, longest) in [(id::PIECE, 109), (id::BITFIELD, 51), (20, 1001)] {
+        let limits = Limits { block: 100, bitfield: 50, extended: 60, hashes: 2, other: 1000 };
+        let longest = [(id::PIECE, 109), (id::BITFIELD, 51), (id::EXTENDED, 61), (id::HASHES, 113), (77, 1001)];
+        for (id, longest) in longest {
             let head = |length: u32| [&length.to_be_bytes()[..], &[id]].concat();
             assert_eq!(read(limits, [&head(longest)[..]]), (vec![Owned::Cut], None));
             let error = match id {
-                20 => Error::LengthOverLimit { length: longest + 1, limit: limits.longest() },
+                id::HASHES => Error::WrongLength { id, length: longest + 1, expected: 49 },
+                77 => Error::LengthOverLimit { length: longest + 1, limit: limits.longest() },
                 _ => Error::TooLong { id, length: longest + 1, limit: longest },
             };
             assert_eq!(read(limits, [&head(longest + 1)[..]]), (vec![], Some(error)));
@@ -414,8 +423,10 @@ mod tests {
 
     #[test]
     fn a_wrong_length_is_refused_at_its_id() {
-        for (id, right) in [(0, 1), (1, 1), (2, 1), (3, 1), (4, 5), (6, 13), (8, 13), (9, 3)] {
-            for length in 1..20u8 {
+        let fixed = [(0, 1), (1, 1), (2, 1), (3, 1), (4, 5), (6, 13), (8, 13), (9, 3)];
+        let fast_and_hashes = [(13, 5), (14, 1), (15, 1), (16, 13), (17, 5), (21, 49), (23, 49)];
+        for (id, right) in fixed.into_iter().chain(fast_and_hashes) {
+            for length in 1..60u8 {
                 let refused = read(Limits::default(), [&[0, 0, 0, length, id][..]]).1;
                 let error = Error::WrongLength { id, length: length.into(), expected: right };
                 assert_eq!(refused, (u32::from(length) != right).then_some(error));
@@ -469,7 +480,15 @@ mod tests {
                 begin,
                 data: &data
             })),
-            (10..=255u8, bytes()).prop_map(move |(id, payload)| encoded(Message::Unknown { id, payload: &payload })),
+            any::<u32>().prop_map(move |piece| encoded(Message::AllowedFast(PieceIndex(piece)))),
+            span().prop_map(move |span| encoded(Message::Reject(span))),
+            (any::<u8>(), bytes()).prop_map(move |(id, payload)| encoded(Message::Extended { id, payload: &payload })),
+            (any::<[u8; 16]>(), 0..3usize).prop_map(move |(bytes, count)| {
+                let (root, hashes) = ([bytes, bytes, bytes].concat(), vec![7; 32 * count]);
+                let hashes = root.first_chunk().and_then(|span| Hashes::new(span, &hashes));
+                encoded(Message::Hashes(hashes.expect("hashes are whole")))
+            }),
+            (24..=255u8, bytes()).prop_map(move |(id, payload)| encoded(Message::Unknown { id, payload: &payload })),
         ]
     }
 
@@ -499,7 +518,7 @@ mod tests {
 
         #[test]
         fn garbage_in_any_parts_gives_the_same_items_and_error(
-            heads in prop::collection::vec((0..20u32, 0..12u8, prop::collection::vec(any::<u8>(), 0..16)), 0..6),
+            heads in prop::collection::vec((0..60u32, 0..24u8, prop::collection::vec(any::<u8>(), 0..16)), 0..6),
             size in 1..9usize,
         ) {
             let stream: Vec<u8> = heads.iter().flat_map(|(length, id, body)| {

@@ -1,9 +1,12 @@
-use super::{Error, id};
+use super::{Error, HASH_SPAN_LEN, id};
 use crate::proto::geometry::BLOCK_LENGTH;
 use byteorder::{BigEndian, ByteOrder};
 
 /// The most pieces a torrent may have for its bitfield to be taken by default: 2^21, a bitfield of 256 KiB.
 pub const MAX_PIECES: u32 = 1 << 21;
+
+/// The length of a message of hashes that has none.
+const NO_HASHES: u32 = HASH_SPAN_LEN as u32 + 1;
 
 /// How long a message may be. Messages whose length is fixed by their fields need no limit.
 ///
@@ -16,7 +19,12 @@ pub struct Limits {
     ///
     /// Once the torrent is known, [`Limits::of_torrent`] makes this as small as it can be; 0 once no bitfield is expected.
     pub bitfield: u32,
-    /// The most bytes of a message with an id that is not one of BEP 3 or 5, its id not counted; 1 MiB by default.
+    /// The most bytes of an extended message (BEP 10), its own id counted and that of the message not; 1 MiB by default.
+    pub extended: u32,
+    /// The most hashes in a message of them (BEP 52), proofs counted; 1024 by default: 512 may be asked for, and a tree is 64 high at
+    /// most.
+    pub hashes: u32,
+    /// The most bytes of a message with an id that has no meaning here, its id not counted; 1 MiB by default.
     pub other: u32,
 }
 
@@ -29,22 +37,33 @@ impl Limits {
     /// Gives the longest message that may come, in bytes after its length, whatever its id.
     pub fn longest(&self) -> u32 {
         let block = self.block.saturating_add(9);
-        // 13: requests and cancels are always taken.
-        block.max(self.bitfield.saturating_add(1)).max(self.other.saturating_add(1)).max(13)
+        let extended = self.extended.saturating_add(1).max(2);
+        // Requests for hashes are always taken, and longer than anything else that is.
+        let hashes = self.longest_hashes();
+        block.max(self.bitfield.saturating_add(1)).max(extended).max(hashes).max(self.other.saturating_add(1))
+    }
+
+    fn longest_hashes(&self) -> u32 {
+        self.hashes.saturating_mul(32).saturating_add(NO_HASHES)
     }
 
     /// Says whether a message of that id may have that length, its id included.
     pub(super) fn check(&self, id: u8, length: u32) -> Result<(), Error> {
         let expected = match id {
-            id::CHOKE | id::UNCHOKE | id::INTERESTED | id::NOT_INTERESTED => 1,
+            id::CHOKE | id::UNCHOKE | id::INTERESTED | id::NOT_INTERESTED | id::HAVE_ALL | id::HAVE_NONE => 1,
             id::PORT => 3,
-            id::HAVE => 5,
-            id::REQUEST | id::CANCEL => 13,
+            id::HAVE | id::SUGGEST | id::ALLOWED_FAST => 5,
+            id::REQUEST | id::CANCEL | id::REJECT => 13,
+            id::HASH_REQUEST | id::HASH_REJECT => NO_HASHES,
             id::PIECE if length < 9 => 9,
+            id::EXTENDED if length < 2 => 2,
+            id::HASHES if length < NO_HASHES || (length - NO_HASHES) % 32 != 0 => NO_HASHES,
             _ => {
                 let limit = match id {
                     id::PIECE => self.block.saturating_add(9),
                     id::BITFIELD => self.bitfield.saturating_add(1),
+                    id::EXTENDED => self.extended.saturating_add(1).max(2),
+                    id::HASHES => self.longest_hashes(),
                     _ => self.other.saturating_add(1),
                 };
                 return if length <= limit { Ok(()) } else { Err(Error::TooLong { id, length, limit }) };
@@ -56,7 +75,8 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { block: BLOCK_LENGTH, bitfield: MAX_PIECES / 8, other: 1024 * 1024 }
+        let most = 1024 * 1024;
+        Self { block: BLOCK_LENGTH, bitfield: MAX_PIECES / 8, extended: most, hashes: 1024, other: most }
     }
 }
 
@@ -77,9 +97,25 @@ mod tests {
     #[test]
     fn the_longest_message_is_what_any_id_may_have() {
         assert_eq!(Limits::default().longest(), 1024 * 1024 + 1);
-        assert_eq!(Limits { other: 0, ..Limits::default() }.longest(), 262_145);
-        assert_eq!(Limits { other: 0, ..Limits::of_torrent(9) }.longest(), 16 * 1024 + 9);
-        assert_eq!(Limits { other: 0, bitfield: 0, block: 0 }.longest(), 13);
+        assert_eq!(Limits { other: 0, ..Limits::default() }.longest(), 1024 * 1024 + 1);
+        let limits = Limits { other: 0, extended: 0, ..Limits::default() };
+        assert_eq!(limits.longest(), 262_145);
+        assert_eq!(Limits { bitfield: 2, ..limits }.longest(), 49 + 1024 * 32);
+        assert_eq!(Limits { bitfield: 2, hashes: 0, ..limits }.longest(), 16 * 1024 + 9);
+        assert_eq!(Limits { other: 0, extended: 0, hashes: 0, bitfield: 0, block: 0 }.longest(), 49);
+    }
+
+    #[test]
+    fn hashes_are_whole_and_bounded() {
+        let limits = Limits { hashes: 3, ..Limits::default() };
+        for length in 1..300 {
+            let expected = match length {
+                49 | 81 | 113 | 145 => Ok(()),
+                177 | 209 | 241 | 273 => Err(Error::TooLong { id: id::HASHES, length, limit: 145 }),
+                _ => Err(Error::WrongLength { id: id::HASHES, length, expected: 49 }),
+            };
+            assert_eq!(limits.check(id::HASHES, length), expected);
+        }
     }
 
     #[test]
@@ -95,8 +131,11 @@ mod tests {
 
     #[test]
     fn limits_at_the_end_of_the_range_do_not_wrap() {
-        let limits = Limits { block: u32::MAX, bitfield: u32::MAX, other: u32::MAX };
+        let most = u32::MAX;
+        let limits = Limits { block: most, bitfield: most, extended: most, hashes: most, other: most };
         assert_eq!(decode_length(&[0xff; 4], &limits), Ok(u32::MAX));
         assert_eq!(limits.check(id::PIECE, u32::MAX), Ok(()));
+        assert_eq!(limits.check(id::EXTENDED, u32::MAX), Ok(()));
+        assert_eq!(limits.check(id::HASHES, u32::MAX - 14), Ok(()));
     }
 }

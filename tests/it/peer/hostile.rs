@@ -4,7 +4,7 @@ use bip::machine::{CloseReason, ConnId, DialId, Input, Instant, Machine, Rng, To
 use bip::peer::{Command, Config, Gone, Limits, Source, Stored, Violation};
 use bip::proto::bitfield::Bitfield;
 use bip::proto::id::PieceIndex;
-use bip::proto::message::Message;
+use bip::proto::message::{HashSpan, Message};
 use std::io::ErrorKind;
 
 /// Has a peer send those bytes to a leech that also knows a seed, and gives why it was dropped.
@@ -37,6 +37,7 @@ fn what_breaks_the_protocol_is_dropped_with_its_reason_and_the_honest_peer_compl
     let out_of_range = Some(Gone::Violation(Violation::OutOfRange));
     let bitfield = Some(Gone::Violation(Violation::Bitfield));
     let length = Some(Gone::Violation(Violation::RequestLength));
+    let hashes = HashSpan { root: &[7; 32], base_layer: 0, index: 0, length: u32::MAX, proof_layers: u32::MAX };
     let cases: &[(&[u8], Option<Gone>)] = &[
         (&[0xff; 4], malformed),
         (b"GET / HTTP/1.1\r\n\r\n", malformed),
@@ -66,7 +67,14 @@ fn what_breaks_the_protocol_is_dropped_with_its_reason_and_the_honest_peer_compl
         (&encoded(&[Message::Have(PieceIndex(0)), Message::Bitfield(all.as_bytes())]), None),
         (&encoded(&[Message::Cancel(span(u32::MAX, 0, u32::MAX))]), None),
         (&encoded(&[Message::Port(6881), Message::Unknown { id: 20, payload: b"de" }, Message::KeepAlive]), None),
-        (&encoded(&[Message::Unknown { id: 20, payload: b"de" }, Message::Bitfield(all.as_bytes())]), None),
+        (&encoded(&[Message::Unknown { id: 20, payload: b"\0de" }, Message::Bitfield(all.as_bytes())]), None),
+        // What was not negotiated is passed over, whatever piece it names.
+        (&encoded(&[Message::HaveAll, Message::Suggest(far), Message::AllowedFast(far)]), None),
+        (
+            &encoded(&[Message::HaveNone, Message::Reject(span(u32::MAX, 0, u32::MAX)), Message::HashRequest(hashes)]),
+            None,
+        ),
+        (&encoded(&[Message::HashReject(hashes), Message::Extended { id: 0, payload: b"not bencode" }]), None),
         // It has everything, unchokes, and then says nothing at all.
         (&encoded(&[Message::Bitfield(all.as_bytes()), Message::Unchoke]), None),
         (&[], None),
