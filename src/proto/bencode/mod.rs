@@ -38,12 +38,18 @@
 //! The cost of decoding is proportional to the input (times a logarithm for dictionaries that are out of order), whatever the
 //! input.
 
+mod cursor;
 mod encoder;
 mod error;
+mod rules;
+mod scan;
 mod token;
 mod value;
+mod walk;
 
+pub use cursor::{Cursor, Entries, Item, Items, read, read_prefix};
 pub use encoder::{DictEncoder, ListEncoder, encode_dict, encode_list};
 pub use error::{Error, Kind};
+pub use rules::{Rules, Warning, Warnings};
 pub use token::{Document, Limits};
 pub use value::{Dict, DictIter, List, ListIter, Value};

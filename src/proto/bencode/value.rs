@@ -1,7 +1,8 @@
 //! Handles on decoded elements.
 
-use super::error::{Error, Kind};
-use super::token::{Document, Tag, push_key, scan_integer};
+use super::error::{Error, Kind, push_key};
+use super::scan::integer_again;
+use super::token::{Document, Tag};
 use std::fmt;
 use std::ops::Range;
 
@@ -51,7 +52,7 @@ impl<'a, 'd> Value<'a, 'd> {
     pub fn as_int(self) -> Option<i64> {
         match self.document.token(self.index).tag() {
             // Checked when the document was decoded.
-            Tag::Integer => scan_integer(self.span(), 0).ok().map(|(value, _)| value),
+            Tag::Integer => integer_again(self.span()),
             _ => None,
         }
     }
@@ -178,7 +179,7 @@ impl<'a, 'd> Iterator for ListIter<'a, 'd> {
 
 /// A handle on a dictionary.
 ///
-/// Looking up a key costs a walk over the dictionary's own keys (not over what is in its values).
+/// Looking up a key costs a walk over the dictionary's own keys (not over what is in its values), and ends early where they are sorted.
 #[derive(Clone, Copy, Debug)]
 pub struct Dict<'a, 'd>(Value<'a, 'd>);
 
@@ -199,10 +200,20 @@ impl<'a, 'd> Dict<'a, 'd> {
         self.iter().next().is_none()
     }
 
-    /// Gives the value of a key.
+    /// Gives the value of a key; the first, where [`Rules`](super::Rules) permit several.
     pub fn get(self, key: impl AsRef<[u8]>) -> Option<Value<'a, 'd>> {
         let key = key.as_ref();
-        self.iter().find(|(k, _)| *k == key).map(|(_, v)| v)
+        let sorted = self.0.document.token(self.0.index).tag() == Tag::Dict;
+        for (found, value) in self.iter() {
+            if found == key {
+                return Some(value);
+            }
+            // Past the place where it would stand. Most keys differ in their first byte.
+            if sorted && found.first() > key.first() {
+                return None;
+            }
+        }
+        None
     }
 
     /// Gives the value of a key that must be there.
