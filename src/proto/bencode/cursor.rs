@@ -283,7 +283,7 @@ impl<'c, 'a> Item<'c, 'a> {
             Some(b'i') => Ok(Kind::Integer),
             Some(b'l') => Ok(Kind::List),
             Some(b'd') => Ok(Kind::Dict),
-            found => Err(no_value(self.cursor.at, found.copied(), self.cursor.open)),
+            found => Err(no_value(self.cursor, found.copied())),
         }
     }
 
@@ -292,7 +292,7 @@ impl<'c, 'a> Item<'c, 'a> {
     pub fn int(self) -> Result<i64, Error> {
         let cursor = self.cursor;
         if cursor.source.get(cursor.at) != Some(&b'i') {
-            return Err(wrong_kind(cursor.source, cursor.at, cursor.open, Kind::Integer));
+            return Err(wrong_kind(cursor, Kind::Integer));
         }
         cursor.count()?;
         let ((value, end), warning) = cursor.bounds.scan.integer(cursor.source, cursor.at)?;
@@ -309,7 +309,7 @@ impl<'c, 'a> Item<'c, 'a> {
     pub fn bytes(self) -> Result<&'a [u8], Error> {
         let cursor = self.cursor;
         let Some(&first @ b'0'..=b'9') = cursor.source.get(cursor.at) else {
-            return Err(wrong_kind(cursor.source, cursor.at, cursor.open, Kind::Bytes));
+            return Err(wrong_kind(cursor, Kind::Bytes));
         };
         let bytes = cursor.string(first)?;
         cursor.open -= 1;
@@ -375,7 +375,7 @@ impl<'c, 'a> Item<'c, 'a> {
         let cursor = self.cursor;
         let (start, level) = (cursor.at, cursor.open);
         if cursor.source.get(start) != Some(&begin) {
-            return Err(wrong_kind(cursor.source, start, level, kind));
+            return Err(wrong_kind(cursor, kind));
         }
         if cursor.tokens == 0 || level > cursor.bounds.depth {
             cursor.count()?;
@@ -525,26 +525,29 @@ fn no_key(at: usize, found: Option<u8>, tokens: usize, limit: usize) -> Error {
 
 #[cold]
 #[inline(never)]
-fn no_value(at: usize, found: Option<u8>, open: usize) -> Error {
+fn no_value(cursor: &Cursor<'_>, found: Option<u8>) -> Error {
+    let at = cursor.at;
     match found {
         None => Error::UnexpectedEnd { at, expected: "a value" },
+        Some(_) if cursor.tokens == 0 => Error::TooManyTokens { at, limit: cursor.bounds.tokens },
         // In a list it is the end of the list.
-        Some(b'e') if open > 1 => Error::MissingValue { at },
+        Some(b'e') if cursor.open > 1 => Error::MissingValue { at },
         Some(byte) => Error::UnexpectedByte { at, byte, expected: "a value" },
     }
 }
 
 #[cold]
 #[inline(never)]
-fn wrong_kind(source: &[u8], at: usize, open: usize, expected: Kind) -> Error {
-    let found = match source.get(at).copied() {
+fn wrong_kind(cursor: &Cursor<'_>, expected: Kind) -> Error {
+    let at = cursor.at;
+    let found = match cursor.source.get(at).copied() {
         Some(b'0'..=b'9') => Kind::Bytes,
         Some(b'i') => Kind::Integer,
         Some(b'l') => Kind::List,
         Some(b'd') => Kind::Dict,
-        found => return no_value(at, found, open),
+        found => return no_value(cursor, found),
     };
-    Error::WrongKind { path: walk::path_to(source, at), at, expected, found }
+    Error::WrongKind { path: walk::path_to(cursor.source, at), at, expected, found }
 }
 
 #[cold]

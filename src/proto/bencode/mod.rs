@@ -44,12 +44,19 @@ mod error;
 mod rules;
 mod scan;
 mod token;
+mod tree;
 mod value;
 mod walk;
+mod writer;
+
+#[cfg(test)]
+mod cases;
 
 pub use cursor::{Cursor, Entries, Item, Items, read, read_prefix};
-pub use encoder::{DictEncoder, ListEncoder, encode_dict, encode_list};
+pub use encoder::{DictEncoder, ListEncoder, encode_dict, encode_dict_into, encode_list, encode_list_into};
 pub use error::{Error, Kind};
 pub use rules::{Rules, Warning, Warnings};
-pub use token::{Document, Limits};
+pub use token::{Document, Limits, Tokens};
+pub use tree::Tree;
 pub use value::{Dict, DictIter, List, ListIter, Value};
+pub use writer::{DictWriter, Io, ListWriter, Sink, WriteError, write_dict, write_list};

@@ -3,6 +3,7 @@
 use super::error::{Error, Kind, push_key};
 use super::scan::integer_again;
 use super::token::{Document, Tag};
+use super::tree::Step;
 use std::fmt;
 use std::ops::Range;
 
@@ -107,6 +108,34 @@ impl<'a, 'd> Value<'a, 'd> {
     /// For messages: it costs a walk over what stands before the element. Long keys are cut.
     pub fn path(self) -> String {
         self.document.path_to(self.index)
+    }
+
+    /// Goes over the element and all that is in it.
+    pub(super) fn steps(self, mut on: impl FnMut(Step<'a>)) {
+        let end = self.document.next(self.index);
+        // Whether a key comes next, of each level that is open.
+        let mut open: Vec<Option<bool>> = Vec::new();
+        for index in self.index..end {
+            let token = self.document.token(index);
+            let key = match open.last_mut() {
+                Some(Some(key)) if token.tag() != Tag::End => std::mem::replace(key, !*key),
+                _ => false,
+            };
+            match token.tag() {
+                Tag::Bytes if key => on(Step::Key(self.document.text(index))),
+                Tag::Bytes => on(Step::Bytes(self.document.text(index))),
+                Tag::Integer => on(Step::Int(Value::new(self.document, index).as_int().unwrap_or_default())),
+                Tag::List | Tag::Dict | Tag::Unsorted => {
+                    let dict = token.tag() != Tag::List;
+                    open.push(dict.then_some(true));
+                    on(Step::Begin { dict });
+                }
+                Tag::End => {
+                    open.pop();
+                    on(Step::End);
+                }
+            }
+        }
     }
 
     #[cold]

@@ -164,7 +164,10 @@ pub(super) fn walk<V: Visit>(
                 open += 1;
                 at += 1;
             }
-            b'e' if matches!(level, Level::Dict(_)) => return Err(Error::MissingValue { at }.into()),
+            // A value that a walk begins with, within something, is a dictionary's: in a list the end would have been seen.
+            b'e' if matches!(level, Level::Dict(_)) || open == outside && outside > 0 => {
+                return Err(Error::MissingValue { at }.into());
+            }
             _ => return Err(Error::UnexpectedByte { at, byte, expected: "a value" }.into()),
         }
     }
