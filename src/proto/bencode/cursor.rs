@@ -1,8 +1,8 @@
 //! Reading without a document: once forward, and nothing is kept.
 
 use super::error::{Error, Kind, push_key};
-use super::rules::{Rules, Warnings};
-use super::scan::Text;
+use super::rules::{Rules, Warning, Warnings};
+use super::scan::{Level, Text};
 use super::token::Limits;
 use super::walk::{self, Bounds, Place};
 use std::fmt;
@@ -130,7 +130,7 @@ impl<'a> Cursor<'a> {
     /// # Errors
     ///
     /// [`Error::InputTooLong`], and no other.
-    #[inline]
+    #[inline(always)]
     pub fn new(source: &'a [u8], limits: &Limits) -> Result<Self, Error> {
         Self::with_rules(source, limits, Rules::DEFAULT)
     }
@@ -140,7 +140,7 @@ impl<'a> Cursor<'a> {
     /// # Errors
     ///
     /// [`Error::InputTooLong`], and no other.
-    #[inline]
+    #[inline(always)]
     pub fn with_rules(source: &'a [u8], limits: &Limits, rules: Rules) -> Result<Self, Error> {
         let bounds = limits.bounds(source, rules)?;
         let bounds = Bounds { depth: bounds.depth.min(Self::MAX_DEPTH), ..bounds };
@@ -148,7 +148,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Gives the value. Asked for again, it begins again.
-    #[inline]
+    #[inline(always)]
     pub fn value(&mut self) -> Item<'_, 'a> {
         self.at = 0;
         self.tokens = self.bounds.tokens;
@@ -161,7 +161,7 @@ impl<'a> Cursor<'a> {
     /// # Errors
     ///
     /// Says what is wrong with what has not been read.
-    #[inline]
+    #[inline(always)]
     pub fn encoded_length(&mut self) -> Result<usize, Error> {
         if self.open != 0 {
             self.pass(0, self.bounds.tokens, 0)?;
@@ -174,7 +174,7 @@ impl<'a> Cursor<'a> {
     /// # Errors
     ///
     /// Says what is wrong with what has not been read, or [`Error::TrailingBytes`].
-    #[inline]
+    #[inline(always)]
     pub fn finish(&mut self) -> Result<(), Error> {
         match self.encoded_length()? {
             at if at < self.source.len() => Err(Error::TrailingBytes { at }),
@@ -187,14 +187,14 @@ impl<'a> Cursor<'a> {
     /// # Errors
     ///
     /// Says what is wrong with what has not been read.
-    #[inline]
+    #[inline(always)]
     pub fn rest(&mut self) -> Result<&'a [u8], Error> {
         let end = self.encoded_length()?;
         Ok(self.source.get(end..).unwrap_or_default())
     }
 
     /// Gives the offset of the next byte to be read.
-    #[inline]
+    #[inline(always)]
     pub fn position(&self) -> usize {
         self.at
     }
@@ -202,6 +202,11 @@ impl<'a> Cursor<'a> {
     /// Gives what was accepted so far though it is not canonical.
     pub fn warnings(&self) -> Warnings {
         self.warnings
+    }
+
+    #[inline(always)]
+    fn here(&self) -> Here {
+        Here { at: self.at, open: self.open, tokens: self.tokens, token_limit: self.bounds.tokens }
     }
 
     /// Takes a token that starts at the next byte.
@@ -216,14 +221,19 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline(always)]
+    fn note(&mut self, warning: Option<Warning>) {
+        if let Some(warning) = warning {
+            self.warnings = self.warnings.with(warning);
+        }
+    }
+
     /// Reads the string that starts with the next byte, a digit.
     #[inline(always)]
     fn string(&mut self, first: u8) -> Result<&'a [u8], Error> {
         self.count()?;
         let ((start, end), warning): (Text, _) = self.bounds.scan.string(self.source, self.at, first)?;
-        if let Some(warning) = warning {
-            self.warnings = self.warnings.with(warning);
-        }
+        self.note(warning);
         self.at = end;
         Ok(self.source.get(start..end).unwrap_or_default())
     }
@@ -266,7 +276,7 @@ pub struct Item<'c, 'a> {
 
 impl<'c, 'a> Item<'c, 'a> {
     /// Gives the offset in the input at which the element starts.
-    #[inline]
+    #[inline(always)]
     pub fn position(&self) -> usize {
         self.cursor.at
     }
@@ -276,40 +286,38 @@ impl<'c, 'a> Item<'c, 'a> {
     /// # Errors
     ///
     /// No element stands there.
-    #[inline]
+    #[inline(always)]
     pub fn kind(&self) -> Result<Kind, Error> {
         match self.cursor.source.get(self.cursor.at) {
             Some(b'0'..=b'9') => Ok(Kind::Bytes),
             Some(b'i') => Ok(Kind::Integer),
             Some(b'l') => Ok(Kind::List),
             Some(b'd') => Ok(Kind::Dict),
-            found => Err(no_value(self.cursor, found.copied())),
+            found => Err(no_value(self.cursor.here(), found.copied())),
         }
     }
 
     /// Reads an integer, or says where something else stands.
-    #[inline]
+    #[inline(always)]
     pub fn int(self) -> Result<i64, Error> {
         let cursor = self.cursor;
         if cursor.source.get(cursor.at) != Some(&b'i') {
-            return Err(wrong_kind(cursor, Kind::Integer));
+            return Err(wrong_kind(cursor.source, cursor.here(), Kind::Integer));
         }
         cursor.count()?;
         let ((value, end), warning) = cursor.bounds.scan.integer(cursor.source, cursor.at)?;
-        if let Some(warning) = warning {
-            cursor.warnings = cursor.warnings.with(warning);
-        }
+        cursor.note(warning);
         cursor.at = end;
         cursor.open -= 1;
         Ok(value)
     }
 
     /// Reads a string, or says where something else stands.
-    #[inline]
+    #[inline(always)]
     pub fn bytes(self) -> Result<&'a [u8], Error> {
         let cursor = self.cursor;
         let Some(&first @ b'0'..=b'9') = cursor.source.get(cursor.at) else {
-            return Err(wrong_kind(cursor, Kind::Bytes));
+            return Err(wrong_kind(cursor.source, cursor.here(), Kind::Bytes));
         };
         let bytes = cursor.string(first)?;
         cursor.open -= 1;
@@ -317,7 +325,7 @@ impl<'c, 'a> Item<'c, 'a> {
     }
 
     /// Reads a string of exactly `N` bytes, such as an id, or says where something else stands.
-    #[inline]
+    #[inline(always)]
     pub fn array<const N: usize>(self) -> Result<&'a [u8; N], Error> {
         let (source, at) = (self.cursor.source, self.cursor.at);
         let bytes = self.bytes()?;
@@ -325,22 +333,22 @@ impl<'c, 'a> Item<'c, 'a> {
     }
 
     /// Reads a string that is UTF-8, or says where something else stands.
-    #[inline]
+    #[inline(always)]
     pub fn str(self) -> Result<&'a str, Error> {
         let (source, at) = (self.cursor.source, self.cursor.at);
         std::str::from_utf8(self.bytes()?).map_err(|_| not_utf8(source, at))
     }
 
     /// Enters a list, or says where something else stands.
-    #[inline]
+    #[inline(always)]
     pub fn list(self) -> Result<Items<'c, 'a>, Error> {
         self.enter(b'l', Kind::List).map(|level| Items { level })
     }
 
     /// Enters a dictionary, or says where something else stands.
-    #[inline]
+    #[inline(always)]
     pub fn dict(self) -> Result<Entries<'c, 'a>, Error> {
-        self.enter(b'd', Kind::Dict).map(|level| Entries { level, last: None })
+        self.enter(b'd', Kind::Dict).map(|level| Entries { level, last: Level::DICT })
     }
 
     /// Checks and passes over the element and gives its source bytes, exactly as they stand: what an info hash is taken of.
@@ -355,7 +363,7 @@ impl<'c, 'a> Item<'c, 'a> {
     /// assert_eq!(span, b"d1:bi1e1:ali2eee");
     /// # Ok::<(), bencode::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn span(self) -> Result<&'a [u8], Error> {
         let cursor = self.cursor;
         let start = cursor.at;
@@ -375,7 +383,7 @@ impl<'c, 'a> Item<'c, 'a> {
         let cursor = self.cursor;
         let (start, level) = (cursor.at, cursor.open);
         if cursor.source.get(start) != Some(&begin) {
-            return Err(wrong_kind(cursor, kind));
+            return Err(wrong_kind(cursor.source, cursor.here(), kind));
         }
         if cursor.tokens == 0 || level > cursor.bounds.depth {
             cursor.count()?;
@@ -440,7 +448,7 @@ impl<'a> Items<'_, 'a> {
     ///
     /// Says what is wrong, also in what was not read of the element before.
     #[expect(clippy::should_implement_trait, reason = "an item borrows the list: an Iterator cannot give it")]
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self) -> Result<Option<Item<'_, 'a>>, Error> {
         let inside = &mut self.level;
         if !inside.go_on()? {
@@ -463,7 +471,8 @@ impl<'a> Items<'_, 'a> {
 #[derive(Debug)]
 pub struct Entries<'c, 'a> {
     level: Inside<'c, 'a>,
-    last: Option<&'a [u8]>,
+    /// With the last key.
+    last: Level,
 }
 
 impl<'a> Entries<'_, 'a> {
@@ -474,7 +483,7 @@ impl<'a> Entries<'_, 'a> {
     /// Says what is wrong, also in what was not read of the value before.
     #[expect(clippy::should_implement_trait, reason = "an item borrows the dictionary: an Iterator cannot give it")]
     #[expect(clippy::type_complexity, reason = "a key and an item, as every use of it takes apart at once")]
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self) -> Result<Option<(&'a [u8], Item<'_, 'a>)>, Error> {
         let inside = &mut self.level;
         if !inside.go_on()? {
@@ -484,13 +493,13 @@ impl<'a> Entries<'_, 'a> {
         let at = cursor.at;
         match cursor.source.get(at) {
             Some(&first @ b'0'..=b'9') => {
-                let key = cursor.string(first)?;
-                if let Some(last) = self.last {
-                    if let Some(warning) = cursor.bounds.scan.order(last, key, at)? {
-                        cursor.warnings = cursor.warnings.with(warning);
-                    }
-                }
-                self.last = Some(key);
+                cursor.count()?;
+                let (text, last, (odd, order)) = cursor.bounds.scan.key(cursor.source, at, first, self.last)?;
+                cursor.note(odd);
+                cursor.note(order);
+                self.last = last;
+                cursor.at = text.1;
+                let key = cursor.source.get(text.0..text.1).unwrap_or_default();
                 Ok(Some((key, inside.give())))
             }
             Some(b'e') => inside.end().map(|()| None),
@@ -523,31 +532,39 @@ fn no_key(at: usize, found: Option<u8>, tokens: usize, limit: usize) -> Error {
     }
 }
 
+/// Where a cursor is, for who makes an error of it: passed by value, so that the cursor itself can stay in registers.
+struct Here {
+    at: usize,
+    open: usize,
+    tokens: usize,
+    token_limit: usize,
+}
+
 #[cold]
 #[inline(never)]
-fn no_value(cursor: &Cursor<'_>, found: Option<u8>) -> Error {
-    let at = cursor.at;
+fn no_value(here: Here, found: Option<u8>) -> Error {
+    let at = here.at;
     match found {
         None => Error::UnexpectedEnd { at, expected: "a value" },
-        Some(_) if cursor.tokens == 0 => Error::TooManyTokens { at, limit: cursor.bounds.tokens },
+        Some(_) if here.tokens == 0 => Error::TooManyTokens { at, limit: here.token_limit },
         // In a list it is the end of the list.
-        Some(b'e') if cursor.open > 1 => Error::MissingValue { at },
+        Some(b'e') if here.open > 1 => Error::MissingValue { at },
         Some(byte) => Error::UnexpectedByte { at, byte, expected: "a value" },
     }
 }
 
 #[cold]
 #[inline(never)]
-fn wrong_kind(cursor: &Cursor<'_>, expected: Kind) -> Error {
-    let at = cursor.at;
-    let found = match cursor.source.get(at).copied() {
+fn wrong_kind(source: &[u8], here: Here, expected: Kind) -> Error {
+    let at = here.at;
+    let found = match source.get(at).copied() {
         Some(b'0'..=b'9') => Kind::Bytes,
         Some(b'i') => Kind::Integer,
         Some(b'l') => Kind::List,
         Some(b'd') => Kind::Dict,
-        found => return no_value(cursor, found),
+        found => return no_value(here, found),
     };
-    Error::WrongKind { path: walk::path_to(cursor.source, at), at, expected, found }
+    Error::WrongKind { path: walk::path_to(source, at), at, expected, found }
 }
 
 #[cold]

@@ -74,10 +74,20 @@ pub enum Warning {
 /// The first of each kind of [`Warning`] that an input gave rise to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Warnings {
-    unsorted_key: Option<usize>,
-    duplicate_key: Option<usize>,
-    leading_zero: Option<usize>,
-    negative_zero: Option<usize>,
+    unsorted_key: First,
+    duplicate_key: First,
+    leading_zero: First,
+    negative_zero: First,
+}
+
+/// An offset plus one, or 0 for none: inputs are shorter than 2^32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct First(u32);
+
+impl First {
+    fn at(self) -> Option<usize> {
+        self.0.checked_sub(1).map(|at| at as usize)
+    }
 }
 
 impl Warnings {
@@ -88,16 +98,16 @@ impl Warnings {
 
     /// Gives where the first key stands that is smaller than the key before it (BEP 3 wants them sorted as raw strings).
     pub fn unsorted_key(&self) -> Option<usize> {
-        self.unsorted_key
+        self.unsorted_key.at()
     }
 
     /// Goes over them: at most one of each kind, the first in the input.
     pub fn iter(&self) -> impl Iterator<Item = Warning> + use<> {
         [
-            self.unsorted_key.map(|at| Warning::UnsortedKey { at }),
-            self.duplicate_key.map(|at| Warning::DuplicateKey { at }),
-            self.leading_zero.map(|at| Warning::LeadingZero { at }),
-            self.negative_zero.map(|at| Warning::NegativeZero { at }),
+            self.unsorted_key.at().map(|at| Warning::UnsortedKey { at }),
+            self.duplicate_key.at().map(|at| Warning::DuplicateKey { at }),
+            self.leading_zero.at().map(|at| Warning::LeadingZero { at }),
+            self.negative_zero.at().map(|at| Warning::NegativeZero { at }),
         ]
         .into_iter()
         .flatten()
@@ -113,7 +123,9 @@ impl Warnings {
             Warning::LeadingZero { at } => (&mut self.leading_zero, at),
             Warning::NegativeZero { at } => (&mut self.negative_zero, at),
         };
-        *kept = Some(kept.map_or(at, |first| first.min(at)));
+        if kept.at().is_none_or(|first| at < first) {
+            kept.0 = u32::try_from(at).map_or(u32::MAX, |at| at.saturating_add(1));
+        }
         self
     }
 }

@@ -31,6 +31,9 @@ const FIRST_DIGIT: &str = "a digit in an integer";
 /// Where a string's bytes start and end.
 pub(super) type Text = (usize, usize);
 
+/// What was odd about a key as a string, and about its place.
+type Odds = (Option<Warning>, Option<Warning>);
+
 /// A value, and what was odd about it.
 type Odd<T> = Result<(T, Option<Warning>), Error>;
 
@@ -42,14 +45,17 @@ impl Scan {
         let mut end = at + 1;
         loop {
             let Some(&byte) = source.get(end) else { break };
+            if byte == b':' {
+                let (text, digits) = (end + 1, end - at);
+                // Not more digits than cannot overflow, none of them a zero in front, and a string that is all there.
+                let plain = digits == 1 || digits < DIGITS && first != b'0';
+                if !plain || length > (source.len() - text) as u64 || length > self.string_length as u64 {
+                    break;
+                }
+                return Ok(((text, text + length as usize), None));
+            }
             let digit = byte.wrapping_sub(b'0');
             if digit > 9 {
-                let text = end + 1;
-                // Not more digits than cannot overflow, none of them a zero in front, and a string that is all there.
-                let left = (source.len() - text).min(self.string_length) as u64;
-                if byte == b':' && length <= left && (end - at == 1 || (end - at < DIGITS && first != b'0')) {
-                    return Ok(((text, text + length as usize), None));
-                }
                 break;
             }
             length = length.wrapping_mul(10).wrapping_add(u64::from(digit));
@@ -176,25 +182,68 @@ impl Scan {
         Ok(((value.ok_or(Error::IntegerOverflow { at })?, end + 1), warning))
     }
 
-    /// Compares the key that starts at `at` with the one before it in its dictionary: fine, or worth a warning, or an error.
+    /// Finds the key that starts at `at`, with the digit `first`, and compares it with the one before it in its dictionary.
     #[inline(always)]
-    pub(super) fn order(&self, last: &[u8], key: &[u8], at: usize) -> Result<Option<Warning>, Error> {
-        match compare(last, key) {
-            Ordering::Less => Ok(None),
-            Ordering::Equal if self.rules.duplicate_keys => Ok(Some(Warning::DuplicateKey { at })),
-            Ordering::Equal => Err(Error::DuplicateKey { at }),
-            Ordering::Greater if self.rules.unsorted_keys => Ok(Some(Warning::UnsortedKey { at })),
-            Ordering::Greater => Err(Error::UnsortedKey { at }),
+    pub(super) fn key(&self, source: &[u8], at: usize, first: u8, last: Level) -> Result<(Text, Level, Odds), Error> {
+        let (text, warning) = self.string(source, at, first)?;
+        // Inputs are shorter than 2^32.
+        let level = Level { rank: rank(source, text), key: at as u32 };
+        if level.rank > last.rank {
+            return Ok((text, level, (warning, None)));
         }
+        let ((), order) = self.order(source, last.key as usize, text, at)?;
+        Ok((text, level, (warning, order)))
+    }
+
+    /// Compares two keys of which the first bytes did not say enough: fine, or worth a warning, or an error.
+    #[cold]
+    #[inline(never)]
+    fn order(self, source: &[u8], last: usize, key: Text, at: usize) -> Odd<()> {
+        let slice = |(start, end)| source.get(start..end).unwrap_or_default();
+        let lenient = Scan { string_length: usize::MAX, rules: Rules::LENIENT };
+        let last = lenient.odd_string(source, last).map(|(text, _)| slice(text))?;
+        let warning = match last.cmp(slice(key)) {
+            Ordering::Less => return Ok(((), None)),
+            Ordering::Equal if self.rules.duplicate_keys => Warning::DuplicateKey { at },
+            Ordering::Equal => return Err(Error::DuplicateKey { at }),
+            Ordering::Greater if self.rules.unsorted_keys => Warning::UnsortedKey { at },
+            Ordering::Greater => return Err(Error::UnsortedKey { at }),
+        };
+        Ok(((), Some(warning)))
     }
 }
 
-/// Compares two keys. Most differ in their first two bytes, and need no call.
+/// The list or dictionary that something is in; of a dictionary its last key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Level {
+    /// The last key's first two bytes, plus one: a key of a higher rank is a greater key. 0 before the first key.
+    rank: u32,
+    /// Where the last key starts.
+    key: u32,
+}
+
+impl Level {
+    pub(super) const LIST: Self = Self { rank: u32::MAX, key: 0 };
+    /// A dictionary before its first key.
+    pub(super) const DICT: Self = Self { rank: 0, key: 0 };
+
+    /// A dictionary of which the last key starts at `key` and has its bytes at `text`.
+    #[inline(always)]
+    pub(super) fn dict(source: &[u8], key: usize, text: Text) -> Self {
+        Self { rank: rank(source, text), key: key as u32 }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_dict(self) -> bool {
+        self.rank != u32::MAX
+    }
+}
+
 #[inline(always)]
-fn compare(last: &[u8], key: &[u8]) -> Ordering {
-    match (last, key) {
-        ([a, ..], [b, ..]) if a != b => a.cmp(b),
-        ([_, a, ..], [_, b, ..]) if a != b => a.cmp(b),
-        _ => last.cmp(key),
+fn rank(source: &[u8], (start, end): Text) -> u32 {
+    match source.get(start..end) {
+        Some([a, b, ..]) => 1 + (u32::from(*a) << 8 | u32::from(*b)),
+        Some([a]) => 1 + (u32::from(*a) << 8),
+        _ => 1,
     }
 }

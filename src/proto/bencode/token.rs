@@ -2,9 +2,9 @@
 
 use super::error::{Error, Kind, push_key};
 use super::rules::{Rules, Warning, Warnings};
-use super::scan::{Scan, Text};
+use super::scan::{Level, Scan, Text};
 use super::value::Value;
-use super::walk::{self, Bounds, Level, Place, Stop, Visit};
+use super::walk::{self, Bounds, Place, Stop, Visit};
 
 /// How much of an input is decoded before it is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -322,7 +322,7 @@ impl Visit for Keep<'_> {
     }
 
     #[inline(always)]
-    fn begin(&mut self, dict: bool, at: usize, _: Level) -> bool {
+    fn begin(&mut self, dict: bool, at: usize, _: Level, _: usize) -> bool {
         let index = self.tokens.len();
         self.tokens.push(Token::new(if dict { Tag::Dict } else { Tag::List }, at, index - self.innermost));
         self.innermost = index;
@@ -336,7 +336,7 @@ impl Visit for Keep<'_> {
     }
 
     #[inline(always)]
-    fn end(&mut self, at: usize, bounds: &Bounds, warnings: &mut Warnings) -> Result<Level, Error> {
+    fn end(&mut self, at: usize, _: usize, bounds: &Bounds, warnings: &mut Warnings) -> Result<Level, Error> {
         self.tokens.push(Token::new(Tag::End, at, 0));
         let index = self.innermost;
         let begin = self.tokens[index];
@@ -352,8 +352,10 @@ impl Visit for Keep<'_> {
         self.innermost = index - begin.data();
         Ok(match self.tokens[self.innermost].tag() {
             // A key stands right before its value.
-            Tag::Dict | Tag::Unsorted if index > 0 => Level::Dict(Some(text_range(&self.tokens, index - 1))),
-            _ => Level::List,
+            Tag::Dict | Tag::Unsorted if index > 0 => {
+                Level::dict(self.source, self.tokens[index - 1].start(), text_range(&self.tokens, index - 1))
+            }
+            _ => Level::LIST,
         })
     }
 }

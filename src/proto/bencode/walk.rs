@@ -3,7 +3,7 @@
 
 use super::error::{Error, push_key};
 use super::rules::{Rules, Warning, Warnings};
-use super::scan::{Scan, Text};
+use super::scan::{Level, Scan, Text};
 
 /// Where in an input a walk is, how much it may still do, and what it came across.
 #[derive(Debug, Clone, Copy)]
@@ -24,14 +24,6 @@ pub(super) struct Bounds {
     pub(super) tokens: usize,
 }
 
-/// The list or dictionary that a walk is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Level {
-    List,
-    /// With the last key.
-    Dict(Option<Text>),
-}
-
 /// What is told of each token, in order, and keeps the levels that are open outside the innermost one.
 pub(super) trait Visit {
     fn integer(&mut self, at: usize);
@@ -39,14 +31,14 @@ pub(super) trait Visit {
     /// A string that is a value, or a key.
     fn string(&mut self, at: usize, text: Text);
 
-    /// A list or dictionary begins within `outer`. Gives whether there was room for it.
-    fn begin(&mut self, dict: bool, at: usize, outer: Level) -> bool;
+    /// A list or dictionary begins within `outer`, with `open` of them begun before it. Gives whether there was room for it.
+    fn begin(&mut self, dict: bool, at: usize, outer: Level, open: usize) -> bool;
 
     /// A key came that is smaller than the one before it.
     fn unsorted(&mut self);
 
-    /// The innermost level ends: gives the one that it began in.
-    fn end(&mut self, at: usize, bounds: &Bounds, warnings: &mut Warnings) -> Result<Level, Error>;
+    /// The innermost level ends, which was begun with `open` before it: gives the one that it began in.
+    fn end(&mut self, at: usize, open: usize, bounds: &Bounds, warnings: &mut Warnings) -> Result<Level, Error>;
 }
 
 /// Why a walk ended before its value did.
@@ -73,8 +65,9 @@ pub(super) fn walk<V: Visit>(
 ) -> Result<Place, Stop> {
     let Bounds { scan, depth, tokens: token_limit } = *bounds;
     let Place { mut at, mut tokens, mut warnings } = place;
-    let mut level = Level::List;
-    let mut open = outside;
+    let room = depth.saturating_sub(outside);
+    let mut level = Level::LIST;
+    let mut open = 0;
     macro_rules! count {
         () => {
             let Some(left) = tokens.checked_sub(1) else {
@@ -83,53 +76,41 @@ pub(super) fn walk<V: Visit>(
             tokens = left;
         };
     }
-    macro_rules! noted {
-        ($odd:expr) => {{
-            let (value, warning) = $odd?;
-            if let Some(warning) = warning {
+    macro_rules! note {
+        ($warning:expr) => {
+            if let Some(warning) = $warning {
                 warnings = warnings.with(warning);
             }
-            value
-        }};
+        };
     }
     loop {
-        // A value, or a key, or an end. The first time it is the begin itself: no end can stand there.
+        // A value, or a key, or an end. The first time it is the value that the walk is over.
         let Some(&(mut byte)) = source.get(at) else {
-            let expected = match level {
-                _ if open == outside => "a value",
-                Level::List => "a value or the end of the list",
-                Level::Dict(_) => "a key or the end of the dictionary",
-            };
-            return Err(Error::UnexpectedEnd { at, expected }.into());
+            return Err(Error::UnexpectedEnd { at, expected: expected(level, open) }.into());
         };
         count!();
-        if byte == b'e' && open > outside {
-            level = visit.end(at, bounds, &mut warnings)?;
+        if byte == b'e' && open > 0 {
             open -= 1;
+            level = visit.end(at, open, bounds, &mut warnings)?;
             at += 1;
-            if open == outside {
+            if open == 0 {
                 return Ok(Place { at, tokens, warnings });
             }
             continue;
         }
-        if let Level::Dict(last) = level {
+        if level.is_dict() {
             if !byte.is_ascii_digit() {
                 return Err(Error::KeyNotString { at }.into());
             }
-            let key = noted!(scan.string(source, at, byte));
-            if let Some(last) = last {
-                let text = |(start, end): Text| source.get(start..end).unwrap_or_default();
-                let warning = scan.order(text(last), text(key), at)?;
-                if let Some(warning) = warning {
-                    warnings = warnings.with(warning);
-                    if matches!(warning, Warning::UnsortedKey { .. }) {
-                        visit.unsorted();
-                    }
-                }
+            let (text, next, (odd, order)) = scan.key(source, at, byte, level)?;
+            note!(odd);
+            note!(order);
+            if let Some(Warning::UnsortedKey { .. }) = order {
+                visit.unsorted();
             }
-            level = Level::Dict(Some(key));
-            visit.string(at, key);
-            at = key.1;
+            level = next;
+            visit.string(at, text);
+            at = text.1;
             let Some(&value) = source.get(at) else {
                 return Err(Error::UnexpectedEnd { at, expected: "a value" }.into());
             };
@@ -138,49 +119,50 @@ pub(super) fn walk<V: Visit>(
         }
         match byte {
             b'0'..=b'9' => {
-                let text = noted!(scan.string(source, at, byte));
+                let (text, odd) = scan.string(source, at, byte)?;
+                note!(odd);
                 visit.string(at, text);
                 at = text.1;
-                if open == outside {
-                    return Ok(Place { at, tokens, warnings });
-                }
             }
             b'i' => {
-                let (_, end) = noted!(scan.integer(source, at));
+                let ((_, end), odd) = scan.integer(source, at)?;
+                note!(odd);
                 visit.integer(at);
                 at = end;
-                if open == outside {
-                    return Ok(Place { at, tokens, warnings });
-                }
             }
             b'l' | b'd' => {
-                if open >= depth {
+                if open >= room {
                     return Err(Error::TooDeep { at, limit: depth }.into());
                 }
-                if !visit.begin(byte == b'd', at, level) {
+                if !visit.begin(byte == b'd', at, level, open) {
                     return Err(Stop::Full);
                 }
-                level = if byte == b'd' { Level::Dict(None) } else { Level::List };
+                level = if byte == b'd' { Level::DICT } else { Level::LIST };
                 open += 1;
                 at += 1;
+                continue;
             }
             // A value that a walk begins with, within something, is a dictionary's: in a list the end would have been seen.
-            b'e' if matches!(level, Level::Dict(_)) || open == outside && outside > 0 => {
-                return Err(Error::MissingValue { at }.into());
-            }
+            b'e' if level.is_dict() || open == 0 && outside > 0 => return Err(Error::MissingValue { at }.into()),
             _ => return Err(Error::UnexpectedByte { at, byte, expected: "a value" }.into()),
+        }
+        if open == 0 {
+            return Ok(Place { at, tokens, warnings });
         }
     }
 }
 
-/// Keeps the open levels and nothing else, up to `N` of them.
-struct Skip<const N: usize> {
-    levels: [(u32, u32); N],
-    used: usize,
+#[cold]
+fn expected(level: Level, open: usize) -> &'static str {
+    match (open, level.is_dict()) {
+        (0, _) => "a value",
+        (_, false) => "a value or the end of the list",
+        (_, true) => "a key or the end of the dictionary",
+    }
 }
 
-/// Stands for a list among the levels: no key ends before it starts.
-const LIST: (u32, u32) = (1, 0);
+/// Keeps the open levels and nothing else, up to `N` of them.
+struct Skip<const N: usize>([Level; N]);
 
 impl<const N: usize> Visit for Skip<N> {
     #[inline(always)]
@@ -190,27 +172,16 @@ impl<const N: usize> Visit for Skip<N> {
     fn string(&mut self, _: usize, _: Text) {}
 
     #[inline(always)]
-    fn begin(&mut self, _: bool, _: usize, outer: Level) -> bool {
-        let Some(kept) = self.levels.get_mut(self.used) else { return false };
-        *kept = match outer {
-            // Inputs are shorter than 2^32.
-            Level::Dict(Some((start, end))) => (start as u32, end as u32),
-            _ => LIST,
-        };
-        self.used += 1;
-        true
+    fn begin(&mut self, _: bool, _: usize, outer: Level, open: usize) -> bool {
+        self.0.get_mut(open).map(|kept| *kept = outer).is_some()
     }
 
     #[inline(always)]
     fn unsorted(&mut self) {}
 
     #[inline(always)]
-    fn end(&mut self, _: usize, _: &Bounds, _: &mut Warnings) -> Result<Level, Error> {
-        self.used = self.used.saturating_sub(1);
-        Ok(match self.levels.get(self.used).copied().unwrap_or(LIST) {
-            LIST => Level::List,
-            (start, end) => Level::Dict(Some((start as usize, end as usize))),
-        })
+    fn end(&mut self, _: usize, open: usize, _: &Bounds, _: &mut Warnings) -> Result<Level, Error> {
+        Ok(self.0.get(open).copied().unwrap_or(Level::LIST))
     }
 }
 
@@ -221,7 +192,7 @@ pub(super) const MAX_DEPTH: usize = 256;
 #[inline(never)]
 pub(super) fn skip(source: &[u8], place: Place, bounds: Bounds, outside: usize) -> Result<Place, Error> {
     // A small array costs nothing to make. What is deeper (nothing usual is) starts anew with the big one.
-    let mut small = Skip { levels: [LIST; 8], used: 0 };
+    let mut small = Skip([Level::LIST; 8]);
     match walk(source, place, &bounds, outside, &mut small) {
         Ok(end) => Ok(end),
         Err(Stop::Error(error)) => Err(error),
@@ -232,7 +203,7 @@ pub(super) fn skip(source: &[u8], place: Place, bounds: Bounds, outside: usize) 
 #[cold]
 #[inline(never)]
 fn skip_deep(source: &[u8], place: Place, bounds: &Bounds, outside: usize) -> Result<Place, Error> {
-    let mut big = Skip { levels: [LIST; MAX_DEPTH], used: 0 };
+    let mut big = Skip([Level::LIST; MAX_DEPTH]);
     match walk(source, place, bounds, outside, &mut big) {
         Ok(end) => Ok(end),
         Err(Stop::Error(error)) => Err(error),
@@ -242,53 +213,55 @@ fn skip_deep(source: &[u8], place: Place, bounds: &Bounds, outside: usize) -> Re
 }
 
 /// Keeps the way to where the walk is.
-struct Way {
+struct Way<'a> {
+    source: &'a [u8],
     levels: Vec<Step>,
 }
 
-struct Step {
-    level: Level,
-    /// How many elements of the list came before; whether a dictionary is between a key and its value.
-    count: usize,
-    value: bool,
+/// One level on the way.
+enum Step {
+    /// How many elements came before.
+    List(usize),
+    /// Where the last key starts and where its bytes are, and whether its value has not come yet.
+    Dict { key: usize, text: Text, value: bool },
 }
 
-impl Way {
+impl Way<'_> {
     fn element(&mut self) {
-        if let Some(step) = self.levels.last_mut() {
-            step.count += 1;
-            step.value = false;
+        match self.levels.last_mut() {
+            Some(Step::List(count)) => *count += 1,
+            Some(Step::Dict { value, .. }) => *value = false,
+            None => {}
         }
     }
 }
 
-impl Visit for Way {
+impl Visit for Way<'_> {
     fn integer(&mut self, _: usize) {
         self.element();
     }
 
-    fn string(&mut self, _: usize, text: Text) {
+    fn string(&mut self, at: usize, bytes: Text) {
         match self.levels.last_mut() {
-            Some(Step { level: Level::Dict(key), value: value @ false, .. }) => {
-                *key = Some(text);
-                *value = true;
-            }
+            Some(Step::Dict { key, text, value }) if !*value => (*key, *text, *value) = (at, bytes, true),
             _ => self.element(),
         }
     }
 
-    fn begin(&mut self, dict: bool, _: usize, _: Level) -> bool {
-        let level = if dict { Level::Dict(None) } else { Level::List };
-        self.levels.push(Step { level, count: 0, value: false });
+    fn begin(&mut self, dict: bool, _: usize, _: Level, _: usize) -> bool {
+        self.levels.push(if dict { Step::Dict { key: 0, text: (0, 0), value: false } } else { Step::List(0) });
         true
     }
 
     fn unsorted(&mut self) {}
 
-    fn end(&mut self, _: usize, _: &Bounds, _: &mut Warnings) -> Result<Level, Error> {
+    fn end(&mut self, _: usize, _: usize, _: &Bounds, _: &mut Warnings) -> Result<Level, Error> {
         self.levels.pop();
         self.element();
-        Ok(self.levels.last().map_or(Level::List, |step| step.level))
+        Ok(match self.levels.last() {
+            Some(&Step::Dict { key, text, .. }) => Level::dict(self.source, key, text),
+            _ => Level::LIST,
+        })
     }
 }
 
@@ -299,16 +272,18 @@ impl Visit for Way {
 pub(super) fn path_to(source: &[u8], target: usize) -> String {
     let scan = Scan { string_length: usize::MAX, rules: Rules::LENIENT };
     let bounds = Bounds { scan, depth: usize::MAX, tokens: usize::MAX };
-    let mut way = Way { levels: Vec::new() };
+    let start = Place { at: 0, tokens: usize::MAX, warnings: Warnings::default() };
     // What stands before the value has been read before; so the walk ends for want of the value, and nothing else.
     let before = source.get(..target).unwrap_or_default();
-    let _ = walk(before, Place { at: 0, tokens: usize::MAX, warnings: Warnings::default() }, &bounds, 0, &mut way);
+    let mut way = Way { source: before, levels: Vec::new() };
+    let _ = walk(before, start, &bounds, 0, &mut way);
     let mut path = String::new();
     for step in way.levels {
-        match step.level {
-            Level::List => path.push_str(&format!("[{}]", step.count)),
-            Level::Dict(Some((start, end))) => push_key(&mut path, source.get(start..end).unwrap_or_default()),
-            Level::Dict(None) => {}
+        match step {
+            Step::List(count) => path.push_str(&format!("[{count}]")),
+            Step::Dict { text: (start, end), .. } => {
+                push_key(&mut path, source.get(start..end).unwrap_or_default());
+            }
         }
     }
     path
