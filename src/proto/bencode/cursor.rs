@@ -238,6 +238,41 @@ impl<'a> Cursor<'a> {
         Ok(self.source.get(start..end).unwrap_or_default())
     }
 
+    /// Takes the key that starts with the next byte, a digit, after the last one.
+    #[inline(always)]
+    fn key(&mut self, first: u8, last: &mut Level) -> Result<&'a [u8], Error> {
+        self.count()?;
+        let ((start, end), level, (odd, order)) = self.bounds.scan.key(self.source, self.at, first, *last)?;
+        self.note(odd);
+        self.note(order);
+        *last = level;
+        self.at = end;
+        Ok(self.source.get(start..end).unwrap_or_default())
+    }
+
+    /// Takes the begin of a list or dictionary, and gives how many are open with it.
+    #[inline(always)]
+    fn begin(&mut self, begin: u8, kind: Kind) -> Result<usize, Error> {
+        if self.source.get(self.at) != Some(&begin) {
+            return Err(wrong_kind(self.source, self.here(), kind));
+        }
+        self.count()?;
+        if self.open > self.bounds.depth {
+            return Err(Error::TooDeep { at: self.at, limit: self.bounds.depth });
+        }
+        self.at += 1;
+        Ok(self.open)
+    }
+
+    /// Takes the end of the list or dictionary that is innermost with `level` open.
+    #[inline(always)]
+    fn end(&mut self, level: usize) -> Result<(), Error> {
+        self.count()?;
+        self.at += 1;
+        self.open = level - 1;
+        Ok(())
+    }
+
     /// Passes over the value that starts at `at` on a level, read or not.
     #[inline(always)]
     fn pass(&mut self, at: usize, tokens: usize, level: usize) -> Result<(), Error> {
@@ -351,6 +386,83 @@ impl<'c, 'a> Item<'c, 'a> {
         self.enter(b'd', Kind::Dict).map(|level| Entries { level, last: Level::DICT })
     }
 
+    /// Gives each element of a list to a function, in order, or says where something else stands. The fastest way through a list;
+    /// ends at the first error.
+    ///
+    /// ```
+    /// use bip::proto::bencode::{self, Error, Limits};
+    /// let mut ports = Vec::new();
+    /// bencode::read(b"l6:\x7f\x00\x00\x01\x1a\xe1e", &Limits::default(), |values| {
+    ///     values.each_item(|value| {
+    ///         let [_, _, _, _, a, b] = *value.array()?;
+    ///         ports.push(u16::from_be_bytes([a, b]));
+    ///         Ok::<(), Error>(())
+    ///     })
+    /// })?;
+    /// assert_eq!(ports, [6881]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[inline(always)]
+    pub fn each_item<E: From<Error>>(self, mut function: impl FnMut(Item<'_, 'a>) -> Result<(), E>) -> Result<(), E> {
+        let cursor = self.cursor;
+        let level = cursor.begin(b'l', Kind::List)?;
+        loop {
+            match cursor.source.get(cursor.at) {
+                Some(b'e') => break cursor.end(level).map_err(E::from),
+                Some(_) => {}
+                None => break Err(no_element(cursor.at).into()),
+            }
+            let (value, tokens) = (cursor.at, cursor.tokens);
+            cursor.open = level + 1;
+            function(Item { cursor })?;
+            if cursor.open > level {
+                cursor.pass(value, tokens, level)?;
+            }
+        }
+    }
+
+    /// Gives each key of a dictionary and its value to a function, in the order of the input, or says where something else stands. The fastest
+    /// way through a dictionary; ends at the first error. Values that the function does not read are checked and passed over.
+    ///
+    /// ```
+    /// use bip::proto::bencode::{self, Error, Limits};
+    /// let (mut port, mut token) = (None, None);
+    /// bencode::read(b"d12:implied_porti1e4:porti6881e5:token2:abe", &Limits::default(), |arguments| {
+    ///     arguments.each_entry(|key, value| {
+    ///         match key {
+    ///             b"port" => port = Some(value.int()?),
+    ///             b"token" => token = Some(value.bytes()?),
+    ///             _ => {}
+    ///         }
+    ///         Ok::<(), Error>(())
+    ///     })
+    /// })?;
+    /// assert_eq!((port, token), (Some(6881), Some(&b"ab"[..])));
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[inline(always)]
+    pub fn each_entry<E: From<Error>>(
+        self,
+        mut function: impl FnMut(&'a [u8], Item<'_, 'a>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let cursor = self.cursor;
+        let level = cursor.begin(b'd', Kind::Dict)?;
+        let mut last = Level::DICT;
+        loop {
+            let key = match cursor.source.get(cursor.at) {
+                Some(&first @ b'0'..=b'9') => cursor.key(first, &mut last)?,
+                Some(b'e') => break cursor.end(level).map_err(E::from),
+                found => break Err(no_key(cursor.here(), found.copied()).into()),
+            };
+            let (value, tokens) = (cursor.at, cursor.tokens);
+            cursor.open = level + 1;
+            function(key, Item { cursor })?;
+            if cursor.open > level {
+                cursor.pass(value, tokens, level)?;
+            }
+        }
+    }
+
     /// Checks and passes over the element and gives its source bytes, exactly as they stand: what an info hash is taken of.
     ///
     /// ```
@@ -381,16 +493,8 @@ impl<'c, 'a> Item<'c, 'a> {
     #[inline(always)]
     fn enter(self, begin: u8, kind: Kind) -> Result<Inside<'c, 'a>, Error> {
         let cursor = self.cursor;
-        let (start, level) = (cursor.at, cursor.open);
-        if cursor.source.get(start) != Some(&begin) {
-            return Err(wrong_kind(cursor.source, cursor.here(), kind));
-        }
-        if cursor.tokens == 0 || level > cursor.bounds.depth {
-            cursor.count()?;
-            return Err(Error::TooDeep { at: start, limit: cursor.bounds.depth });
-        }
-        cursor.tokens -= 1;
-        cursor.at = start + 1;
+        let start = cursor.at;
+        let level = cursor.begin(begin, kind)?;
         Ok(Inside { start, value: start + 1, tokens: cursor.tokens, level, cursor })
     }
 }
@@ -425,14 +529,6 @@ impl<'a> Inside<'_, 'a> {
         self.cursor.open = self.level + 1;
         Item { cursor: self.cursor }
     }
-
-    #[inline(always)]
-    fn end(&mut self) -> Result<(), Error> {
-        self.cursor.count()?;
-        self.cursor.at += 1;
-        self.cursor.open = self.level - 1;
-        Ok(())
-    }
 }
 
 /// The elements of a list, one after the other.
@@ -455,9 +551,9 @@ impl<'a> Items<'_, 'a> {
             return Ok(None);
         }
         match inside.cursor.source.get(inside.cursor.at) {
-            Some(b'e') => inside.end().map(|()| None),
+            Some(b'e') => inside.cursor.end(inside.level).map(|()| None),
             Some(_) => Ok(Some(inside.give())),
-            None => Err(Error::UnexpectedEnd { at: inside.cursor.at, expected: "a value or the end of the list" }),
+            None => Err(no_element(inside.cursor.at)),
         }
     }
 
@@ -489,21 +585,13 @@ impl<'a> Entries<'_, 'a> {
         if !inside.go_on()? {
             return Ok(None);
         }
-        let cursor = &mut *inside.cursor;
-        let at = cursor.at;
-        match cursor.source.get(at) {
+        match inside.cursor.source.get(inside.cursor.at) {
             Some(&first @ b'0'..=b'9') => {
-                cursor.count()?;
-                let (text, last, (odd, order)) = cursor.bounds.scan.key(cursor.source, at, first, self.last)?;
-                cursor.note(odd);
-                cursor.note(order);
-                self.last = last;
-                cursor.at = text.1;
-                let key = cursor.source.get(text.0..text.1).unwrap_or_default();
+                let key = inside.cursor.key(first, &mut self.last)?;
                 Ok(Some((key, inside.give())))
             }
-            Some(b'e') => inside.end().map(|()| None),
-            found => Err(no_key(at, found.copied(), cursor.tokens, cursor.bounds.tokens)),
+            Some(b'e') => inside.cursor.end(inside.level).map(|()| None),
+            found => Err(no_key(inside.cursor.here(), found.copied())),
         }
     }
 
@@ -524,10 +612,17 @@ impl<'a> Entries<'_, 'a> {
 
 #[cold]
 #[inline(never)]
-fn no_key(at: usize, found: Option<u8>, tokens: usize, limit: usize) -> Error {
+fn no_element(at: usize) -> Error {
+    Error::UnexpectedEnd { at, expected: "a value or the end of the list" }
+}
+
+#[cold]
+#[inline(never)]
+fn no_key(here: Here, found: Option<u8>) -> Error {
+    let at = here.at;
     match found {
         None => Error::UnexpectedEnd { at, expected: "a key or the end of the dictionary" },
-        Some(_) if tokens == 0 => Error::TooManyTokens { at, limit },
+        Some(_) if here.tokens == 0 => Error::TooManyTokens { at, limit: here.token_limit },
         Some(_) => Error::KeyNotString { at },
     }
 }
