@@ -28,6 +28,17 @@ fn read_item(item: Item<'_, '_>) -> Result<Tree, Error> {
     })
 }
 
+/// The same through functions, but without the values.
+fn go_through(item: Item<'_, '_>) -> Result<(), Error> {
+    match item.kind()? {
+        Kind::List => item.each_item(go_through),
+        Kind::Dict => item.each_entry(|_, item| go_through(item)),
+        // Every other element is left to the cursor.
+        Kind::Integer => Ok(()),
+        Kind::Bytes => item.bytes().map(drop),
+    }
+}
+
 /// The same but for what a cursor does not see: a key that comes again, not right after itself.
 fn same(document: &Result<Warnings, Error>, cursor: &Result<Warnings, Error>) -> bool {
     let odd = |w: &Warnings| w.iter().filter(|w| !matches!(w, Warning::DuplicateKey { .. })).collect::<Vec<_>>();
@@ -49,10 +60,11 @@ fn decode(source: &[u8], limits: &Limits, rules: Rules) -> Result<Warnings, Erro
         let result = tree.and_then(|tree| finish.map(|()| (tree, cursor.warnings())));
         (result, cursor.warnings())
     };
-    let ways: [fn(Item<'_, '_>) -> Result<Option<Tree>, Error>; 4] = [
+    let ways: [fn(Item<'_, '_>) -> Result<Option<Tree>, Error>; 5] = [
         |item| read_item(item).map(Some),
         |_| Ok(None),
         |item| item.span().map(|_| None),
+        |item| go_through(item).map(|()| None),
         // Enters, reads a little and leaves.
         |item| {
             match item.kind()? {

@@ -2,7 +2,7 @@
 
 use super::error::{Error, Kind, push_key};
 use super::rules::{Rules, Warning, Warnings};
-use super::scan::{Level, Text};
+use super::scan::Level;
 use super::token::Limits;
 use super::walk::{self, Bounds, Place};
 use std::fmt;
@@ -232,22 +232,22 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     fn string(&mut self, first: u8) -> Result<&'a [u8], Error> {
         self.count()?;
-        let ((start, end), warning): (Text, _) = self.bounds.scan.string(self.source, self.at, first)?;
+        let ((bytes, end), warning) = self.bounds.scan.string(self.source, self.at, first)?;
         self.note(warning);
         self.at = end;
-        Ok(self.source.get(start..end).unwrap_or_default())
+        Ok(bytes)
     }
 
     /// Takes the key that starts with the next byte, a digit, after the last one.
     #[inline(always)]
     fn key(&mut self, first: u8, last: &mut Level) -> Result<&'a [u8], Error> {
         self.count()?;
-        let ((start, end), level, (odd, order)) = self.bounds.scan.key(self.source, self.at, first, *last)?;
+        let (key, end, level, (odd, order)) = self.bounds.scan.key(self.source, self.at, first, *last)?;
         self.note(odd);
         self.note(order);
         *last = level;
         self.at = end;
-        Ok(self.source.get(start..end).unwrap_or_default())
+        Ok(key)
     }
 
     /// Takes the begin of a list or dictionary, and gives how many are open with it.

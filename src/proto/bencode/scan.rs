@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 /// What holds for every string and integer of an input.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scan {
-    /// How long a string may be.
+    /// How long a string may be; at most as long as the input.
     pub(super) string_length: usize,
     pub(super) rules: Rules,
 }
@@ -28,31 +28,31 @@ const IN_LENGTH: &str = "a digit or ':' in a string's length";
 const IN_INTEGER: &str = "a digit or 'e' in an integer";
 const FIRST_DIGIT: &str = "a digit in an integer";
 
-/// Where a string's bytes start and end.
-pub(super) type Text = (usize, usize);
-
 /// What was odd about a key as a string, and about its place.
 type Odds = (Option<Warning>, Option<Warning>);
 
-/// A value, and what was odd about it.
-type Odd<T> = Result<(T, Option<Warning>), Error>;
+/// A value and where it ends, and what was odd about it.
+type Odd<T> = Result<((T, usize), Option<Warning>), Error>;
 
 impl Scan {
-    /// Finds the string that starts at `at`, with the digit `first`.
+    /// Gives the bytes of the string that starts at `at`, with the digit `first`, and where they end.
     #[inline(always)]
-    pub(super) fn string(&self, source: &[u8], at: usize, first: u8) -> Odd<Text> {
+    pub(super) fn string<'a>(&self, source: &'a [u8], at: usize, first: u8) -> Odd<&'a [u8]> {
         let mut length = u64::from(first.wrapping_sub(b'0'));
         let mut end = at + 1;
         loop {
             let Some(&byte) = source.get(end) else { break };
             if byte == b':' {
+                // Not more digits than cannot overflow, none of them a zero in front, and a string that is all there. (With the
+                // limit, which is at most the length of the input, the sum cannot overflow either.)
                 let (text, digits) = (end + 1, end - at);
-                // Not more digits than cannot overflow, none of them a zero in front, and a string that is all there.
                 let plain = digits == 1 || digits < DIGITS && first != b'0';
-                if !plain || length > (source.len() - text) as u64 || length > self.string_length as u64 {
+                if !plain || length > self.string_length as u64 {
                     break;
                 }
-                return Ok(((text, text + length as usize), None));
+                let end = text + length as usize;
+                let Some(bytes) = source.get(text..end) else { break };
+                return Ok(((bytes, end), None));
             }
             let digit = byte.wrapping_sub(b'0');
             if digit > 9 {
@@ -66,7 +66,7 @@ impl Scan {
 
     #[cold]
     #[inline(never)]
-    fn odd_string(self, source: &[u8], at: usize) -> Odd<Text> {
+    fn odd_string(self, source: &[u8], at: usize) -> Odd<&[u8]> {
         let mut length: u64 = 0;
         let mut end = at;
         let mut warning = None;
@@ -101,12 +101,13 @@ impl Scan {
         if length > self.string_length as u64 {
             return Err(Error::StringTooLong { at, length, limit: self.string_length });
         }
-        Ok(((text, text + length as usize), warning))
+        let end = text + length as usize;
+        Ok(((source.get(text..end).unwrap_or_default(), end), warning))
     }
 
     /// Gives the value of the integer whose `i` stands at `at`, and where it ends.
     #[inline(always)]
-    pub(super) fn integer(&self, source: &[u8], at: usize) -> Odd<(i64, usize)> {
+    pub(super) fn integer(&self, source: &[u8], at: usize) -> Odd<i64> {
         let negative = source.get(at + 1) == Some(&b'-');
         let first = at + 1 + usize::from(negative);
         let mut end = first;
@@ -133,7 +134,7 @@ impl Scan {
 
     #[cold]
     #[inline(never)]
-    fn odd_integer(self, source: &[u8], at: usize) -> Odd<(i64, usize)> {
+    fn odd_integer(self, source: &[u8], at: usize) -> Odd<i64> {
         let mut end = at + 1;
         let negative = source.get(end) == Some(&b'-');
         if negative {
@@ -182,34 +183,38 @@ impl Scan {
         Ok(((value.ok_or(Error::IntegerOverflow { at })?, end + 1), warning))
     }
 
-    /// Finds the key that starts at `at`, with the digit `first`, and compares it with the one before it in its dictionary.
+    /// Gives the key that starts at `at`, with the digit `first`, where its bytes end, and the level with it; compares it with the one
+    /// before it in its dictionary.
     #[inline(always)]
-    pub(super) fn key(&self, source: &[u8], at: usize, first: u8, last: Level) -> Result<(Text, Level, Odds), Error> {
-        let (text, warning) = self.string(source, at, first)?;
-        // Inputs are shorter than 2^32.
-        let level = Level { rank: rank(source, text), key: at as u32 };
+    pub(super) fn key<'a>(
+        &self,
+        source: &'a [u8],
+        at: usize,
+        first: u8,
+        last: Level,
+    ) -> Result<(&'a [u8], usize, Level, Odds), Error> {
+        let ((key, end), warning) = self.string(source, at, first)?;
+        let level = Level::dict(at, key);
         if level.rank > last.rank {
-            return Ok((text, level, (warning, None)));
+            return Ok((key, end, level, (warning, None)));
         }
-        let ((), order) = self.order(source, last.key as usize, text, at)?;
-        Ok((text, level, (warning, order)))
+        let order = self.order(source, last.key as usize, key, at)?;
+        Ok((key, end, level, (warning, order)))
     }
 
     /// Compares two keys of which the first bytes did not say enough: fine, or worth a warning, or an error.
     #[cold]
     #[inline(never)]
-    fn order(self, source: &[u8], last: usize, key: Text, at: usize) -> Odd<()> {
-        let slice = |(start, end)| source.get(start..end).unwrap_or_default();
-        let lenient = Scan { string_length: usize::MAX, rules: Rules::LENIENT };
-        let last = lenient.odd_string(source, last).map(|(text, _)| slice(text))?;
-        let warning = match last.cmp(slice(key)) {
-            Ordering::Less => return Ok(((), None)),
+    fn order(self, source: &[u8], last: usize, key: &[u8], at: usize) -> Result<Option<Warning>, Error> {
+        let lenient = Scan { string_length: source.len(), rules: Rules::LENIENT };
+        let ((last, _), _) = lenient.odd_string(source, last)?;
+        Ok(Some(match last.cmp(key) {
+            Ordering::Less => return Ok(None),
             Ordering::Equal if self.rules.duplicate_keys => Warning::DuplicateKey { at },
             Ordering::Equal => return Err(Error::DuplicateKey { at }),
             Ordering::Greater if self.rules.unsorted_keys => Warning::UnsortedKey { at },
             Ordering::Greater => return Err(Error::UnsortedKey { at }),
-        };
-        Ok(((), Some(warning)))
+        }))
     }
 }
 
@@ -227,23 +232,20 @@ impl Level {
     /// A dictionary before its first key.
     pub(super) const DICT: Self = Self { rank: 0, key: 0 };
 
-    /// A dictionary of which the last key starts at `key` and has its bytes at `text`.
+    /// A dictionary of which the last key is `bytes` and starts at `key`.
     #[inline(always)]
-    pub(super) fn dict(source: &[u8], key: usize, text: Text) -> Self {
-        Self { rank: rank(source, text), key: key as u32 }
+    pub(super) fn dict(key: usize, bytes: &[u8]) -> Self {
+        let rank = match bytes {
+            [a, b, ..] => 1 + (u32::from(*a) << 8 | u32::from(*b)),
+            [a] => 1 + (u32::from(*a) << 8),
+            [] => 1,
+        };
+        // Inputs are shorter than 2^32.
+        Self { rank, key: key as u32 }
     }
 
     #[inline(always)]
     pub(super) fn is_dict(self) -> bool {
         self.rank != u32::MAX
-    }
-}
-
-#[inline(always)]
-fn rank(source: &[u8], (start, end): Text) -> u32 {
-    match source.get(start..end) {
-        Some([a, b, ..]) => 1 + (u32::from(*a) << 8 | u32::from(*b)),
-        Some([a]) => 1 + (u32::from(*a) << 8),
-        _ => 1,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::error::{Error, Kind, push_key};
 use super::rules::{Rules, Warning, Warnings};
-use super::scan::{Level, Scan, Text};
+use super::scan::{Level, Scan};
 use super::value::Value;
 use super::walk::{self, Bounds, Place, Stop, Visit};
 
@@ -34,7 +34,7 @@ impl Limits {
         if source.len() > limit {
             return Err(Error::InputTooLong { length: source.len(), limit });
         }
-        let scan = Scan { string_length: self.string_length, rules };
+        let scan = Scan { string_length: self.string_length.min(source.len()), rules };
         Ok(Bounds { scan, depth: self.depth, tokens: self.tokens.min(1 << 28) })
     }
 }
@@ -291,7 +291,7 @@ fn next(tokens: &[Token], index: usize) -> usize {
     }
 }
 
-fn text_range(tokens: &[Token], index: usize) -> Text {
+fn text_range(tokens: &[Token], index: usize) -> (usize, usize) {
     (tokens[index].start() + tokens[index].data(), tokens[index + 1].start())
 }
 
@@ -317,8 +317,8 @@ impl Visit for Keep<'_> {
     }
 
     #[inline(always)]
-    fn string(&mut self, at: usize, text: Text) {
-        self.tokens.push(Token::new(Tag::Bytes, at, text.0 - at));
+    fn string(&mut self, at: usize, bytes: &[u8], end: usize) {
+        self.tokens.push(Token::new(Tag::Bytes, at, end - bytes.len() - at));
     }
 
     #[inline(always)]
@@ -353,7 +353,8 @@ impl Visit for Keep<'_> {
         Ok(match self.tokens[self.innermost].tag() {
             // A key stands right before its value.
             Tag::Dict | Tag::Unsorted if index > 0 => {
-                Level::dict(self.source, self.tokens[index - 1].start(), text_range(&self.tokens, index - 1))
+                let (start, end) = text_range(&self.tokens, index - 1);
+                Level::dict(self.tokens[index - 1].start(), self.source.get(start..end).unwrap_or_default())
             }
             _ => Level::LIST,
         })

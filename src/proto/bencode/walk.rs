@@ -3,7 +3,7 @@
 
 use super::error::{Error, push_key};
 use super::rules::{Rules, Warning, Warnings};
-use super::scan::{Level, Scan, Text};
+use super::scan::{Level, Scan};
 
 /// Where in an input a walk is, how much it may still do, and what it came across.
 #[derive(Debug, Clone, Copy)]
@@ -28,8 +28,8 @@ pub(super) struct Bounds {
 pub(super) trait Visit {
     fn integer(&mut self, at: usize);
 
-    /// A string that is a value, or a key.
-    fn string(&mut self, at: usize, text: Text);
+    /// A string that is a value, or a key, and its bytes end at `end`.
+    fn string(&mut self, at: usize, bytes: &[u8], end: usize);
 
     /// A list or dictionary begins within `outer`, with `open` of them begun before it. Gives whether there was room for it.
     fn begin(&mut self, dict: bool, at: usize, outer: Level, open: usize) -> bool;
@@ -102,15 +102,15 @@ pub(super) fn walk<V: Visit>(
             if !byte.is_ascii_digit() {
                 return Err(Error::KeyNotString { at }.into());
             }
-            let (text, next, (odd, order)) = scan.key(source, at, byte, level)?;
+            let (key, end, next, (odd, order)) = scan.key(source, at, byte, level)?;
             note!(odd);
             note!(order);
             if let Some(Warning::UnsortedKey { .. }) = order {
                 visit.unsorted();
             }
             level = next;
-            visit.string(at, text);
-            at = text.1;
+            visit.string(at, key, end);
+            at = end;
             let Some(&value) = source.get(at) else {
                 return Err(Error::UnexpectedEnd { at, expected: "a value" }.into());
             };
@@ -119,10 +119,10 @@ pub(super) fn walk<V: Visit>(
         }
         match byte {
             b'0'..=b'9' => {
-                let (text, odd) = scan.string(source, at, byte)?;
+                let ((bytes, end), odd) = scan.string(source, at, byte)?;
                 note!(odd);
-                visit.string(at, text);
-                at = text.1;
+                visit.string(at, bytes, end);
+                at = end;
             }
             b'i' => {
                 let ((_, end), odd) = scan.integer(source, at)?;
@@ -169,7 +169,7 @@ impl<const N: usize> Visit for Skip<N> {
     fn integer(&mut self, _: usize) {}
 
     #[inline(always)]
-    fn string(&mut self, _: usize, _: Text) {}
+    fn string(&mut self, _: usize, _: &[u8], _: usize) {}
 
     #[inline(always)]
     fn begin(&mut self, _: bool, _: usize, outer: Level, open: usize) -> bool {
@@ -213,8 +213,7 @@ fn skip_deep(source: &[u8], place: Place, bounds: &Bounds, outside: usize) -> Re
 }
 
 /// Keeps the way to where the walk is.
-struct Way<'a> {
-    source: &'a [u8],
+struct Way {
     levels: Vec<Step>,
 }
 
@@ -222,11 +221,11 @@ struct Way<'a> {
 enum Step {
     /// How many elements came before.
     List(usize),
-    /// Where the last key starts and where its bytes are, and whether its value has not come yet.
-    Dict { key: usize, text: Text, value: bool },
+    /// Where the last key starts and what it is, and whether its value has not come yet.
+    Dict { at: usize, key: Vec<u8>, value: bool },
 }
 
-impl Way<'_> {
+impl Way {
     fn element(&mut self) {
         match self.levels.last_mut() {
             Some(Step::List(count)) => *count += 1,
@@ -236,20 +235,24 @@ impl Way<'_> {
     }
 }
 
-impl Visit for Way<'_> {
+impl Visit for Way {
     fn integer(&mut self, _: usize) {
         self.element();
     }
 
-    fn string(&mut self, at: usize, bytes: Text) {
+    fn string(&mut self, start: usize, bytes: &[u8], _: usize) {
         match self.levels.last_mut() {
-            Some(Step::Dict { key, text, value }) if !*value => (*key, *text, *value) = (at, bytes, true),
+            Some(Step::Dict { at, key, value }) if !*value => {
+                (*at, *value) = (start, true);
+                key.clear();
+                key.extend_from_slice(bytes);
+            }
             _ => self.element(),
         }
     }
 
     fn begin(&mut self, dict: bool, _: usize, _: Level, _: usize) -> bool {
-        self.levels.push(if dict { Step::Dict { key: 0, text: (0, 0), value: false } } else { Step::List(0) });
+        self.levels.push(if dict { Step::Dict { at: 0, key: Vec::new(), value: false } } else { Step::List(0) });
         true
     }
 
@@ -259,7 +262,7 @@ impl Visit for Way<'_> {
         self.levels.pop();
         self.element();
         Ok(match self.levels.last() {
-            Some(&Step::Dict { key, text, .. }) => Level::dict(self.source, key, text),
+            Some(Step::Dict { at, key, .. }) => Level::dict(*at, key),
             _ => Level::LIST,
         })
     }
@@ -270,20 +273,18 @@ impl Visit for Way<'_> {
 #[cold]
 #[inline(never)]
 pub(super) fn path_to(source: &[u8], target: usize) -> String {
-    let scan = Scan { string_length: usize::MAX, rules: Rules::LENIENT };
+    let scan = Scan { string_length: target, rules: Rules::LENIENT };
     let bounds = Bounds { scan, depth: usize::MAX, tokens: usize::MAX };
     let start = Place { at: 0, tokens: usize::MAX, warnings: Warnings::default() };
     // What stands before the value has been read before; so the walk ends for want of the value, and nothing else.
     let before = source.get(..target).unwrap_or_default();
-    let mut way = Way { source: before, levels: Vec::new() };
+    let mut way = Way { levels: Vec::new() };
     let _ = walk(before, start, &bounds, 0, &mut way);
     let mut path = String::new();
     for step in way.levels {
         match step {
             Step::List(count) => path.push_str(&format!("[{count}]")),
-            Step::Dict { text: (start, end), .. } => {
-                push_key(&mut path, source.get(start..end).unwrap_or_default());
-            }
+            Step::Dict { key, .. } => push_key(&mut path, &key),
         }
     }
     path
