@@ -1,11 +1,17 @@
-use bip::proto::bencode::{DictEncoder, Document, Kind, Limits, ListEncoder, Value, encode_list};
+use bip::proto::bencode::{
+    Cursor, DictEncoder, Document, Error, Item, Kind, Limits, ListEncoder, Rules, Tokens, Tree, Value, Warnings,
+    encode_list,
+};
 
 /// How deep inputs nest at most, here as by default.
 const DEPTH: usize = 64;
 
-/// Decoded exactly when a second, naive parser takes it; every element is its own encoding, lies within its parent and leaves no gap;
+/// Decoded exactly when a second, naive parser takes it, and by a cursor exactly when by a document; every element is its own encoding, lies within its parent and leaves no gap;
 /// and what is encoded anew is the same bytes, or the sorted form of them.
 pub fn bencode(data: &[u8]) {
+    for rules in [Rules::CANONICAL, Rules::DEFAULT, Rules::LENIENT] {
+        both_agree(data, &Limits::default(), rules);
+    }
     let limits = Limits::default();
     let oracle = naive(data, 0, DEPTH);
     let document = match Document::decode_prefix(data, &limits) {
@@ -33,14 +39,132 @@ pub fn bencode(data: &[u8]) {
     let again = Document::decode(&canonical, &limits).expect("what we encode can be decoded");
     assert!(again.is_canonical());
     assert_eq!(encode(again.root()), canonical);
+    assert_eq!(Tree::from(root).encode(), canonical);
 
     // Limits lower than the input needs refuse it, and never by a panic. (No value is 0 tokens long.)
     if let Some(first) = data.first().map(|b| usize::from(*b)) {
         let small = Limits { depth: first % 4, tokens: first % 16, string_length: first % 8, input_length: 1024 };
+        both_agree(data, &small, Rules::DEFAULT);
         if let Ok(small) = Document::decode_prefix(data, &small) {
             assert_eq!(small.encoded_length(), length);
             assert!(depth(small.root()) <= first % 4);
         }
+    }
+}
+
+/// A document and a cursor give the same value, warnings and errors, whether the cursor's user reads all, nothing or a part.
+fn both_agree(data: &[u8], limits: &Limits, rules: Rules) {
+    let document = Document::decode_prefix_into(data, limits, rules, &mut Tokens::default());
+    // What the user does is drawn from the data, so that it can be anything and is the same each time.
+    let seed = data.iter().fold(7_u32, |seed, byte| seed.wrapping_mul(31).wrapping_add(u32::from(*byte)));
+    for user in [User::All, User::Nothing, User::Some(seed)] {
+        let Ok(mut cursor) = Cursor::with_rules(data, limits, rules) else {
+            assert!(matches!(document, Err(Error::InputTooLong { .. })));
+            return;
+        };
+        let mut user = user;
+        let tree = user.read(cursor.value());
+        // Who passes over an element of the wrong kind, and over the errors within, has them again.
+        let end = match user {
+            User::Some(_) => cursor.encoded_length(),
+            _ => tree.clone().and_then(|_| cursor.encoded_length()),
+        };
+        match (&document, end) {
+            (Ok(document), Ok(end)) => {
+                assert_eq!(end, document.encoded_length());
+                let same = |a: Warnings, b: Warnings| a.iter().find(|w| !b.iter().any(|other| other == *w));
+                // A cursor does not see all duplicates, and so none where the document does.
+                assert_eq!(same(cursor.warnings(), document.warnings()), None);
+                assert_eq!(cursor.warnings().unsorted_key(), document.unsorted_key());
+                assert_eq!(cursor.rest(), Ok(document.rest()));
+                assert_eq!(cursor.finish().is_ok(), document.rest().is_empty());
+                if let (User::All, Ok(Some(tree))) = (user, tree) {
+                    assert_eq!(tree, Tree::from(document.root()));
+                }
+            }
+            (Err(document), Err(cursor)) if *document == cursor => {}
+            // A key that comes again, but not right after itself.
+            (Err(Error::DuplicateKey { .. }), _) if cursor.warnings().unsorted_key().is_some() => {}
+            (document, end) => panic!("{:?} and {end:?}", document.as_ref().map(Document::root)),
+        }
+    }
+}
+
+/// Who reads through a cursor.
+#[derive(Clone, Copy)]
+enum User {
+    All,
+    Nothing,
+    /// A part that the number says.
+    Some(u32),
+}
+
+impl User {
+    fn likes_to(&mut self) -> bool {
+        match self {
+            User::All => true,
+            User::Nothing => false,
+            User::Some(state) => {
+                *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *state >> 30 != 0
+            }
+        }
+    }
+
+    fn read(&mut self, item: Item<'_, '_>) -> Result<Option<Tree>, Error> {
+        if !self.likes_to() {
+            return Ok(None);
+        }
+        if let (User::Some(state), false) = (*self, self.likes_to()) {
+            // The wrong way, most often.
+            let _ = match state >> 16 & 3 {
+                0 => item.int().map(drop),
+                1 => item.array::<20>().map(drop),
+                2 => item.str().map(drop),
+                _ => item.span().map(drop),
+            };
+            return Ok(None);
+        }
+        let closure = !self.likes_to();
+        Ok(Some(match item.kind()? {
+            Kind::Integer => Tree::from(item.int()?),
+            Kind::Bytes => Tree::from(item.bytes()?),
+            Kind::List => {
+                let mut out = Tree::List(Vec::new());
+                if closure {
+                    item.each_item(|item| {
+                        self.read(item).map(|tree| tree.into_iter().for_each(|tree| out.push(tree)))
+                    })?;
+                } else {
+                    let mut list = item.list()?;
+                    while self.likes_to() {
+                        let Some(item) = list.next()? else { break };
+                        self.read(item)?.into_iter().for_each(|tree| out.push(tree));
+                    }
+                }
+                out
+            }
+            Kind::Dict => {
+                let mut out = Tree::Dict(std::collections::BTreeMap::new());
+                let mut add = |key: &[u8], tree: Option<Tree>| {
+                    // Of two the first counts.
+                    if let Some(tree) = tree.filter(|_| out.get(key).is_none()) {
+                        out.set(key, tree);
+                    }
+                };
+                if closure {
+                    item.each_entry(|key, item| self.read(item).map(|tree| add(key, tree)))?;
+                } else {
+                    let mut dict = item.dict()?;
+                    while self.likes_to() {
+                        let Some((key, item)) = dict.next()? else { break };
+                        let tree = self.read(item)?;
+                        add(key, tree);
+                    }
+                }
+                out
+            }
+        }))
     }
 }
 

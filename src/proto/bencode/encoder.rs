@@ -1,6 +1,8 @@
 //! The canonical encoder.
 
+use super::tree::Tree;
 use super::value::Value;
+use super::writer::{self, Number};
 use std::ops::Range;
 
 /// Encodes a dictionary.
@@ -13,10 +15,36 @@ use std::ops::Range;
 /// });
 /// assert_eq!(bytes, b"d1:ad1:x1:ye1:bi1ee");
 /// ```
+#[inline]
 pub fn encode_dict(fill: impl FnOnce(&mut DictEncoder<'_>)) -> Vec<u8> {
     let mut out = Vec::new();
-    write_dict(&mut out, fill);
+    encode_dict_into(&mut out, fill);
     out
+}
+
+/// Encodes a dictionary to the end of what is there: with a buffer that is used again, a message with its keys in ascending order is
+/// written without an allocation.
+///
+/// ```
+/// use bip::proto::bencode;
+/// let mut datagram = Vec::new();
+/// for transaction in [b"aa", b"ab"] {
+///     datagram.clear();
+///     bencode::encode_dict_into(&mut datagram, |d| {
+///         d.dict("r", |d| d.bytes("id", b"abcdefghij0123456789"));
+///         d.bytes("t", transaction);
+///         d.bytes("y", "r");
+///     });
+/// }
+/// assert_eq!(datagram, b"d1:rd2:id20:abcdefghij0123456789e1:t2:ab1:y1:re");
+/// ```
+#[inline]
+pub fn encode_dict_into(out: &mut Vec<u8>, fill: impl FnOnce(&mut DictEncoder<'_>)) {
+    out.push(b'd');
+    let start = out.len();
+    let mut dict = DictEncoder { out, start, last: None, ascending: true };
+    fill(&mut dict);
+    dict.finish();
 }
 
 /// Encodes a list.
@@ -25,53 +53,35 @@ pub fn encode_dict(fill: impl FnOnce(&mut DictEncoder<'_>)) -> Vec<u8> {
 /// use bip::proto::bencode;
 /// assert_eq!(bencode::encode_list(|l| l.int(-560)), b"li-560ee");
 /// ```
+#[inline]
 pub fn encode_list(fill: impl FnOnce(&mut ListEncoder<'_>)) -> Vec<u8> {
     let mut out = Vec::new();
-    write_list(&mut out, fill);
+    encode_list_into(&mut out, fill);
     out
 }
 
-fn write_decimal(out: &mut Vec<u8>, negative: bool, mut magnitude: u64) {
-    let mut digits = [0; 20];
-    let mut used = 0;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (magnitude % 10) as u8;
-        magnitude /= 10;
-        used += 1;
-        if magnitude == 0 {
-            break;
-        }
-    }
-    if negative {
-        out.push(b'-');
-    }
-    out.extend_from_slice(&digits[digits.len() - used..]);
-}
-
-fn write_int(out: &mut Vec<u8>, value: i64) {
-    out.push(b'i');
-    write_decimal(out, value < 0, value.unsigned_abs());
-    out.push(b'e');
-}
-
-fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    write_decimal(out, false, bytes.len() as u64);
-    out.push(b':');
-    out.extend_from_slice(bytes);
-}
-
-fn write_list(out: &mut Vec<u8>, fill: impl FnOnce(&mut ListEncoder<'_>)) {
+/// Encodes a list to the end of what is there.
+#[inline]
+pub fn encode_list_into(out: &mut Vec<u8>, fill: impl FnOnce(&mut ListEncoder<'_>)) {
     out.push(b'l');
     fill(&mut ListEncoder { out });
     out.push(b'e');
 }
 
-fn write_dict(out: &mut Vec<u8>, fill: impl FnOnce(&mut DictEncoder<'_>)) {
-    out.push(b'd');
-    let start = out.len();
-    let mut dict = DictEncoder { out, start, entries: Vec::new(), ascending: true };
-    fill(&mut dict);
-    dict.finish();
+#[inline]
+fn write_int(out: &mut Vec<u8>, value: i64) {
+    out.extend_from_slice(Number::integer(value).as_bytes());
+}
+
+#[inline]
+fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    let length = bytes.len();
+    if let (true, Ok(digit)) = (length < 10, u8::try_from(length)) {
+        out.extend_from_slice(&[b'0' + digit, b':']);
+    } else {
+        out.extend_from_slice(Number::length(length).as_bytes());
+    }
+    out.extend_from_slice(bytes);
 }
 
 /// Writes the elements of a list.
@@ -82,28 +92,45 @@ pub struct ListEncoder<'o> {
 
 impl ListEncoder<'_> {
     /// Adds an integer.
+    #[inline]
     pub fn int(&mut self, value: i64) {
         write_int(self.out, value);
     }
 
     /// Adds a string.
+    #[inline]
     pub fn bytes(&mut self, bytes: impl AsRef<[u8]>) {
         write_bytes(self.out, bytes.as_ref());
     }
 
     /// Adds a decoded element as it stands in its source.
+    #[inline]
     pub fn value(&mut self, value: Value<'_, '_>) {
         self.out.extend_from_slice(value.span());
     }
 
+    /// Adds an element that is encoded already. It is not checked.
+    #[inline]
+    pub fn encoded(&mut self, element: &[u8]) {
+        self.out.extend_from_slice(element);
+    }
+
+    /// Adds an element that has been built.
+    #[inline]
+    pub fn tree(&mut self, tree: &Tree) {
+        tree.encode_into(self.out);
+    }
+
     /// Adds a list.
+    #[inline]
     pub fn list(&mut self, fill: impl FnOnce(&mut ListEncoder<'_>)) {
-        write_list(self.out, fill);
+        encode_list_into(self.out, fill);
     }
 
     /// Adds a dictionary.
+    #[inline]
     pub fn dict(&mut self, fill: impl FnOnce(&mut DictEncoder<'_>)) {
-        write_dict(self.out, fill);
+        encode_dict_into(self.out, fill);
     }
 }
 
@@ -116,78 +143,100 @@ pub struct DictEncoder<'o> {
     out: &'o mut Vec<u8>,
     /// Where the first entry starts.
     start: usize,
-    /// Where each key starts and ends; an entry ends where the next one's length prefix starts.
-    entries: Vec<Entry>,
+    /// Where the last key's bytes are.
+    last: Option<Range<usize>>,
     ascending: bool,
 }
 
-#[derive(Debug)]
-struct Entry {
-    start: usize,
-    key: Range<usize>,
-}
-
 impl DictEncoder<'_> {
+    #[inline]
     fn key(&mut self, key: &[u8]) {
-        let start = self.out.len();
+        if let Some(last) = self.last.take() {
+            self.ascending &= self.out.get(last).is_some_and(|last| last < key);
+        }
         write_bytes(self.out, key);
         let end = self.out.len();
-        if let Some(last) = self.entries.last() {
-            self.ascending &= self.out[last.key.clone()] < *key;
-        }
-        self.entries.push(Entry { start, key: end - key.len()..end });
+        self.last = Some(end - key.len()..end);
     }
 
     /// Adds an integer.
+    #[inline]
     pub fn int(&mut self, key: impl AsRef<[u8]>, value: i64) {
         self.key(key.as_ref());
         write_int(self.out, value);
     }
 
     /// Adds a string.
+    #[inline]
     pub fn bytes(&mut self, key: impl AsRef<[u8]>, bytes: impl AsRef<[u8]>) {
         self.key(key.as_ref());
         write_bytes(self.out, bytes.as_ref());
     }
 
     /// Adds a decoded element as it stands in its source.
+    #[inline]
     pub fn value(&mut self, key: impl AsRef<[u8]>, value: Value<'_, '_>) {
         self.key(key.as_ref());
         self.out.extend_from_slice(value.span());
     }
 
+    /// Adds an element that is encoded already. It is not checked.
+    #[inline]
+    pub fn encoded(&mut self, key: impl AsRef<[u8]>, element: &[u8]) {
+        self.key(key.as_ref());
+        self.out.extend_from_slice(element);
+    }
+
+    /// Adds an element that has been built.
+    #[inline]
+    pub fn tree(&mut self, key: impl AsRef<[u8]>, tree: &Tree) {
+        self.key(key.as_ref());
+        tree.encode_into(self.out);
+    }
+
     /// Adds a list.
+    #[inline]
     pub fn list(&mut self, key: impl AsRef<[u8]>, fill: impl FnOnce(&mut ListEncoder<'_>)) {
         self.key(key.as_ref());
-        write_list(self.out, fill);
+        encode_list_into(self.out, fill);
     }
 
     /// Adds a dictionary.
+    #[inline]
     pub fn dict(&mut self, key: impl AsRef<[u8]>, fill: impl FnOnce(&mut DictEncoder<'_>)) {
         self.key(key.as_ref());
-        write_dict(self.out, fill);
+        encode_dict_into(self.out, fill);
     }
 
+    #[inline]
     fn finish(self) {
-        let Self { out, start, entries, ascending } = self;
-        if !ascending {
-            let unsorted = out.split_off(start);
-            // Relative to `unsorted` from here on.
-            let ends = entries.iter().skip(1).map(|e| e.start - start).chain([unsorted.len()]);
-            let mut sorted: Vec<(&[u8], &[u8])> = entries
-                .iter()
-                .zip(ends)
-                .map(|(e, end)| (&unsorted[e.key.start - start..e.key.end - start], &unsorted[e.start - start..end]))
-                .collect();
-            // Stable: of equal keys the last one given stays last, and is the one kept.
-            sorted.sort_by_key(|(key, _)| *key);
-            for (i, (key, entry)) in sorted.iter().enumerate() {
-                if sorted.get(i + 1).is_none_or(|(next, _)| next != key) {
-                    out.extend_from_slice(entry);
-                }
-            }
+        if !self.ascending {
+            sort(self.out, self.start);
         }
-        out.push(b'e');
+        self.out.push(b'e');
+    }
+}
+
+/// Sorts the entries of the dictionary that begins at `start` and has not ended.
+#[cold]
+#[inline(never)]
+fn sort(out: &mut Vec<u8>, start: usize) {
+    let unsorted = out.split_off(start);
+    let mut entries: Vec<(&[u8], &[u8])> = Vec::new();
+    let mut left = &unsorted[..];
+    while !left.is_empty() {
+        let (key, length) = writer::text(left);
+        let end = length + writer::element_length(left.get(length..).unwrap_or_default());
+        let (entry, next) = left.split_at_checked(end).unwrap_or((left, &[]));
+        entries.push((key, entry));
+        left = next;
+    }
+    // Stable: of equal keys the last one given stays last, and is the one kept.
+    entries.sort_by_key(|(key, _)| *key);
+    for (i, (key, entry)) in entries.iter().enumerate() {
+        if entries.get(i + 1).is_none_or(|(next, _)| next != key) {
+            out.extend_from_slice(entry);
+        }
     }
 }
 
@@ -238,5 +287,36 @@ mod tests {
             d.int("b", 4);
         });
         assert_eq!(bytes, b"d1:ai3e1:bi4ee");
+    }
+
+    #[test]
+    fn sorting_moves_whole_entries_whatever_is_in_them() {
+        let deep = [vec![b'l'; 5000], vec![b'e'; 5000]].concat();
+        let bytes = encode_dict(|d| {
+            d.bytes("c", "0:0:e");
+            d.encoded("b", &deep);
+            d.encoded("a", b"i-03e");
+            d.list("B", |l| l.bytes(""));
+        });
+        assert_eq!(bytes, [b"d1:Bl0:e1:ai-03e1:b", &deep[..], b"1:c5:0:0:ee"].concat());
+        // What is not an element after all spoils the dictionary that it is put into, and nothing else.
+        for broken in [&b""[..], b"e", b"5:a", b"l", b"99999999999999999999:", b"x"] {
+            let bytes = encode_dict(|d| {
+                d.int("b", 1);
+                d.encoded("a", broken);
+            });
+            assert!(bytes.starts_with(b"d") && bytes.ends_with(b"e"));
+        }
+    }
+
+    #[test]
+    fn what_is_appended_leaves_alone_what_was_there() {
+        let mut out = b"header".to_vec();
+        encode_dict_into(&mut out, |d| {
+            d.int("b", 1);
+            d.int("a", 2);
+        });
+        encode_list_into(&mut out, |l| l.encoded(b"i7e"));
+        assert_eq!(out, b"headerd1:ai2e1:bi1eeli7ee");
     }
 }

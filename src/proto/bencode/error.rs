@@ -96,6 +96,11 @@ pub enum Error {
         /// Where the dictionary ends.
         at: usize,
     },
+    /// A key that is smaller than the one before it, where [`Rules`](super::Rules) do not permit that.
+    UnsortedKey {
+        /// Where the key stands.
+        at: usize,
+    },
     /// A key that its dictionary has already had.
     DuplicateKey {
         /// Where the key stands for the second time.
@@ -138,6 +143,17 @@ pub enum Error {
         /// The kind found.
         found: Kind,
     },
+    /// A string that should have a certain length and has another.
+    WrongLength {
+        /// The way from the root to the string.
+        path: String,
+        /// Where the string starts.
+        at: usize,
+        /// The length asked for, in bytes.
+        expected: usize,
+        /// The length found.
+        found: usize,
+    },
     /// A string that should be text and is not UTF-8.
     NotUtf8 {
         /// The way from the root to the string.
@@ -169,14 +185,28 @@ impl Error {
             | Error::StringTooLong { at, .. }
             | Error::KeyNotString { at }
             | Error::MissingValue { at }
+            | Error::UnsortedKey { at }
             | Error::DuplicateKey { at }
             | Error::TooDeep { at, .. }
             | Error::TooManyTokens { at, .. }
             | Error::TrailingBytes { at }
             | Error::WrongKind { at, .. }
+            | Error::WrongLength { at, .. }
             | Error::NotUtf8 { at, .. }
             | Error::MissingKey { at, .. } => at,
         }
+    }
+}
+
+/// Adds a key to a path, so that it is readable whatever it is.
+pub(super) fn push_key(path: &mut String, key: &[u8]) {
+    if !path.is_empty() {
+        path.push('.');
+    }
+    let (shown, cut) = key.split_at_checked(40).map_or((key, false), |(front, _)| (front, true));
+    path.extend(String::from_utf8_lossy(shown).chars().flat_map(char::escape_debug));
+    if cut {
+        path.push('…');
     }
 }
 
@@ -208,6 +238,7 @@ impl fmt::Display for Error {
             }
             Error::KeyNotString { at } => write!(f, "a dictionary key that is not a string at byte {at}"),
             Error::MissingValue { at } => write!(f, "a dictionary ends after a key at byte {at}"),
+            Error::UnsortedKey { at } => write!(f, "a dictionary key that is out of order at byte {at}"),
             Error::DuplicateKey { at } => write!(f, "a dictionary key for the second time at byte {at}"),
             Error::TooDeep { at, limit } => write!(f, "nested deeper than the limit of {limit} at byte {at}"),
             Error::TooManyTokens { at, limit } => write!(f, "more elements than the limit of {limit} at byte {at}"),
@@ -217,6 +248,9 @@ impl fmt::Display for Error {
             Error::TrailingBytes { at } => write!(f, "bytes after the end of the value at byte {at}"),
             Error::WrongKind { path, at, expected, found } => {
                 write!(f, "{}expected {expected}, found {found} at byte {at}", Prefix(path))
+            }
+            Error::WrongLength { path, at, expected, found } => {
+                write!(f, "{}expected a string of {expected} bytes, found {found} at byte {at}", Prefix(path))
             }
             Error::NotUtf8 { path, at } => {
                 write!(f, "{}expected UTF-8 text, found other bytes at byte {at}", Prefix(path))

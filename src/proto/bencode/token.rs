@@ -1,7 +1,10 @@
 //! The flat form of a decoded input.
 
-use super::error::{Error, Kind};
+use super::error::{Error, Kind, push_key};
+use super::rules::{Rules, Warning, Warnings};
+use super::scan::{Level, Scan};
 use super::value::Value;
+use super::walk::{self, Bounds, Place, Stop, Visit};
 
 /// How much of an input is decoded before it is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,19 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// What holds for a walk over an input, if that is short enough to be walked at all.
+    pub(super) fn bounds(&self, source: &[u8], rules: Rules) -> Result<Bounds, Error> {
+        // Tokens keep their offsets in 32 bits, and their distances in 29.
+        let limit = self.input_length.min(u32::MAX as usize);
+        if source.len() > limit {
+            return Err(Error::InputTooLong { length: source.len(), limit });
+        }
+        let scan = Scan { string_length: self.string_length.min(source.len()), rules };
+        Ok(Bounds { scan, depth: self.depth, tokens: self.tokens.min(1 << 28) })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tag {
     Integer,
@@ -30,9 +46,11 @@ pub(super) enum Tag {
     List,
     Dict,
     End,
+    /// A dictionary with a key that is smaller than the one before it.
+    Unsorted,
 }
 
-/// One element, or the end of a list or dictionary, or (once, last) the end of the whole.
+/// One element (a key is one too), or the end of a list or dictionary, or (once, last) the end of the whole.
 ///
 /// An element's bytes end where the next sibling's token, or the end token that stands in its place, begins: bencode has no
 /// gaps. That is why no lengths are kept.
@@ -41,13 +59,14 @@ pub(super) struct Token {
     /// Where the element starts.
     start: u32,
     /// The tag in the low three bits. Above them, for a string, the length of its prefix (`12:` is 3); for a list or
-    /// dictionary, how many tokens further on the next sibling is.
+    /// dictionary, how many tokens further on the next sibling is, and as long as it has not ended, how many tokens before it
+    /// the one around it begins.
     packed: u32,
 }
 
 impl Token {
     fn new(tag: Tag, start: usize, data: usize) -> Self {
-        // Inputs are shorter than 2^32 and tokens fewer than 2^28: `decode_prefix` sees to it.
+        // Inputs are shorter than 2^32 and tokens fewer than 2^28: `Limits::bounds` sees to it.
         Self { start: start as u32, packed: (data as u32) << 3 | tag as u32 }
     }
 
@@ -57,6 +76,7 @@ impl Token {
             1 => Tag::Bytes,
             2 => Tag::List,
             3 => Tag::Dict,
+            5 => Tag::Unsorted,
             _ => Tag::End,
         }
     }
@@ -70,43 +90,60 @@ impl Token {
     }
 }
 
-/// A list or dictionary that has not ended yet.
-struct Open {
-    token: usize,
-    /// What may come next.
-    state: State,
-    /// The dictionary's last key, as a range of the input.
-    key: (usize, usize),
-    /// Whether a key has come that is smaller than the one before it.
-    unsorted: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    List,
-    FirstKey,
-    Key,
-    Value,
-}
-
 /// A decoded input: the source bytes and the flat list of what is in them.
 #[derive(Debug, Clone)]
 pub struct Document<'a> {
     source: &'a [u8],
     tokens: Vec<Token>,
-    unsorted_key: Option<usize>,
+    warnings: Warnings,
 }
 
+/// The memory of a [`Document`], to be used again for the next one.
+///
+/// ```
+/// use bip::proto::bencode::{Document, Limits, Rules, Tokens};
+/// let mut tokens = Tokens::default();
+/// for source in [&b"l1:a1:be"[..], b"i5e"] {
+///     let document = Document::decode_into(source, &Limits::default(), Rules::DEFAULT, &mut tokens)?;
+///     assert_eq!(document.encoded_length(), source.len());
+///     tokens = document.into_tokens();
+/// }
+/// # Ok::<(), bip::proto::bencode::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Tokens(Vec<Token>);
+
 impl<'a> Document<'a> {
-    /// Decodes an input that is exactly one value.
+    /// Decodes an input that is exactly one value, by [`Rules::DEFAULT`].
     ///
     /// # Errors
     ///
     /// Says what is wrong and at which byte: see the table at [`bencode`](super).
     pub fn decode(source: &'a [u8], limits: &Limits) -> Result<Self, Error> {
-        let document = Self::decode_prefix(source, limits)?;
+        Self::decode_by(source, limits, Rules::DEFAULT)
+    }
+
+    /// Decodes an input that is exactly one value, by other rules.
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::decode`].
+    pub fn decode_by(source: &'a [u8], limits: &Limits, rules: Rules) -> Result<Self, Error> {
+        Self::decode_into(source, limits, rules, &mut Tokens::for_source(source))
+    }
+
+    /// Decodes an input that is exactly one value with the memory of a document that was; [`Document::into_tokens`] gives it back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::decode`]. The memory stays with `tokens` then.
+    pub fn decode_into(source: &'a [u8], limits: &Limits, rules: Rules, tokens: &mut Tokens) -> Result<Self, Error> {
+        let document = Self::decode_prefix_into(source, limits, rules, tokens)?;
         match document.encoded_length() {
-            at if at < source.len() => Err(Error::TrailingBytes { at }),
+            at if at < source.len() => {
+                *tokens = document.into_tokens();
+                Err(Error::TrailingBytes { at })
+            }
             _ => Ok(document),
         }
     }
@@ -120,100 +157,48 @@ impl<'a> Document<'a> {
     /// assert_eq!(document.rest(), b"_payload");
     /// # Ok::<(), bip::proto::bencode::Error>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::decode`].
     pub fn decode_prefix(source: &'a [u8], limits: &Limits) -> Result<Self, Error> {
-        let input_limit = limits.input_length.min(u32::MAX as usize);
-        if source.len() > input_limit {
-            return Err(Error::InputTooLong { length: source.len(), limit: input_limit });
-        }
-        let token_limit = limits.tokens.min(1 << 28);
-        // Small messages never grow the list; big ones soon double past this.
-        let mut tokens: Vec<Token> = Vec::with_capacity((source.len() / 4 + 2).min(64));
-        let mut open: Vec<Open> = Vec::new();
-        let mut unsorted_key = None;
-        let mut at = 0;
-        loop {
-            let state = open.last().map(|o| o.state);
-            let is_key = matches!(state, Some(State::Key | State::FirstKey));
-            let Some(&byte) = source.get(at) else {
-                let expected = match state {
-                    None | Some(State::Value) => "a value",
-                    Some(State::List) => "a value or the end of the list",
-                    Some(_) => "a key or the end of the dictionary",
-                };
-                return Err(Error::UnexpectedEnd { at, expected });
-            };
-            if tokens.len() >= token_limit {
-                return Err(Error::TooManyTokens { at, limit: token_limit });
+        Self::decode_prefix_into(source, limits, Rules::DEFAULT, &mut Tokens::for_source(source))
+    }
+
+    /// Decodes the value that an input begins with, by any rules and with memory as [`Document::decode_into`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::decode`]. The memory stays with `tokens` then.
+    pub fn decode_prefix_into(
+        source: &'a [u8],
+        limits: &Limits,
+        rules: Rules,
+        tokens: &mut Tokens,
+    ) -> Result<Self, Error> {
+        let bounds = limits.bounds(source, rules)?;
+        let mut keep = Keep { source, tokens: std::mem::take(&mut tokens.0), innermost: 0 };
+        keep.tokens.clear();
+        let start = Place { at: 0, tokens: bounds.tokens, warnings: Warnings::default() };
+        match walk::walk(source, start, &bounds, 0, &mut keep) {
+            Ok(Place { at, warnings, .. }) => {
+                keep.tokens.push(Token::new(Tag::End, at, 0));
+                Ok(Self { source, tokens: keep.tokens, warnings })
             }
-            let mut push = |tag, data| tokens.push(Token::new(tag, at, data));
-            match byte {
-                b'0'..=b'9' => {
-                    let (text, end) = scan_string(source, at, limits)?;
-                    push(Tag::Bytes, text - at);
-                    if is_key {
-                        // A key state without an open dictionary cannot be; then there is nothing to note either.
-                        if let Some(dict) = open.last_mut() {
-                            if dict.state == State::Key {
-                                let last = source.get(dict.key.0..dict.key.1);
-                                match last.cmp(&source.get(text..end)) {
-                                    std::cmp::Ordering::Less => {}
-                                    std::cmp::Ordering::Equal => return Err(Error::DuplicateKey { at }),
-                                    std::cmp::Ordering::Greater => {
-                                        dict.unsorted = true;
-                                        unsorted_key = unsorted_key.or(Some(at));
-                                    }
-                                }
-                            }
-                            dict.key = (text, end);
-                            dict.state = State::Value;
-                        }
-                        at = end;
-                        continue;
-                    }
-                    at = end;
-                }
-                b'e' if state.is_some() => {
-                    if state == Some(State::Value) {
-                        return Err(Error::MissingValue { at });
-                    }
-                    push(Tag::End, 0);
-                    at += 1;
-                    let closed = open.pop().expect("there is a state, so something is open");
-                    let skip = tokens.len() - closed.token;
-                    let begin = &mut tokens[closed.token];
-                    *begin = Token::new(begin.tag(), begin.start(), skip);
-                    if closed.unsorted {
-                        refuse_duplicates(source, &tokens, closed.token)?;
-                    }
-                }
-                _ if is_key => return Err(Error::KeyNotString { at }),
-                b'i' => {
-                    let (_, end) = scan_integer(source, at)?;
-                    push(Tag::Integer, 0);
-                    at = end;
-                }
-                b'l' | b'd' => {
-                    if open.len() >= limits.depth {
-                        return Err(Error::TooDeep { at, limit: limits.depth });
-                    }
-                    let (tag, state) =
-                        if byte == b'l' { (Tag::List, State::List) } else { (Tag::Dict, State::FirstKey) };
-                    push(tag, 0);
-                    open.push(Open { token: tokens.len() - 1, state, key: (0, 0), unsorted: false });
-                    at += 1;
-                    continue;
-                }
-                _ => return Err(Error::UnexpectedByte { at, byte, expected: "a value" }),
-            }
-            // A value is complete.
-            match open.last_mut() {
-                None => break,
-                Some(parent) if parent.state == State::Value => parent.state = State::Key,
-                Some(_) => {}
+            Err(stop) => {
+                tokens.0 = keep.tokens;
+                Err(match stop {
+                    Stop::Error(error) => error,
+                    // There is always room.
+                    Stop::Full => Error::TooDeep { at: 0, limit: bounds.depth },
+                })
             }
         }
-        tokens.push(Token::new(Tag::End, at, 0));
-        Ok(Self { source, tokens, unsorted_key })
+    }
+
+    /// Gives the document's memory back for the next one.
+    pub fn into_tokens(self) -> Tokens {
+        Tokens(self.tokens)
     }
 
     /// Gives the value.
@@ -231,15 +216,20 @@ impl<'a> Document<'a> {
         self.source.get(self.encoded_length()..).unwrap_or_default()
     }
 
-    /// Gives where the first key stands that is smaller than the key before it (BEP 3 wants them sorted as raw strings).
-    pub fn unsorted_key(&self) -> Option<usize> {
-        self.unsorted_key
+    /// Gives what was accepted though it is not canonical.
+    pub fn warnings(&self) -> Warnings {
+        self.warnings
     }
 
-    /// Says whether encoding the value anew would give the same bytes. Unsorted keys are all that can stand against it, since
-    /// everything else that is not canonical is refused.
+    /// Gives where the first key stands that is smaller than the key before it (BEP 3 wants them sorted as raw strings).
+    pub fn unsorted_key(&self) -> Option<usize> {
+        self.warnings.unsorted_key()
+    }
+
+    /// Says whether encoding the value anew would give the same bytes: whether there are no [`Document::warnings`], since everything
+    /// else that is not canonical is refused.
     pub fn is_canonical(&self) -> bool {
-        self.unsorted_key.is_none()
+        self.warnings.is_empty()
     }
 
     pub(super) fn token(&self, index: usize) -> Token {
@@ -276,7 +266,7 @@ impl<'a> Document<'a> {
                     }
                     path.push_str(&format!("[{count}]"));
                 }
-                Tag::Dict => {
+                Tag::Dict | Tag::Unsorted => {
                     while self.next(child + 1) <= target {
                         child = self.next(child + 1);
                     }
@@ -294,21 +284,9 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Adds a key to a path, so that it is readable whatever it is.
-pub(super) fn push_key(path: &mut String, key: &[u8]) {
-    if !path.is_empty() {
-        path.push('.');
-    }
-    let (shown, cut) = key.split_at_checked(40).map_or((key, false), |(front, _)| (front, true));
-    path.extend(String::from_utf8_lossy(shown).chars().flat_map(char::escape_debug));
-    if cut {
-        path.push('…');
-    }
-}
-
 fn next(tokens: &[Token], index: usize) -> usize {
     match tokens[index].tag() {
-        Tag::List | Tag::Dict => index + tokens[index].data(),
+        Tag::List | Tag::Dict | Tag::Unsorted => index + tokens[index].data(),
         _ => index + 1,
     }
 }
@@ -317,8 +295,76 @@ fn text_range(tokens: &[Token], index: usize) -> (usize, usize) {
     (tokens[index].start() + tokens[index].data(), tokens[index + 1].start())
 }
 
-/// Looks for a key that stands twice in a dictionary whose keys are not sorted.
-fn refuse_duplicates(source: &[u8], tokens: &[Token], dict: usize) -> Result<(), Error> {
+impl Tokens {
+    /// Small messages never grow the list; big ones soon double past this.
+    fn for_source(source: &[u8]) -> Self {
+        Self(Vec::with_capacity((source.len() / 4 + 2).min(64)))
+    }
+}
+
+/// Keeps a token of everything. The levels that are open are a chain through their tokens.
+struct Keep<'a> {
+    source: &'a [u8],
+    tokens: Vec<Token>,
+    /// The token of the innermost list or dictionary that is open.
+    innermost: usize,
+}
+
+impl Visit for Keep<'_> {
+    #[inline(always)]
+    fn integer(&mut self, at: usize) {
+        self.tokens.push(Token::new(Tag::Integer, at, 0));
+    }
+
+    #[inline(always)]
+    fn string(&mut self, at: usize, bytes: &[u8], end: usize) {
+        self.tokens.push(Token::new(Tag::Bytes, at, end - bytes.len() - at));
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, dict: bool, at: usize, _: Level, _: usize) -> bool {
+        let index = self.tokens.len();
+        self.tokens.push(Token::new(if dict { Tag::Dict } else { Tag::List }, at, index - self.innermost));
+        self.innermost = index;
+        true
+    }
+
+    #[cold]
+    fn unsorted(&mut self) {
+        let dict = &mut self.tokens[self.innermost];
+        *dict = Token::new(Tag::Unsorted, dict.start(), dict.data());
+    }
+
+    #[inline(always)]
+    fn end(&mut self, at: usize, _: usize, bounds: &Bounds, warnings: &mut Warnings) -> Result<Level, Error> {
+        self.tokens.push(Token::new(Tag::End, at, 0));
+        let index = self.innermost;
+        let begin = self.tokens[index];
+        self.tokens[index] = Token::new(begin.tag(), begin.start(), self.tokens.len() - index);
+        if begin.tag() == Tag::Unsorted {
+            if let Some(at) = duplicate(self.source, &self.tokens, index) {
+                if !bounds.scan.rules.duplicate_keys {
+                    return Err(Error::DuplicateKey { at });
+                }
+                *warnings = warnings.with(Warning::DuplicateKey { at });
+            }
+        }
+        self.innermost = index - begin.data();
+        Ok(match self.tokens[self.innermost].tag() {
+            // A key stands right before its value.
+            Tag::Dict | Tag::Unsorted if index > 0 => {
+                let (start, end) = text_range(&self.tokens, index - 1);
+                Level::dict(self.tokens[index - 1].start(), self.source.get(start..end).unwrap_or_default())
+            }
+            _ => Level::LIST,
+        })
+    }
+}
+
+/// Looks for a key that stands twice in a dictionary whose keys are not sorted, and gives where it first comes again.
+#[cold]
+#[inline(never)]
+fn duplicate(source: &[u8], tokens: &[Token], dict: usize) -> Option<usize> {
     let end = dict + tokens[dict].data() - 1;
     let mut keys = Vec::new();
     let mut key = dict + 1;
@@ -328,81 +374,7 @@ fn refuse_duplicates(source: &[u8], tokens: &[Token], dict: usize) -> Result<(),
         key = next(tokens, key + 1);
     }
     keys.sort_unstable();
-    let again = keys.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1].1).min();
-    again.map_or(Ok(()), |at| Err(Error::DuplicateKey { at }))
-}
-
-/// Finds where a string's bytes start and end.
-fn scan_string(source: &[u8], at: usize, limits: &Limits) -> Result<(usize, usize), Error> {
-    let mut length: u64 = 0;
-    let mut end = at;
-    loop {
-        match source.get(end) {
-            Some(&digit @ b'0'..=b'9') => {
-                if end > at && length == 0 {
-                    return Err(Error::LeadingZero { at });
-                }
-                length = length
-                    .checked_mul(10)
-                    .and_then(|l| l.checked_add(u64::from(digit - b'0')))
-                    .ok_or(Error::LengthOverflow { at })?;
-                end += 1;
-            }
-            Some(b':') => break,
-            Some(&byte) => {
-                return Err(Error::UnexpectedByte { at: end, byte, expected: "a digit or ':' in a string's length" });
-            }
-            None => return Err(Error::UnexpectedEnd { at: end, expected: "a digit or ':' in a string's length" }),
-        }
-    }
-    let text = end + 1;
-    let left = source.len() - text;
-    if length > left as u64 {
-        return Err(Error::StringPastEnd { at, length, left });
-    }
-    if length > limits.string_length as u64 {
-        return Err(Error::StringTooLong { at, length, limit: limits.string_length });
-    }
-    Ok((text, text + length as usize))
-}
-
-/// Gives an integer's value and where it ends.
-pub(super) fn scan_integer(source: &[u8], at: usize) -> Result<(i64, usize), Error> {
-    let mut end = at + 1;
-    let negative = source.get(end) == Some(&b'-');
-    if negative {
-        end += 1;
-    }
-    let first = end;
-    let mut magnitude: u64 = 0;
-    loop {
-        match source.get(end) {
-            Some(&digit @ b'0'..=b'9') => {
-                if end > first && magnitude == 0 {
-                    return Err(Error::LeadingZero { at: first });
-                }
-                magnitude = magnitude
-                    .checked_mul(10)
-                    .and_then(|m| m.checked_add(u64::from(digit - b'0')))
-                    .ok_or(Error::IntegerOverflow { at })?;
-                end += 1;
-            }
-            Some(b'e') if end > first => break,
-            found => {
-                let expected = if end > first { "a digit or 'e' in an integer" } else { "a digit in an integer" };
-                return Err(match found {
-                    Some(&byte) => Error::UnexpectedByte { at: end, byte, expected },
-                    None => Error::UnexpectedEnd { at: end, expected },
-                });
-            }
-        }
-    }
-    let value = match (negative, magnitude) {
-        (true, 0) => return Err(Error::NegativeZero { at: at + 1 }),
-        (true, m) => 0_i64.checked_sub_unsigned(m),
-        (false, m) => i64::try_from(m).ok(),
-    };
-    Ok((value.ok_or(Error::IntegerOverflow { at })?, end + 1))
+    keys.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1].1).min()
 }
 
 impl Tag {
@@ -412,7 +384,7 @@ impl Tag {
             Tag::Bytes => Kind::Bytes,
             Tag::List => Kind::List,
             // No handle is ever made on an end.
-            Tag::Dict | Tag::End => Kind::Dict,
+            Tag::Dict | Tag::Unsorted | Tag::End => Kind::Dict,
         }
     }
 }

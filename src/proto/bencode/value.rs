@@ -1,7 +1,9 @@
 //! Handles on decoded elements.
 
-use super::error::{Error, Kind};
-use super::token::{Document, Tag, push_key, scan_integer};
+use super::error::{Error, Kind, push_key};
+use super::scan::integer_again;
+use super::token::{Document, Tag};
+use super::tree::Step;
 use std::fmt;
 use std::ops::Range;
 
@@ -51,7 +53,7 @@ impl<'a, 'd> Value<'a, 'd> {
     pub fn as_int(self) -> Option<i64> {
         match self.document.token(self.index).tag() {
             // Checked when the document was decoded.
-            Tag::Integer => scan_integer(self.span(), 0).ok().map(|(value, _)| value),
+            Tag::Integer => integer_again(self.span()),
             _ => None,
         }
     }
@@ -106,6 +108,34 @@ impl<'a, 'd> Value<'a, 'd> {
     /// For messages: it costs a walk over what stands before the element. Long keys are cut.
     pub fn path(self) -> String {
         self.document.path_to(self.index)
+    }
+
+    /// Goes over the element and all that is in it.
+    pub(super) fn steps(self, mut on: impl FnMut(Step<'a>)) {
+        let end = self.document.next(self.index);
+        // Whether a key comes next, of each level that is open.
+        let mut open: Vec<Option<bool>> = Vec::new();
+        for index in self.index..end {
+            let token = self.document.token(index);
+            let key = match open.last_mut() {
+                Some(Some(key)) if token.tag() != Tag::End => std::mem::replace(key, !*key),
+                _ => false,
+            };
+            match token.tag() {
+                Tag::Bytes if key => on(Step::Key(self.document.text(index))),
+                Tag::Bytes => on(Step::Bytes(self.document.text(index))),
+                Tag::Integer => on(Step::Int(Value::new(self.document, index).as_int().unwrap_or_default())),
+                Tag::List | Tag::Dict | Tag::Unsorted => {
+                    let dict = token.tag() != Tag::List;
+                    open.push(dict.then_some(true));
+                    on(Step::Begin { dict });
+                }
+                Tag::End => {
+                    open.pop();
+                    on(Step::End);
+                }
+            }
+        }
     }
 
     #[cold]
@@ -178,7 +208,7 @@ impl<'a, 'd> Iterator for ListIter<'a, 'd> {
 
 /// A handle on a dictionary.
 ///
-/// Looking up a key costs a walk over the dictionary's own keys (not over what is in its values).
+/// Looking up a key costs a walk over the dictionary's own keys (not over what is in its values), and ends early where they are sorted.
 #[derive(Clone, Copy, Debug)]
 pub struct Dict<'a, 'd>(Value<'a, 'd>);
 
@@ -199,10 +229,20 @@ impl<'a, 'd> Dict<'a, 'd> {
         self.iter().next().is_none()
     }
 
-    /// Gives the value of a key.
+    /// Gives the value of a key; the first, where [`Rules`](super::Rules) permit several.
     pub fn get(self, key: impl AsRef<[u8]>) -> Option<Value<'a, 'd>> {
         let key = key.as_ref();
-        self.iter().find(|(k, _)| *k == key).map(|(_, v)| v)
+        let sorted = self.0.document.token(self.0.index).tag() == Tag::Dict;
+        for (found, value) in self.iter() {
+            if found == key {
+                return Some(value);
+            }
+            // Past the place where it would stand. Most keys differ in their first byte.
+            if sorted && found.first() > key.first() {
+                return None;
+            }
+        }
+        None
     }
 
     /// Gives the value of a key that must be there.
