@@ -9,9 +9,13 @@ pub mod compact;
 pub mod geometry;
 pub mod handshake;
 pub mod id;
+#[cfg(feature = "v2")]
+pub mod merkle;
 pub mod message;
 pub mod metainfo;
 pub mod priority;
 pub mod reader;
 pub mod resume;
 pub mod sha1;
+#[cfg(feature = "v2")]
+pub mod sha256;

@@ -2,8 +2,9 @@
 
 use super::error::BuildError;
 use super::layout::{geometry, refuse_clashes};
-use super::parse::Limits;
-use super::path::{Names, PathError, SafePath};
+use super::limits::Limits;
+use super::path::{Names, PathError};
+use super::safe_path::SafePath;
 use crate::proto::bencode::{self, DictEncoder};
 use crate::proto::geometry::Geometry;
 
@@ -271,6 +272,7 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::id::FileIndex;
     use crate::proto::metainfo::Metainfo;
     use proptest::prelude::*;
 
@@ -394,7 +396,8 @@ mod tests {
                 .map(|f| (f.path.parts().skip(1).map(<[u8]>::to_vec).collect(), f.length))
                 .collect();
             prop_assert_eq!(read, files);
-            prop_assert!(metainfo.files().iter().all(|f| f.raw.is_none()));
+            let raw = (0..metainfo.files().len() as u32).filter_map(|f| metainfo.layout().raw_path(FileIndex(f)).map(|_| f));
+            prop_assert_eq!(raw.count(), 0);
         }
     }
 }

@@ -28,16 +28,30 @@
 //! a file that stands where another's folder must be.
 
 mod builder;
-mod duplicate;
 mod error;
+mod files;
+#[cfg(feature = "v2")]
+mod layers;
 mod layout;
-mod parse;
+mod limits;
+mod outer;
 mod path;
+mod piece_hash;
+mod places;
+mod safe_path;
+#[cfg(test)]
+mod tests;
+mod torrent;
+#[cfg(feature = "v2")]
+mod tree;
 mod warning;
 
 pub use builder::{Builder, piece_length_for};
-pub use error::{BuildError, Error};
-pub use layout::{File, FileSpan, Layout};
-pub use parse::{Limits, Metainfo};
-pub use path::{Names, PathError, SafePath};
+pub use error::{BuildError, Disagreement, Error, LayerError};
+pub use layout::{File, FileSpan, Layout, Version};
+pub use limits::Limits;
+pub use path::{Names, PathError};
+pub use piece_hash::{PieceHash, PieceRoot};
+pub use safe_path::SafePath;
+pub use torrent::Metainfo;
 pub use warning::Warning;
