@@ -279,3 +279,161 @@ pub fn prove(
     }
     Some((hashes, uncles))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn hex(hash: Hash) -> String {
+        hash.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    fn zeros(length: usize) -> String {
+        let mut hasher = Hasher::new();
+        hasher.update(&vec![0; length]);
+        hex(hasher.finish(leaves(length as u64)))
+    }
+
+    #[test]
+    fn the_roots_of_zeros_are_those_that_others_have() {
+        for (length, root) in [
+            (1, "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"),
+            (16_384, "4fe7b59af6de3b665b67788cc2f99892ab827efae3a467342b3bb4e3bc8e5bfe"),
+            (16_385, "477e14ff3453ec4ec3855f8753cb07288aade5618a473ccc2ab1208886e460ec"),
+            (32_768, "c36d0dd6a886e1fce758b6b5c531b703a1f21e8f6453785c390931cf8fa8a76d"),
+            (49_152, "1cb5a249f6e721060aae623d21d3eca23056bda8c19e4e89f9a086151553713d"),
+            (65_536, "60aae9c7b428f87e0713e88229e18f0adf12cd7b22a0dd8a92bb2485eb7af242"),
+            (81_927, "810ff21f2d7717b2f5fff6284e8a1949821a7b0560c11d5f2cc748b651c576c8"),
+        ] {
+            assert_eq!(zeros(length), root, "{length}");
+        }
+        assert!(zeros(1 << 20).starts_with("515ea918"));
+    }
+
+    #[test]
+    fn missing_subtrees_are_those_that_others_have() {
+        let wanted = [
+            "f5a5fd42d16a20302798ef6ed309979b43003d2320d9f0e8ea9831a92759fb4b",
+            "db56114e00fdd4c1f85c892bf35ac9a89289aaecb1ebd0a96cde606a748b5d71",
+            "c78009fdf07fc56a11f122370658a353aaa542ed63e44c4bc15ff4cd105ab33c",
+            "536d98837f2dd165a55d5eeae91485954472d56f246df256bf3cae19352a123c",
+            "9efde052aa15429fae05bad4d0b1d7c64da64d03d7a1854a588c2cb8430c0d30",
+            "d88ddfeed400a8755596b21942c1497e114c302e6118290f91e6772976041fa1",
+        ];
+        assert_eq!(pad(0), [0; 32]);
+        for (height, wanted) in (1..).zip(wanted) {
+            assert_eq!(hex(pad(height)), wanted);
+            assert_eq!(hex(Tree::new(0).finish(1 << height)), wanted);
+        }
+    }
+
+    /// The tree written out in full.
+    fn layers(mut hashes: Vec<Hash>, base: u32, height: u32) -> Vec<Vec<Hash>> {
+        hashes.resize(1 << (height - base), pad(base));
+        let mut all = vec![hashes];
+        while let Some(last) = all.last().filter(|last| last.len() > 1) {
+            all.push(last.chunks(2).map(|pair| parent(&pair[0], &pair[1])).collect());
+        }
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn a_tree_is_what_it_is_written_out_in_full(count in 0..70_usize, base in 0..4_u32, more in 0..3_u32) {
+            let hashes: Vec<Hash> = (0..count).map(|i| Sha256::digest(&i.to_be_bytes())).collect();
+            let height = base + height(count.max(1).next_power_of_two() as u64) + more;
+            let mut tree = Tree::new(base);
+            hashes.iter().for_each(|hash| tree.push(*hash));
+            prop_assert_eq!(tree.count(), count as u64);
+            prop_assert_eq!(tree.finish(1 << (height - base)), layers(hashes, base, height).pop().unwrap()[0]);
+        }
+
+        #[test]
+        fn bytes_in_portions_have_the_root_of_the_whole(sizes in prop::collection::vec(1..40_000_usize, 1..6)) {
+            let bytes: Vec<u8> = (0..sizes.iter().sum()).map(|i: usize| (i / 97) as u8).collect();
+            let (mut parts, mut rest) = (Hasher::new(), &bytes[..]);
+            for size in sizes {
+                let (now, after) = rest.split_at(size);
+                parts.update(now);
+                rest = after;
+            }
+            let mut whole = Hasher::new();
+            whole.update(&bytes);
+            let leaf: Vec<Hash> = bytes.chunks(16 * 1024).map(Sha256::digest).collect();
+            let width = leaves(bytes.len() as u64);
+            prop_assert_eq!(parts.finish(width), whole.clone().finish(width));
+            prop_assert_eq!(whole.finish(width), layers(leaf, 0, height(width)).pop().unwrap()[0]);
+        }
+
+        #[test]
+        fn what_is_proved_is_verified_and_nothing_else(
+            count in 1..70_usize, base in 0..3_u32, length_bits in 1..5_u32, at in any::<prop::sample::Index>(), flip in any::<prop::sample::Index>(),
+        ) {
+            let layer: Vec<Hash> = (0..count).map(|i| Sha256::digest(&i.to_be_bytes())).collect();
+            let width = count.next_power_of_two().max(2) as u64;
+            let (height, length) = (base + height(width), (1 << length_bits).min(width));
+            let index = at.index(count) as u64 / length * length;
+            let all = layers(layer.clone(), base, height);
+            let root = all.last().unwrap()[0];
+            let (hashes, uncles) = prove(&layer, height, base, index, length, 64).unwrap();
+            prop_assert_eq!(&hashes[..], &all[0][index as usize..(index + length) as usize]);
+            prop_assert!(verify(&root, height, base, index, &hashes, &uncles));
+            // Any other place, length or hash is refused.
+            prop_assert!(!verify(&root, height, base, index + length, &hashes, &uncles) || width == length);
+            prop_assert!(!verify(&root, height, base, index + 1, &hashes, &uncles));
+            prop_assert!(!verify(&root, height + 1, base, index, &hashes, &uncles));
+            prop_assert!(!verify(&root, height, base, index, &hashes[1..], &uncles) || uncles.is_empty() && length == 2);
+            let mut wrong = (hashes.clone(), uncles.clone());
+            let which = flip.index(hashes.len() + uncles.len());
+            match which.checked_sub(hashes.len()) {
+                None => wrong.0[which][5] ^= 1,
+                Some(uncle) => wrong.1[uncle][5] ^= 1,
+            }
+            prop_assert!(!verify(&root, height, base, index, &wrong.0, &wrong.1));
+        }
+    }
+
+    #[test]
+    fn layers_of_the_proof_within_the_hashes_are_left_out_and_counted() {
+        let layer: Vec<Hash> = (0..16_u32).map(|i| Sha256::digest(&i.to_be_bytes())).collect();
+        let uncles = |length, proof_layers| prove(&layer, 4, 0, 0, length, proof_layers).unwrap().1.len();
+        assert_eq!([0, 1, 2, 3, 4].map(|layers| uncles(2, layers)), [0, 1, 2, 3, 3]);
+        assert_eq!([0, 1, 2, 3, 4].map(|layers| uncles(4, layers)), [0, 0, 1, 2, 2]);
+        assert_eq!(uncles(16, 9), 0);
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_has_no_answer() {
+        let layer = vec![[1; 32]; 5];
+        assert!(prove(&layer, 3, 0, 0, 2, 1).is_some());
+        assert!(prove(&layer, 3, 0, 4, 2, 1).is_some());
+        for (height, base, index, length) in [
+            (3, 0, 0, 0),
+            (3, 0, 0, 1),
+            (3, 0, 0, 3),
+            (3, 0, 1, 2),
+            (3, 0, 6, 2),
+            (3, 0, 8, 2),
+            (3, 0, 0, 16),
+            (3, 4, 0, 2),
+            (2, 0, 0, 2),
+            (200, 0, 0, 2),
+            (3, 0, u64::MAX - 1, 2),
+        ] {
+            assert_eq!(prove(&layer, height, base, index, length, 9), None, "{height} {base} {index} {length}");
+        }
+        assert!(!verify(&[0; 32], 3, 0, 0, &[], &[]));
+        assert!(!verify(&[0; 32], u32::MAX, u32::MAX, u64::MAX, &[[0; 32]], &[]));
+    }
+
+    #[test]
+    fn a_layer_of_another_file_has_no_root() {
+        let layer = vec![1; 64];
+        assert!(root_of_layer(&layer, 20_000, 16_384).is_some());
+        assert_eq!(root_of_layer(&layer, 16_384, 16_384), None);
+        assert_eq!(root_of_layer(&layer, 40_000, 16_384), None);
+        assert_eq!(root_of_layer(&layer[1..], 20_000, 16_384), None);
+        assert_eq!(root_of_layer(&layer, 20_000, 0), None);
+    }
+}

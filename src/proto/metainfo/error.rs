@@ -48,9 +48,9 @@ pub enum Error {
         /// Whether both are there.
         both: bool,
     },
-    /// `files` is empty.
+    /// No files are listed.
     NoFiles {
-        /// Where `files` starts.
+        /// Where they are listed.
         at: usize,
     },
     /// There are more files than [`Limits::files`](super::Limits::files).
@@ -88,7 +88,7 @@ pub enum Error {
     },
     /// More than 500 files have the path of another, or of a folder.
     TooManyDuplicates {
-        /// Where `files` starts.
+        /// Where the files are listed.
         at: usize,
     },
     /// The piece length is not from 1 to [`Limits::piece_length`](super::Limits::piece_length).
@@ -191,15 +191,15 @@ impl fmt::Display for Error {
             Error::NulName { at } => write!(f, "info.name: nothing but NUL bytes at byte {at}"),
             Error::LengthOrFiles { at, both: true } => write!(f, "info: both length and files at byte {at}"),
             Error::LengthOrFiles { at, both: false } => write!(f, "info: neither length nor files at byte {at}"),
-            Error::NoFiles { at } => write!(f, "info.files: no files at byte {at}"),
-            Error::TooManyFiles { at, limit } => write!(f, "info.files: over the limit of {limit} files at byte {at}"),
+            Error::NoFiles { at } => write!(f, "info: no files at byte {at}"),
+            Error::TooManyFiles { at, limit } => write!(f, "info: over the limit of {limit} files at byte {at}"),
             Error::NegativeLength { path, at, value } => write!(f, "{path}: the negative length {value} at byte {at}"),
             Error::TotalOverflow { at } => write!(f, "info: a total length of 2^63 bytes or more at byte {at}"),
             Error::Empty { at } => write!(f, "info: a total length of 0 at byte {at}"),
             Error::PathTooDeep { at, limit } => {
-                write!(f, "info.files: a path of more than {limit} parts at byte {at}")
+                write!(f, "info: a path of more than {limit} parts at byte {at}")
             }
-            Error::TooManyDuplicates { at } => write!(f, "info.files: too many files of the same path at byte {at}"),
+            Error::TooManyDuplicates { at } => write!(f, "info: too many files of the same path at byte {at}"),
             Error::PieceLength { at, value, limit } => {
                 write!(f, "info.piece length: {value}, not from 1 to {limit}, at byte {at}")
             }
@@ -375,6 +375,23 @@ pub enum BuildError {
         /// The limit.
         limit: u32,
     },
+    /// The piece length is not a power of two from 16 KiB up, as version 2 wants it.
+    PieceLengthV2 {
+        /// The piece length.
+        value: u32,
+    },
+    /// Version 2 was asked for, and the library was built without the feature `v2`.
+    NeedsV2,
+    /// A symbolic link does not lead to another file or folder of the torrent, or has bytes of its own.
+    Link {
+        /// Where it leads, with `/` between the parts; empty for a link that has bytes.
+        target: String,
+    },
+    /// The torrent could not be read again.
+    Unreadable {
+        /// Why.
+        reason: String,
+    },
     /// There would be too many pieces.
     TooManyPieces {
         /// How many.
@@ -416,6 +433,14 @@ impl fmt::Display for BuildError {
             BuildError::Empty => f.write_str("a total length of 0"),
             BuildError::TooLong => f.write_str("a total length of 2^63 bytes or more"),
             BuildError::PieceLength { value, limit } => write!(f, "a piece length of {value}, not from 1 to {limit}"),
+            BuildError::PieceLengthV2 { value } => {
+                write!(f, "a piece length of {value}, not a power of two from 16384 up, as version 2 wants it")
+            }
+            BuildError::NeedsV2 => f.write_str("version 2 needs the feature `v2`"),
+            BuildError::Link { target } => {
+                write!(f, "a link to {target:?}, which is not another file or folder of the torrent")
+            }
+            BuildError::Unreadable { reason } => f.write_str(reason),
             BuildError::TooManyPieces { count, limit } => write!(f, "{count} pieces, over the limit of {limit}"),
             BuildError::PieceCount { expected, found } => write!(f, "{found} piece hashes for {expected} pieces"),
             BuildError::TorrentTooLong { length, limit } => {

@@ -221,6 +221,14 @@ impl Layout {
         Self { files, details, geometry, version, bytes, hashes_at, layers: Layers::default() }
     }
 
+    /// Gives the same files and pieces without anything to verify them with.
+    pub(super) fn without_hashes(layout: &Self) -> Self {
+        let mut out = layout.clone();
+        (out.bytes, out.hashes_at, out.layers) = (Arc::default(), 0, Layers::default());
+        out.files.iter_mut().for_each(|file| file.root = NONE);
+        out
+    }
+
     #[cfg(feature = "v2")]
     pub(super) fn set_layers(&mut self, layers: Layers) {
         self.layers = layers;
@@ -333,9 +341,7 @@ impl Layout {
         if !self.version.has_v2() {
             return v1.map(PieceHash::V1);
         }
-        if piece.0 >= self.geometry.piece_count() {
-            return None;
-        }
+        self.tree(piece)?;
         Some(match (v1, self.piece_root(piece)) {
             (Some(hash), Some(root)) => PieceHash::Both(hash, root),
             (Some(hash), None) => PieceHash::V1(hash),
@@ -344,7 +350,17 @@ impl Layout {
         })
     }
 
-    fn piece_root(&self, piece: PieceIndex) -> Option<PieceRoot<'_>> {
+    /// Gives how many bytes of a piece belong to its file, and how many leaves the hash tree of these has (BEP 52), as in
+    /// [`PieceRoot`]; also where the root is not known. `None` for version 1 and where there is no such piece.
+    pub fn piece_tree(&self, piece: PieceIndex) -> Option<(u32, u64)> {
+        self.tree(piece).map(|(_, length, leaves)| (length, leaves))
+    }
+
+    /// Gives a piece's file, how many bytes of it the piece has, and how many leaves the tree of these.
+    fn tree(&self, piece: PieceIndex) -> Option<(usize, u32, u64)> {
+        if !self.version.has_v2() || piece.0 >= self.geometry.piece_count() {
+            return None;
+        }
         let start = self.geometry.piece_offset(piece);
         // Every file that has bytes starts with a piece, so a piece has one file, and then padding.
         let index = self.files.partition_point(|file| file.offset + file.length <= start);
@@ -352,15 +368,24 @@ impl Layout {
         let before = start.checked_sub(file.offset)?;
         let piece_length = self.geometry.piece_length();
         let length = (file.length - before).min(piece_length.into()) as u32;
-        if file.length <= piece_length.into() {
-            let leaves = u64::from(length.div_ceil(BLOCK_LENGTH)).next_power_of_two();
+        let is_one_piece = file.length <= piece_length.into();
+        let blocks = if is_one_piece { length } else { piece_length }.div_ceil(BLOCK_LENGTH);
+        Some((index, length, u64::from(blocks).next_power_of_two()))
+    }
+
+    fn piece_root(&self, piece: PieceIndex) -> Option<PieceRoot<'_>> {
+        let (index, length, leaves) = self.tree(piece)?;
+        let file = self.files.get(index)?;
+        let piece_length = u64::from(self.geometry.piece_length());
+        if file.length <= piece_length {
             return self.root(file).map(|root| PieceRoot { root, length, leaves });
         }
         let at = self.layers.starts.binary_search_by_key(&(index as u32), |(file, _)| *file).ok()?;
         let (_, first) = self.layers.starts.get(at)?;
-        let hash = usize::try_from(u64::from(*first) + before / u64::from(piece_length)).ok()?;
+        let before = self.geometry.piece_offset(piece) - file.offset;
+        let hash = usize::try_from(u64::from(*first) + before / piece_length).ok()?;
         let root = self.layers.bytes.get(hash.checked_mul(32)?..)?.first_chunk()?;
-        Some(PieceRoot { root, length, leaves: (piece_length / BLOCK_LENGTH).into() })
+        Some(PieceRoot { root, length, leaves })
     }
 
     /// Gives the piece layer of a file, as `piece layers` has it (BEP 52); `None` where the file is not longer than a piece, or

@@ -28,6 +28,8 @@
 //! a file that stands where another's folder must be.
 
 mod builder;
+mod edit;
+mod entry;
 mod error;
 mod files;
 #[cfg(feature = "v2")]
@@ -37,6 +39,7 @@ mod limits;
 mod outer;
 mod path;
 mod piece_hash;
+mod piece_length;
 mod places;
 mod safe_path;
 #[cfg(test)]
@@ -46,12 +49,15 @@ mod torrent;
 mod tree;
 mod warning;
 
-pub use builder::{Builder, piece_length_for};
+pub use builder::Builder;
+pub use edit::Edit;
+pub use entry::Entry;
 pub use error::{BuildError, Disagreement, Error, LayerError};
 pub use layout::{File, FileSpan, Layout, Version};
 pub use limits::Limits;
 pub use path::{Names, PathError};
 pub use piece_hash::{PieceHash, PieceRoot};
+pub use piece_length::{PieceLength, piece_length_for};
 pub use safe_path::SafePath;
 pub use torrent::Metainfo;
 pub use warning::Warning;

@@ -150,8 +150,8 @@ impl std::error::Error for PathError {}
 mod tests {
     use super::*;
     use crate::proto::metainfo::SafePath;
-    use std::path::PathBuf;
     use proptest::prelude::*;
+    use std::path::PathBuf;
 
     fn portable(name: impl AsRef<[u8]>) -> String {
         let name = name.as_ref();

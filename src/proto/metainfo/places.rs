@@ -59,7 +59,8 @@ impl<'i> Places<'i> {
     /// Starts with nothing but the torrent's folder, which is number 0. `secret` is something that an author of names cannot
     /// choose freely, such as the info hash.
     pub(super) fn new(info: &'i [u8], names: Names, secret: &[u8; 20], files: usize) -> Self {
-        let word = |at: usize| secret.get(at..).and_then(|s| s.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word));
+        let word =
+            |at: usize| secret.get(at..).and_then(|s| s.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word));
         let mut out = Self {
             names,
             info,
@@ -71,7 +72,15 @@ impl<'i> Places<'i> {
             losers: Vec::new(),
             is_full: false,
         };
-        out.folders.push(Folder { parent: NONE, name: 0, raw: 0, same_as: 0, depth: 1, is_repaired: false, is_odd: false });
+        out.folders.push(Folder {
+            parent: NONE,
+            name: 0,
+            raw: 0,
+            same_as: 0,
+            depth: 1,
+            is_repaired: false,
+            is_odd: false,
+        });
         out
     }
 

@@ -120,7 +120,15 @@ impl SafePath {
             }
             if name != NONE {
                 let next = store.folders.len() as u32;
-                let is = Folder { parent: folder, name, raw: name, same_as: next, depth: 0, is_repaired: false, is_odd: false };
+                let is = Folder {
+                    parent: folder,
+                    name,
+                    raw: name,
+                    same_as: next,
+                    depth: 0,
+                    is_repaired: false,
+                    is_odd: false,
+                };
                 store.folders.push(Folder { depth: u16::try_from(depth).unwrap_or(u16::MAX), ..is });
                 folder = next;
             }

@@ -80,7 +80,10 @@ impl fmt::Display for Warning {
             Warning::NotUtf8 { file: Some(file) } => write!(f, "file {file}: the path is not UTF-8"),
             Warning::MorePaths { count } => write!(f, "{count} more paths are not stored as they are given"),
             Warning::LinkDropped { file, target } => {
-                write!(f, "file {file}: a link to {target:?}, which is not another file of the torrent, is an empty file")
+                write!(
+                    f,
+                    "file {file}: a link to {target:?}, which is not another file of the torrent, is an empty file"
+                )
             }
             Warning::UnsortedKeys { at } => write!(f, "the keys of a dictionary are not sorted at byte {at}"),
             Warning::Ignored { key, at } => write!(f, "{key}: ignored, as it is not of the right form at byte {at}"),

@@ -2,6 +2,8 @@
 
 mod names;
 mod version_1;
+#[cfg(feature = "v2")]
+mod version_2;
 
 use super::{Error, Limits, Metainfo, Names};
 use crate::proto::bencode::{DictEncoder, encode_dict};

@@ -85,12 +85,10 @@ fn files_never_share_a_path_nor_stand_where_a_folder_is() {
     assert_eq!(paths(&metainfo), ["t/a.x", "t/a.1.x", "t/d.1", "t/d/e", "t/p_q", "t/p_q.1"]);
     assert_eq!(metainfo.layout().raw_path(FileIndex(1)), Some(vec![&b"a.x"[..]]));
     assert_eq!(metainfo.layout().raw_path(FileIndex(4)), Some(vec![&b"p/q"[..]]));
-    assert!(
-        metainfo.warnings().iter().any(|w| w.to_string() == r#"file 2: "d" is taken, so it is stored as "d.1""#)
-    );
+    assert!(metainfo.warnings().iter().any(|w| w.to_string() == r#"file 2: "d" is taken, so it is stored as "d.1""#));
     let many = |n| multi(&vec![&["same"][..]; n]);
     assert!(parse(&many(501)).is_ok());
-    assert_eq!(message(parse(&many(502))), "info.files: too many files of the same path at byte 15");
+    assert_eq!(message(parse(&many(502))), "info: too many files of the same path at byte 15");
 }
 
 #[test]
@@ -110,7 +108,7 @@ fn files_and_parts_of_paths_are_limited() {
     assert_eq!(error, Error::TooManyFiles { at: 64, limit: 2 });
     let deep = |parts: usize| parse(&multi(&[&vec!["d"; parts]]));
     assert_eq!(deep(99).unwrap().files()[0].path.parts().count(), 100);
-    assert_eq!(message(deep(100)), "info.files: a path of more than 100 parts at byte 34");
+    assert_eq!(message(deep(100)), "info: a path of more than 100 parts at byte 34");
 }
 
 /// What every layout promises, whatever the torrent.

@@ -73,8 +73,7 @@ fn private_is_one_and_nothing_else() {
 fn a_field_of_the_wrong_kind_that_may_be_missing_is_left_out_with_a_warning() {
     let info = single(|_| {});
     let bytes =
-        [&b"d8:announcei1e13:announce-listi2e7:commentle10:created byde13:creation date1:x"[..], &info[1..]]
-            .concat();
+        [&b"d8:announcei1e13:announce-listi2e7:commentle10:created byde13:creation date1:x"[..], &info[1..]].concat();
     let metainfo = parse(&bytes).unwrap();
     assert_eq!((metainfo.announce(), metainfo.comment(), metainfo.creation_date()), (None, None, None));
     assert_eq!(metainfo.warnings().len(), 5);
@@ -173,10 +172,7 @@ fn missing_fields_are_named() {
     assert!(parse(&without("")).is_ok());
     assert_eq!(message(parse(&without("name"))), "info.name: missing from the dictionary at byte 7");
     assert_eq!(message(parse(&without("pieces"))), "info.pieces: missing from the dictionary at byte 7");
-    assert_eq!(
-        message(parse(&without("piece length"))),
-        "info.piece length: missing from the dictionary at byte 7"
-    );
+    assert_eq!(message(parse(&without("piece length"))), "info.piece length: missing from the dictionary at byte 7");
     assert_eq!(message(parse(&without("length"))), "info: neither length nor files at byte 7");
     assert_eq!(message(parse(&single(|i| i.list("files", |_| {})))), "info: both length and files at byte 7");
     let v2 = torrent(|i| i.dict("file tree", |_| {}));
@@ -199,9 +195,8 @@ fn lengths_that_cannot_be_are_refused() {
             });
         })
     };
-    let files =
-        |lengths: &[i64]| String::from_utf8_lossy(&files(lengths)).replacen("6:lengthi5e", "", 1).into_bytes();
-    assert_eq!(message(parse(&files(&[]))), "info.files: no files at byte 15");
+    let files = |lengths: &[i64]| String::from_utf8_lossy(&files(lengths)).replacen("6:lengthi5e", "", 1).into_bytes();
+    assert_eq!(message(parse(&files(&[]))), "info: no files at byte 15");
     assert_eq!(message(parse(&files(&[0, 0]))), "info: a total length of 0 at byte 7");
     assert_eq!(message(parse(&files(&[1, -2]))), "info.files[1].length: the negative length -2 at byte 49");
     assert_eq!(message(parse(&files(&[i64::MAX, 1]))), "info: a total length of 2^63 bytes or more at byte 67");
