@@ -136,6 +136,9 @@ impl Coordinator {
             Some(Refusal::SameFiles)
         } else if !spec.selection.fits(&spec.layout) {
             Some(Refusal::WrongSelection)
+        } else if !spec.layout.version().has_v1() {
+            // Its pieces have no SHA-1: whatever came would be taken for wrong, and its sender for a liar.
+            Some(Refusal::OnlyVersion2)
         } else {
             None
         };
@@ -693,6 +696,22 @@ mod tests {
         let gone = Event::AddFailed { torrent: TORRENT, error: AddError::Removed };
         assert_eq!(over, [gone, Event::ShutDown, Event::ShutDown]);
         assert_eq!(told(&mut coordinator, [Command::ShutDown]), [Event::ShutDown]);
+    }
+
+    #[test]
+    #[cfg(feature = "v2")]
+    fn a_torrent_of_version_2_alone_is_refused_and_a_hybrid_is_not() {
+        use crate::proto::metainfo::{Builder, Limits, Metainfo, Version};
+        for version in [Version::V2, Version::Hybrid] {
+            let builder = Builder::single_file("a", 5).version(version);
+            let torrent = builder.piece_hashes([[1; 20]]).piece_roots([[2; 32]]).build().unwrap();
+            let torrent = Metainfo::parse(&torrent, &Limits::default()).unwrap();
+            let add = Command::Add { torrent: TORRENT, spec: Spec::of(&torrent, "/folder") };
+            let told = told(&mut Coordinator::new(Config::default()), [add]);
+            let error = AddError::Refused(Refusal::OnlyVersion2);
+            let refused = [Event::AddFailed { torrent: TORRENT, error }];
+            assert_eq!(told, if version == Version::V2 { &refused[..] } else { &[] });
+        }
     }
 
     #[test]

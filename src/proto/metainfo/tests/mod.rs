@@ -1,6 +1,7 @@
 //! Torrents read, from hand-made ones to hostile ones.
 
 mod names;
+mod optional;
 mod version_1;
 #[cfg(feature = "v2")]
 mod version_2;

@@ -257,7 +257,7 @@ fn a_file_tree_that_cannot_be_is_refused() {
             });
         });
     });
-    assert_eq!(message(parse(&short)), "info.file tree: a pieces root that is not 32 bytes at byte 51");
+    assert_eq!(message(parse(&short)), "info.file tree: a pieces root that is not 32 bytes at byte 52");
     let no_length = with_tree(|tree| tree.dict("x", |x| x.dict("", |leaf| leaf.bytes("pieces root", [0; 32]))));
     assert_eq!(message(parse(&no_length)), "info.file tree.x..length: missing from the dictionary at byte 26");
     assert!(message(parse(&with_tree(|tree| leaf(tree, b"x", -1)))).contains("the negative length -1"));
