@@ -493,6 +493,9 @@ impl<'a, 'd, 'l> Files<'a, 'd, 'l> {
     /// Makes links of those that lead to another file or folder of the torrent.
     fn resolve_links(&mut self) {
         let links = std::mem::take(&mut self.links);
+        if !links.is_empty() {
+            self.places.index();
+        }
         let mut targets: Vec<(u32, Option<Found>)> = Vec::with_capacity(links.len());
         for (file, target) in &links {
             let parts = || target.iter().map(|part| part.as_bytes().unwrap_or_default());

@@ -36,9 +36,29 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct TooMany;
 
+/// How far paths have come that are in order, part by part: so long none of them can clash.
+#[derive(Debug)]
+struct InOrder {
+    /// The folders from the torrent's to that of the last path.
+    chain: Vec<u32>,
+    /// The last file, if it is directly in the last folder of the chain.
+    last: Option<u32>,
+    placed: Vec<(u32, Place)>,
+}
+
+impl InOrder {
+    /// Gives the place in the chain of a folder, and what was put into the folder last: a folder, or the name of a file.
+    fn last_in(&self, folder: u32) -> Option<(usize, Option<u32>, Option<u32>)> {
+        let at = self.chain.iter().rposition(|&f| f == folder)?;
+        let below = self.chain.get(at + 1).copied();
+        Some((at, below, if below.is_none() { self.last } else { None }))
+    }
+}
+
 /// The folders of a torrent as far as they are known, and all names that are taken in them, as this host would compare them.
 ///
-/// Looking up is in constant time, whatever the names: the hash depends on what an author of names cannot choose.
+/// Looking up is in constant time, whatever the names: the hash depends on what an author of names cannot choose. There is nothing
+/// to look up while paths come in order, as they mostly do.
 #[derive(Debug)]
 pub(super) struct Places<'i> {
     names: Names,
@@ -49,6 +69,7 @@ pub(super) struct Places<'i> {
     /// Numbers of keys, from 1; 0 is free. Never more than half full.
     slots: Vec<u32>,
     secret: (u64, u64),
+    in_order: Option<InOrder>,
     /// The files that need another name.
     losers: Vec<u32>,
     /// Whether there are more bytes of names than can be counted in 32 bits.
@@ -66,9 +87,15 @@ impl<'i> Places<'i> {
             info,
             more: Vec::new(),
             folders: Vec::new(),
-            keys: Vec::with_capacity(files),
-            slots: vec![0; (2 * files).max(16).next_power_of_two()],
+            keys: Vec::new(),
+            slots: vec![0; 16],
             secret: (word(0), word(8) | 1),
+            // Where case does not count, the order of names says little.
+            in_order: (!names.is_portable()).then(|| InOrder {
+                chain: vec![0],
+                last: None,
+                placed: Vec::with_capacity(files),
+            }),
             losers: Vec::new(),
             is_full: false,
         };
@@ -172,6 +199,62 @@ impl<'i> Places<'i> {
         }
     }
 
+    /// Makes it possible to look names up.
+    pub(super) fn index(&mut self) {
+        let Some(InOrder { placed, .. }) = self.in_order.take() else { return };
+        let count = placed.len() + self.folders.len();
+        self.keys.reserve(count);
+        self.slots = vec![0; (2 * count).max(16).next_power_of_two()];
+        let folders = (0..).zip(&self.folders).skip(1).map(|(number, f)| (f.parent, f.name, Owner::Folder(number)));
+        let files = placed.into_iter().map(|(file, place)| (place.folder, place.name, Owner::File(file)));
+        let all: Vec<_> = folders.chain(files).collect();
+        for (folder, name, owner) in all {
+            let free = self.find(folder, &self.names.fold(self.text(name)));
+            if let Err((slot, tag)) = free {
+                self.insert(slot, Key { folder, name, tag, owner });
+            }
+        }
+    }
+
+    /// Finds or makes a folder while all is in order: `None` where that is over.
+    fn enter_in_order(&mut self, parent: u32, name: &[u8], raw: &[u8]) -> Option<Result<u32, ()>> {
+        let (at, below, last) = self.in_order.as_ref()?.last_in(parent)?;
+        if let Some(folder) = below {
+            let there = self.folder(folder)?;
+            if self.text(there.raw) == raw {
+                return Some(Ok(folder));
+            }
+            if self.text(there.name) >= name {
+                return None;
+            }
+        } else if last.is_some_and(|last| self.text(last) >= name) {
+            return None;
+        }
+        let next = self.folders.len() as u32;
+        let order = self.in_order.as_mut()?;
+        order.chain.truncate(at + 1);
+        order.chain.push(next);
+        order.last = None;
+        Some(Err(()))
+    }
+
+    /// Takes a file while all is in order: says whether it still is.
+    fn put_in_order(&mut self, file: u32, place: Place) -> Option<()> {
+        let (at, below, last) = self.in_order.as_ref()?.last_in(place.folder)?;
+        let before = match below {
+            Some(folder) => Some(self.folder(folder)?.name),
+            None => last,
+        };
+        if before.is_some_and(|before| self.text(before) >= self.text(place.name)) {
+            return None;
+        }
+        let order = self.in_order.as_mut()?;
+        order.chain.truncate(at + 1);
+        order.last = Some(place.name);
+        order.placed.push((file, place));
+        Some(())
+    }
+
     /// Gives a name in the form in which it is stored, and its place.
     fn stored<'t>(&mut self, text: &'t [u8], raw: u32) -> (Cow<'t, [u8]>, u32) {
         if self.names.keeps(text) {
@@ -190,10 +273,18 @@ impl<'i> Places<'i> {
     pub(super) fn enter(&mut self, parent: u32, text: &[u8], raw: u32) -> u32 {
         let Some(&above) = self.folder(parent) else { return parent };
         let (stored, name) = self.stored(text, raw);
-        let folded = self.names.fold(&stored);
         let next = self.folders.len() as u32;
-        let same_as = match self.find(above.same_as, &folded) {
-            Ok(key) => match self.keys[key].owner {
+        let in_order = self.enter_in_order(parent, &stored, text);
+        if let Some(Ok(folder)) = in_order {
+            return folder;
+        }
+        if in_order.is_none() {
+            self.index();
+        }
+        let folded = self.names.fold(&stored);
+        let same_as = match self.in_order.is_none().then(|| self.find(above.same_as, &folded)) {
+            None => next,
+            Some(Ok(key)) => match self.keys[key].owner {
                 Owner::Folder(folder) => {
                     let is_it = self.folder(folder).is_some_and(|f| f.parent == parent && self.text(f.raw) == text);
                     if is_it {
@@ -207,7 +298,7 @@ impl<'i> Places<'i> {
                     next
                 }
             },
-            Err((slot, tag)) => {
+            Some(Err((slot, tag))) => {
                 self.insert(slot, Key { folder: above.same_as, name, tag, owner: Owner::Folder(next) });
                 next
             }
@@ -228,6 +319,12 @@ impl<'i> Places<'i> {
     pub(super) fn put(&mut self, file: u32, folder: u32, text: &[u8], raw: u32) -> (Place, bool) {
         let (stored, name) = self.stored(text, raw);
         let odd = self.is_odd(&stored);
+        if self.in_order.is_some() {
+            if self.put_in_order(file, Place { folder, name }).is_some() {
+                return (Place { folder, name }, odd);
+            }
+            self.index();
+        }
         let same_as = self.folder(folder).map_or(folder, |f| f.same_as);
         let folded = self.names.fold(&stored);
         match self.find(same_as, &folded) {
@@ -237,7 +334,7 @@ impl<'i> Places<'i> {
         (Place { folder, name }, odd)
     }
 
-    /// Finds what has a path below the torrent's folder, by raw names: a file, or a folder.
+    /// Finds what has a path below the torrent's folder, by raw names: a file, or a folder. [`index`](Self::index) comes before.
     pub(super) fn look_up<'p>(&self, parts: impl Iterator<Item = &'p [u8]>) -> Option<Found> {
         let mut at = Found::Folder(0);
         for part in parts {
