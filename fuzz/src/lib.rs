@@ -4,6 +4,7 @@
 mod bencode;
 mod connection;
 mod handshake;
+mod merkle;
 mod message;
 mod metainfo;
 mod resume;
@@ -13,6 +14,7 @@ mod swarm;
 pub use bencode::bencode;
 pub use connection::connection;
 pub use handshake::handshake;
+pub use merkle::merkle;
 pub use message::message;
 pub use metainfo::metainfo;
 pub use resume::resume;
@@ -26,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("bencode", bencode),
     ("connection", connection),
     ("handshake", handshake),
+    ("merkle", merkle),
     ("message", message),
     ("metainfo", metainfo),
     ("resume", resume),
