@@ -97,6 +97,9 @@ impl Builder {
     }
 
     /// Describes a torrent of files in a folder that has the torrent's name.
+    ///
+    /// Version 2 alone cannot tell a folder with nothing in it but a file of the folder's name from that file: it is read as the
+    /// file.
     pub fn multi_file(name: impl AsRef<[u8]>) -> Self {
         Self::new(name.as_ref().to_vec(), true)
     }
