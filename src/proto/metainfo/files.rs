@@ -1,10 +1,12 @@
 //! The files of a torrent as they are read.
 
+use super::detail::{Detail, NO_PARTS, decode_hex};
 use super::error::Error;
-use super::layout::{File, Flags};
+use super::flags::Flags;
+use super::layout::File;
 use super::limits::Limits;
 use super::places::{Found, Place, Places};
-use super::safe_path::{NONE, SafePath, Store};
+use super::safe_path::{NONE, SafePath};
 use super::warning::{Warning, Warnings};
 use crate::proto::bencode::{Dict, Kind, List, Value};
 use crate::proto::id::FileIndex;
@@ -12,59 +14,6 @@ use std::sync::Arc;
 
 /// How many files may have to be renamed because their path is taken; padding is not counted.
 const MAX_DUPLICATES: usize = 500;
-
-/// The raw name of a file whose path has no parts.
-const NO_PARTS: u32 = NONE - 1;
-
-/// What few files have. Places are those of strings in `info`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Detail {
-    pub(super) file: u32,
-    /// The file's name as given, where it is stored under another.
-    raw: u32,
-    md5: u32,
-    sha1: u32,
-    link: Option<(u32, u32)>,
-}
-
-impl Detail {
-    fn new(file: u32) -> Self {
-        Self { file, raw: NONE, md5: NONE, sha1: NONE, link: None }
-    }
-
-    /// Gives the parts of the path as given, where the path is stored under another.
-    pub(super) fn raw_path<'s>(detail: Option<&Self>, path: &SafePath, store: &'s Store) -> Option<Vec<&'s [u8]>> {
-        match detail.map(|detail| detail.raw).filter(|raw| *raw != NONE) {
-            Some(NO_PARTS) => Some(Vec::new()),
-            Some(raw) => Some(store.raw(path.folder(), raw)),
-            None => path.is_folder_repaired().then(|| store.raw(path.folder(), path.name_place())),
-        }
-    }
-
-    pub(super) fn md5(&self, store: &Store) -> Option<[u8; 16]> {
-        (self.md5 != NONE).then(|| decode_hex(store.text(self.md5))).flatten()
-    }
-
-    pub(super) fn sha1(&self, store: &Store) -> Option<[u8; 20]> {
-        (self.sha1 != NONE).then(|| store.text(self.sha1).try_into().ok()).flatten()
-    }
-
-    pub(super) fn link(&self, store: &Arc<Store>) -> Option<SafePath> {
-        self.link.map(|(folder, name)| SafePath::of(Arc::clone(store), folder, name))
-    }
-}
-
-fn decode_hex(text: &[u8]) -> Option<[u8; 16]> {
-    let mut out = [0; 16];
-    if text.len() != 32 {
-        return None;
-    }
-    for (byte, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
-        let digit = |at: usize| pair.get(at).and_then(|&b| (b as char).to_digit(16));
-        *byte = (digit(0)? << 4 | digit(1)?) as u8;
-    }
-    Some(out)
-}
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {

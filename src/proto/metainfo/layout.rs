@@ -1,7 +1,8 @@
 //! How a torrent's bytes lie in its files.
 
+use super::detail::Detail;
 use super::error::{BuildError, LayerError};
-use super::files::Detail;
+use super::flags::Flags;
 use super::path::Names;
 use super::piece_hash::{PieceHash, PieceRoot};
 use super::places::clash;
@@ -10,62 +11,6 @@ use crate::proto::geometry::{BLOCK_LENGTH, Geometry};
 use crate::proto::id::{FileIndex, PieceIndex};
 use std::fmt;
 use std::sync::Arc;
-
-/// The attributes of a file (BEP 47), and what else is yes or no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Flags(u8);
-
-impl Flags {
-    pub(super) const PADDING: Self = Self(1);
-    pub(super) const EXECUTABLE: Self = Self(2);
-    pub(super) const HIDDEN: Self = Self(4);
-    pub(super) const SYMLINK: Self = Self(8);
-    /// Padding that the torrent does not list.
-    pub(super) const IMPLIED: Self = Self(16);
-
-    /// Reads `attr`; unknown letters are passed over.
-    pub(super) fn of_attributes(letters: &[u8]) -> Self {
-        letters.iter().fold(Self::default(), |flags, letter| match letter {
-            b'p' => flags | Self::PADDING,
-            b'x' => flags | Self::EXECUTABLE,
-            b'h' => flags | Self::HIDDEN,
-            b'l' => flags | Self::SYMLINK,
-            _ => flags,
-        })
-    }
-
-    fn has(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    pub(super) fn insert(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-
-    pub(super) fn remove(&mut self, other: Self) {
-        self.0 &= !other.0;
-    }
-
-    pub(super) fn is_padding(self) -> bool {
-        self.has(Self::PADDING)
-    }
-
-    pub(super) fn is_symlink(self) -> bool {
-        self.has(Self::SYMLINK)
-    }
-
-    pub(super) fn is_implied(self) -> bool {
-        self.has(Self::IMPLIED)
-    }
-}
-
-impl std::ops::BitOr for Flags {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
 
 /// A file of a torrent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -41,10 +41,12 @@
 //! file is in a folder of that name, as in a hybrid.
 
 mod builder;
+mod detail;
 mod edit;
 mod entry;
 mod error;
 mod files;
+mod flags;
 #[cfg(feature = "v2")]
 mod layers;
 mod layout;

@@ -2,7 +2,7 @@
 
 use super::error::{Disagreement, Error};
 use super::files::{Fields, Files, Listed, file_length, lossy};
-use super::layout::Flags;
+use super::flags::Flags;
 use super::places::Place;
 use super::safe_path::NONE;
 use crate::proto::bencode::{Dict, DictIter, Value};

@@ -1,5 +1,6 @@
 //! Torrents read, from hand-made ones to hostile ones.
 
+mod building;
 mod names;
 mod optional;
 mod version_1;
