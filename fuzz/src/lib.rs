@@ -8,6 +8,7 @@ mod handshake;
 mod http_tracker_reply;
 mod http_tracker_request;
 mod lsd;
+mod merkle;
 mod message;
 mod metainfo;
 mod resume;
@@ -28,6 +29,7 @@ pub use handshake::handshake;
 pub use http_tracker_reply::http_tracker_reply;
 pub use http_tracker_request::http_tracker_request;
 pub use lsd::lsd;
+pub use merkle::merkle;
 pub use message::message;
 pub use metainfo::metainfo;
 pub use resume::resume;
@@ -50,6 +52,7 @@ pub const TARGETS: &[Target] = &[
     ("http_tracker_reply", http_tracker_reply),
     ("http_tracker_request", http_tracker_request),
     ("lsd", lsd),
+    ("merkle", merkle),
     ("message", message),
     ("metainfo", metainfo),
     ("resume", resume),

@@ -66,7 +66,7 @@ impl Store {
     /// Gives a file's name for people.
     pub(crate) fn name(&self, file: FileIndex) -> String {
         match &self.source {
-            Source::Torrent(layout) => layout.file(file).map_or_else(String::new, |f| shown(f.path.as_bytes())),
+            Source::Torrent(layout) => layout.file(file).map_or_else(String::new, |f| shown(&f.path.to_bytes())),
             Source::Tree(leaves) => {
                 leaves.get(file.as_usize()).map_or_else(String::new, |l| shown(l.path.as_os_str().as_encoded_bytes()))
             }

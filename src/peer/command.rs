@@ -211,6 +211,8 @@ pub enum Refusal {
     NotReady,
     /// Another torrent has the same files.
     SameFiles,
+    /// The torrent is of version 2 alone (BEP 52), which is not transferred yet.
+    OnlyVersion2,
 }
 
 impl std::fmt::Display for Refusal {
@@ -221,6 +223,7 @@ impl std::fmt::Display for Refusal {
             Refusal::Full => "a configured limit is reached",
             Refusal::NotReady => "the torrent is being checked, or is on its way out",
             Refusal::SameFiles => "another torrent has the same files",
+            Refusal::OnlyVersion2 => "torrents of version 2 alone are not transferred yet",
             Refusal::WrongSelection => "the selection does not fit the torrent",
             Refusal::Banned => "the peer is banned",
             Refusal::WrongBitfield => "the bitfield does not fit the torrent",

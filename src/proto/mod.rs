@@ -13,6 +13,8 @@ pub mod handshake;
 pub mod http_tracker;
 pub mod id;
 pub mod lsd;
+#[cfg(feature = "v2")]
+pub mod merkle;
 pub mod message;
 pub mod metainfo;
 pub mod priority;
@@ -21,3 +23,5 @@ pub mod resume;
 pub mod sha1;
 pub mod tracker_url;
 pub mod udp_tracker;
+#[cfg(feature = "v2")]
+pub mod sha256;

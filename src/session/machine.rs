@@ -47,6 +47,86 @@ impl Coordinator {
         }
     }
 
+    fn on_add(&mut self, id: TorrentId, spec: Spec) {
+        let refusal = if self.shut_downs > 0 || self.torrents.len() >= self.config.max_torrents {
+            Some(Refusal::Full)
+        } else if self.torrents.contains_key(&id) || self.torrents.values().any(|t| t.info_hash == spec.info_hash) {
+            Some(Refusal::DuplicateTorrent)
+        } else if self.torrents.values().any(|t| share_files(&t.spec, &spec)) {
+            Some(Refusal::SameFiles)
+        } else if !spec.selection.fits(&spec.layout) {
+            Some(Refusal::WrongSelection)
+        } else if !spec.layout.version().has_v1() {
+            // Its pieces have no SHA-1: whatever came would be taken for wrong, and its sender for a liar.
+            Some(Refusal::OnlyVersion2)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            return self.push(Directive::Answer(Event::AddFailed { torrent: id, error: AddError::Refused(refusal) }));
+        }
+        let nothing = Bitfield::new(spec.layout.geometry().piece_count());
+        let wanted = spec.selection.of_pieces(&spec.layout).pieces;
+        let figures = selection::figures(&spec.layout, &nothing, wanted.as_ref());
+        self.push(Directive::ToDisk(disk::Command::Add {
+            torrent: id,
+            layout: spec.layout.clone(),
+            root: spec.root.clone(),
+            writable: spec.writable,
+            skipped: spec.selection.skipped(),
+            resume: spec.resume.clone().map(|path| disk::ResumeFile { path, info_hash: spec.info_hash }),
+        }));
+        self.torrents.insert(
+            id,
+            Torrent {
+                info_hash: spec.info_hash,
+                spec,
+                phase: Phase::Checking { checked: 0, cancelled: false },
+                paused: false,
+                failed: None,
+                tries: Tries::default(),
+                lost: false,
+                stored: Vec::new(),
+                completion: Completion::default(),
+                early_peers: Vec::new(),
+                early_limits: false,
+                add_unanswered: Some(AddError::Removed),
+                removal_asked: false,
+                selecting: Selecting::default(),
+                asked: VecDeque::new(),
+                figures,
+            },
+        );
+        self.publish(id);
+    }
+
+    fn on_remove(&mut self, id: TorrentId) {
+        match self.torrents.get_mut(&id) {
+            Some(torrent) if !torrent.removal_asked => torrent.removal_asked = true,
+            // It is on its way out already, and whoever asked first gets the answer.
+            _ => return self.refuse(id, Refusal::UnknownTorrent),
+        }
+        self.start_removal(id);
+    }
+
+    fn start_removal(&mut self, id: TorrentId) {
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
+        match &mut torrent.phase {
+            Phase::Checking { cancelled, .. } => {
+                if !std::mem::replace(cancelled, true) {
+                    self.push(Directive::ToDisk(disk::Command::Remove { torrent: id }));
+                }
+            }
+            Phase::Joining { .. } | Phase::Joined => {
+                // Where the swarm has not answered the add yet, its answer comes first and finds the torrent leaving.
+                torrent.phase = Phase::Leaving;
+                self.push(Directive::ToPeer(peer::Command::RemoveTorrent { torrent: id }));
+            }
+            Phase::Leaving | Phase::Closing => {}
+        }
+        self.publish(id);
+    }
+
     fn on_pause(&mut self, id: TorrentId, pause: bool) {
         let Some(torrent) = self.torrents.get_mut(&id) else {
             return self.refuse(id, Refusal::UnknownTorrent);
@@ -392,6 +472,22 @@ mod tests {
         let gone = Event::AddFailed { torrent: TORRENT, error: AddError::Removed };
         assert_eq!(over, [gone, Event::ShutDown, Event::ShutDown]);
         assert_eq!(told(&mut coordinator, [Command::ShutDown]), [Event::ShutDown]);
+    }
+
+    #[test]
+    #[cfg(feature = "v2")]
+    fn a_torrent_of_version_2_alone_is_refused_and_a_hybrid_is_not() {
+        use crate::proto::metainfo::{Builder, Limits, Metainfo, Version};
+        for version in [Version::V2, Version::Hybrid] {
+            let builder = Builder::single_file("a", 5).version(version);
+            let torrent = builder.piece_hashes([[1; 20]]).piece_roots([[2; 32]]).build().unwrap();
+            let torrent = Metainfo::parse(&torrent, &Limits::default()).unwrap();
+            let add = Command::Add { torrent: TORRENT, spec: Spec::of(&torrent, "/folder") };
+            let told = told(&mut Coordinator::new(Config::default()), [add]);
+            let error = AddError::Refused(Refusal::OnlyVersion2);
+            let refused = [Event::AddFailed { torrent: TORRENT, error }];
+            assert_eq!(told, if version == Version::V2 { &refused[..] } else { &[] });
+        }
     }
 
     #[test]

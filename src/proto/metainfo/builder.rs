@@ -1,28 +1,17 @@
 //! Making a torrent file.
 
+use super::entry::Entry;
 use super::error::BuildError;
-use super::layout::{geometry, refuse_clashes};
-use super::parse::Limits;
-use super::path::{Names, PathError, SafePath};
+use super::layout::{Layout, Version, geometry, refuse_clashes};
+use super::limits::Limits;
+use super::path::{Names, PathError};
+use super::piece_length::PieceLength;
+use super::safe_path::SafePath;
+use super::torrent::Metainfo;
+use super::warning::Warning;
 use crate::proto::bencode::{self, DictEncoder};
 use crate::proto::geometry::Geometry;
-
-/// Gives the piece length that suits a total length: the smallest power of two from 16 KiB to 16 MiB with which there are at
-/// most 2,000 pieces, so that between the two bounds there are 1,001 to 2,000.
-///
-/// ```
-/// use bip::proto::metainfo::piece_length_for;
-/// assert_eq!(piece_length_for(1), 16 * 1024);
-/// assert_eq!(piece_length_for(1 << 30), 1 << 20);
-/// assert_eq!(piece_length_for(u64::MAX), 16 << 20);
-/// ```
-pub fn piece_length_for(total_length: u64) -> u32 {
-    let mut length: u32 = 16 << 10;
-    while length < 16 << 20 && total_length.div_ceil(length.into()) > 2_000 {
-        length *= 2;
-    }
-    length
-}
+use crate::proto::id::InfoHash;
 
 /// Describes a torrent and writes its file: the same description always gives the same bytes.
 ///
@@ -43,16 +32,29 @@ pub fn piece_length_for(total_length: u64) -> u32 {
 /// assert_eq!(torrent.files()[0].path.to_string(), "album/one/a.flac");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # Version 2 and hybrids
+///
+/// Asked for by [`version`](Self::version), with the feature `v2`. The files are then in the order of the file tree, and each that
+/// has bytes starts with a piece; a hybrid lists the padding that version 1 needs. [`layout`](Self::layout) shows all that before there are any
+/// hashes. For each piece it wants the root of a hash tree ([`piece_roots`](Self::piece_roots)), and a hybrid the SHA-1 of the
+/// piece with its padding as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Builder {
-    name: Vec<u8>,
-    files: Vec<(Vec<Vec<u8>>, u64)>,
-    multi_file: bool,
-    piece_length: Option<u32>,
+    pub(super) name: Vec<u8>,
+    pub(super) files: Vec<Entry>,
+    pub(super) multi_file: bool,
+    pub(super) version: Version,
+    piece_length: PieceLength,
     piece_hashes: Vec<u8>,
+    piece_roots: Vec<[u8; 32]>,
     private: bool,
     source: Option<String>,
+    similar: Vec<InfoHash>,
+    collections: Vec<String>,
     tiers: Vec<Vec<String>>,
+    web_seeds: Vec<String>,
+    nodes: Vec<(String, u16)>,
     comment: Option<String>,
     created_by: Option<String>,
     creation_date: Option<i64>,
@@ -64,11 +66,17 @@ impl Builder {
             name,
             files: Vec::new(),
             multi_file,
-            piece_length: None,
+            version: Version::V1,
+            piece_length: PieceLength::default(),
             piece_hashes: Vec::new(),
+            piece_roots: Vec::new(),
             private: false,
             source: None,
+            similar: Vec::new(),
+            collections: Vec::new(),
             tiers: Vec::new(),
+            web_seeds: Vec::new(),
+            nodes: Vec::new(),
             comment: None,
             created_by: None,
             creation_date: None,
@@ -77,35 +85,67 @@ impl Builder {
 
     /// Describes a torrent of one file that has the torrent's name.
     pub fn single_file(name: impl AsRef<[u8]>, length: u64) -> Self {
+        Self::single(name, Entry::new(Vec::<Vec<u8>>::new(), length))
+    }
+
+    /// Describes a torrent of one file that has the torrent's name; the parts of the entry's path say nothing.
+    pub fn single(name: impl AsRef<[u8]>, mut entry: Entry) -> Self {
         let mut builder = Self::new(name.as_ref().to_vec(), false);
-        builder.files.push((Vec::new(), length));
+        entry.parts.clear();
+        builder.files.push(entry);
         builder
     }
 
     /// Describes a torrent of files in a folder that has the torrent's name.
+    ///
+    /// Version 2 alone cannot tell a folder with nothing in it but a file of the folder's name from that file: it is read as the
+    /// file.
     pub fn multi_file(name: impl AsRef<[u8]>) -> Self {
         Self::new(name.as_ref().to_vec(), true)
     }
 
     /// Adds a file by the parts of its path below the torrent's folder, which is not among them. The files' bytes follow each
-    /// other in the order in which they are added. On a torrent of one file this does nothing.
-    pub fn file<P: AsRef<[u8]>>(mut self, parts: impl IntoIterator<Item = P>, length: u64) -> Self {
+    /// other in the order in which they are added; with version 2 in that of the file tree. On a torrent of one file this does
+    /// nothing.
+    pub fn file<P: AsRef<[u8]>>(self, parts: impl IntoIterator<Item = P>, length: u64) -> Self {
+        self.entry(Entry::new(parts, length))
+    }
+
+    /// Adds a file with its attributes, or a symbolic link, as [`file`](Self::file) does.
+    pub fn entry(mut self, entry: Entry) -> Self {
         if self.multi_file {
-            self.files.push((parts.into_iter().map(|part| part.as_ref().to_vec()).collect(), length));
+            self.files.push(entry);
         }
         self
     }
 
-    /// Sets the piece length in bytes; otherwise it is that of [`piece_length_for`]. Other clients expect a power of two from
-    /// 16 KiB up.
-    pub fn piece_length(mut self, bytes: u32) -> Self {
-        self.piece_length = Some(bytes);
+    /// Sets the kind of torrent; otherwise it is [`Version::V1`].
+    pub fn version(mut self, version: Version) -> Self {
+        self.version = version;
         self
     }
 
-    /// Sets the SHA-1 of every piece, in order.
+    /// Sets the piece length in bytes; otherwise it is that of [`PieceLength::Balanced`].
+    pub fn piece_length(self, bytes: u32) -> Self {
+        self.piece_length_by(PieceLength::Exact(bytes))
+    }
+
+    /// Sets how the piece length is chosen.
+    pub fn piece_length_by(mut self, strategy: PieceLength) -> Self {
+        self.piece_length = strategy;
+        self
+    }
+
+    /// Sets the SHA-1 of every piece, in order; for version 1 and hybrids.
     pub fn piece_hashes(mut self, hashes: impl IntoIterator<Item = [u8; 20]>) -> Self {
         self.piece_hashes = hashes.into_iter().flatten().collect();
+        self
+    }
+
+    /// Sets the root of the hash tree of every piece, in order; for version 2 and hybrids. It is of those bytes of the piece that
+    /// belong to a file, and of a tree as wide as [`Layout::piece_tree`] says.
+    pub fn piece_roots(mut self, roots: impl IntoIterator<Item = [u8; 32]>) -> Self {
+        self.piece_roots = roots.into_iter().collect();
         self
     }
 
@@ -121,11 +161,41 @@ impl Builder {
         self
     }
 
+    /// Adds a torrent that has files in common with this one (BEP 38); it becomes part of the info hash.
+    pub fn similar(mut self, torrent: InfoHash) -> Self {
+        self.similar.push(torrent);
+        self
+    }
+
+    /// Adds a collection that the torrent belongs to (BEP 38); it becomes part of the info hash.
+    pub fn collection(mut self, name: impl Into<String>) -> Self {
+        self.collections.push(name.into());
+        self
+    }
+
     /// Adds a tier of trackers, tried after the tiers before it (BEP 12). A tier without trackers is left out.
     pub fn tracker_tier<U: Into<String>>(mut self, urls: impl IntoIterator<Item = U>) -> Self {
         let tier: Vec<String> = urls.into_iter().map(Into::into).filter(|url| !url.is_empty()).collect();
         if !tier.is_empty() {
             self.tiers.push(tier);
+        }
+        self
+    }
+
+    /// Adds a web seed (BEP 19).
+    pub fn web_seed(mut self, url: impl Into<String>) -> Self {
+        let url = url.into();
+        if !url.is_empty() {
+            self.web_seeds.push(url);
+        }
+        self
+    }
+
+    /// Adds a node of the DHT to begin with, by host and port (BEP 5).
+    pub fn node(mut self, host: impl Into<String>, port: u16) -> Self {
+        let host = host.into();
+        if !host.is_empty() && port > 0 {
+            self.nodes.push((host, port));
         }
         self
     }
@@ -148,7 +218,17 @@ impl Builder {
         self
     }
 
-    /// Gives the lengths of torrent and pieces that the hashes must fit; usable before there are any.
+    /// The files in the order in which their bytes follow each other.
+    pub(super) fn ordered(&self) -> Vec<&Entry> {
+        let mut files: Vec<&Entry> = self.files.iter().collect();
+        if self.version.has_v2() {
+            // As the keys of nested dictionaries are sorted.
+            files.sort_by(|a, b| a.parts.cmp(&b.parts));
+        }
+        files
+    }
+
+    /// Gives the lengths of torrent and pieces that the hashes must fit, padding included; usable before there are any.
     ///
     /// # Errors
     ///
@@ -158,20 +238,31 @@ impl Builder {
         if self.files.is_empty() {
             return Err(BuildError::NoFiles);
         }
-        let total = self.files.iter().try_fold(0_u64, |sum, (_, length)| sum.checked_add(*length));
-        let total = total.filter(|&t| t <= i64::MAX as u64).ok_or(BuildError::TooLong)?;
-        let piece_length = self.piece_length.unwrap_or_else(|| piece_length_for(total));
+        let fits = |&total: &u64| total <= i64::MAX as u64;
+        let total = self.files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.length));
+        let total = total.filter(fits).ok_or(BuildError::TooLong)?;
+        let piece_length = self.piece_length.of(total);
         if piece_length > limits.piece_length {
             return Err(BuildError::PieceLength { value: piece_length, limit: limits.piece_length });
         }
-        let geometry = geometry(total, piece_length)?;
+        let mut with_padding = total;
+        if self.version.has_v2() {
+            if !piece_length.is_power_of_two() || piece_length < 16 * 1024 {
+                return Err(BuildError::PieceLengthV2 { value: piece_length });
+            }
+            let end = |end: u64, length: u64| end.checked_next_multiple_of(piece_length.into())?.checked_add(length);
+            let files = self.ordered().into_iter().filter(|file| file.length > 0);
+            let padded = files.into_iter().try_fold(0_u64, |sum, file| end(sum, file.length));
+            with_padding = padded.filter(fits).ok_or(BuildError::TooLong)?;
+        }
+        let geometry = geometry(with_padding, piece_length)?;
         if geometry.piece_count() > limits.pieces {
             return Err(BuildError::TooManyPieces { count: geometry.piece_count().into(), limit: limits.pieces });
         }
         Ok(geometry)
     }
 
-    /// Gives the files' paths, with the torrent's name in front, as they will be read.
+    /// Gives the files' paths, with the torrent's name in front, as they will be read, without padding.
     ///
     /// # Errors
     ///
@@ -181,18 +272,20 @@ impl Builder {
         if self.files.len() > limits.files {
             return Err(BuildError::TooManyFiles { limit: limits.files });
         }
+        // A file tree nests in three dictionaries, and what it says of a file is in two more and perhaps a list.
+        let depth = if self.version.has_v2() { limits.bencode_depth - 5 } else { limits.path_depth };
         let mut paths = Vec::with_capacity(self.files.len());
-        for (parts, _) in &self.files {
-            if self.multi_file && parts.is_empty() {
+        for file in self.ordered() {
+            if self.multi_file && file.parts.is_empty() {
                 return Err(BuildError::Path(PathError::NoParts));
             }
-            let parts_and_name = || [&self.name].into_iter().chain(parts);
+            let parts_and_name = || [&self.name].into_iter().chain(&file.parts);
             if let Some(part) = parts_and_name().find(|part| !Names::default().keeps(part)) {
                 return Err(BuildError::Path(PathError::Part(part.clone())));
             }
             let path = SafePath::from_parts(parts_and_name())?;
-            if parts.len() + 1 > limits.path_depth {
-                return Err(BuildError::PathTooDeep { path, limit: limits.path_depth });
+            if file.parts.len() + 1 > depth {
+                return Err(BuildError::PathTooDeep { path, limit: depth });
             }
             paths.push(path);
         }
@@ -200,18 +293,44 @@ impl Builder {
         Ok(paths)
     }
 
+    /// Gives the files and pieces as they will be read, padding included: what has to be hashed. There are no hashes in it, and
+    /// no roots.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build), but for the hashes.
+    pub fn layout(&self) -> Result<Layout, BuildError> {
+        let geometry = self.check()?;
+        let pieces = geometry.piece_count() as usize;
+        let hashes = if self.version.has_v1() { vec![0; 20 * pieces] } else { Vec::new() };
+        let roots = vec![[0; 32]; if self.version.has_v2() { self.files.len() } else { 0 }];
+        let info = bencode::encode_dict(|info| self.write_info(info, geometry, &hashes, &roots));
+        let read = Metainfo::parse_info(&info, &Limits::default()).map_err(|error| self.unreadable(&error))?;
+        self.refuse_dropped_links(&read)?;
+        Ok(Layout::without_hashes(&read.layout()))
+    }
+
     /// Writes the torrent file.
     ///
     /// # Errors
     ///
-    /// What was described cannot be, or there are not as many hashes as pieces.
+    /// What was described cannot be, or there are not as many hashes as pieces; for version 2 and hybrids, the library was built
+    /// without the feature `v2`.
     pub fn build(&self) -> Result<Vec<u8>, BuildError> {
-        let geometry = self.geometry()?;
-        self.paths()?;
-        let found = self.piece_hashes.len() / 20;
-        if found as u64 != u64::from(geometry.piece_count()) {
-            return Err(BuildError::PieceCount { expected: geometry.piece_count().into(), found });
+        let geometry = self.check()?;
+        if self.files.iter().any(|file| file.link.is_some()) {
+            self.layout()?;
         }
+        let expected = u64::from(geometry.piece_count());
+        let found = self.piece_hashes.len() / 20;
+        if self.version.has_v1() && found as u64 != expected {
+            return Err(BuildError::PieceCount { expected, found });
+        }
+        let found = self.piece_roots.len();
+        if self.version.has_v2() && found as u64 != expected {
+            return Err(BuildError::PieceCount { expected, found });
+        }
+        let (roots, layers) = self.roots(geometry);
         let bytes = bencode::encode_dict(|root| {
             if let Some(url) = self.tiers.first().and_then(|tier| tier.first()) {
                 root.bytes("announce", url);
@@ -233,7 +352,23 @@ impl Builder {
             if let Some(seconds) = self.creation_date {
                 root.int("creation date", seconds);
             }
-            root.dict("info", |info| self.write_info(info, geometry));
+            root.dict("info", |info| self.write_info(info, geometry, &self.piece_hashes, &roots));
+            if !self.nodes.is_empty() {
+                root.list("nodes", |nodes| {
+                    for (host, port) in &self.nodes {
+                        nodes.list(|node| {
+                            node.bytes(host);
+                            node.int((*port).into());
+                        });
+                    }
+                });
+            }
+            if self.version.has_v2() {
+                root.dict("piece layers", |dict| layers.iter().for_each(|(root, layer)| dict.bytes(root, layer)));
+            }
+            if !self.web_seeds.is_empty() {
+                root.list("url-list", |urls| self.web_seeds.iter().for_each(|url| urls.bytes(url)));
+            }
         });
         let limit = Limits::default().torrent_bytes;
         if bytes.len() > limit {
@@ -242,159 +377,118 @@ impl Builder {
         Ok(bytes)
     }
 
-    fn write_info(&self, info: &mut DictEncoder<'_>, geometry: Geometry) {
-        // Lengths are below 2^63: `geometry` sees to it.
-        if self.multi_file {
-            info.list("files", |files| {
-                for (parts, length) in &self.files {
-                    files.dict(|file| {
-                        file.int("length", *length as i64);
-                        file.list("path", |path| parts.iter().for_each(|part| path.bytes(part)));
+    /// Refuses what can be refused without hashes.
+    fn check(&self) -> Result<Geometry, BuildError> {
+        if self.version.has_v2() && cfg!(not(feature = "v2")) {
+            return Err(BuildError::NeedsV2);
+        }
+        let geometry = self.geometry()?;
+        self.paths()?;
+        if self.files.iter().any(|file| file.link.is_some() && file.length > 0) {
+            return Err(BuildError::Link { target: String::new() });
+        }
+        Ok(geometry)
+    }
+
+    fn refuse_dropped_links(&self, read: &Metainfo) -> Result<(), BuildError> {
+        let dropped = read.warnings().iter().find_map(|warning| match warning {
+            Warning::LinkDropped { target, .. } => Some(target.clone()),
+            _ => None,
+        });
+        dropped.map_or(Ok(()), |target| Err(BuildError::Link { target }))
+    }
+
+    /// What was checked and cannot be read again: too many files with the padding between them.
+    fn unreadable(&self, error: &super::error::Error) -> BuildError {
+        match error {
+            super::error::Error::TooManyFiles { limit, .. } => BuildError::TooManyFiles { limit: *limit },
+            error => BuildError::Unreadable { reason: error.to_string() },
+        }
+    }
+
+    #[cfg(not(feature = "v2"))]
+    fn roots(&self, _: Geometry) -> (Vec<[u8; 32]>, Vec<([u8; 32], Vec<u8>)>) {
+        (Vec::new(), Vec::new())
+    }
+
+    /// Gives the root of each file in order, and the piece layers of those that have one.
+    #[cfg(feature = "v2")]
+    fn roots(&self, geometry: Geometry) -> (Vec<[u8; 32]>, Vec<([u8; 32], Vec<u8>)>) {
+        let (mut roots, mut layers) = (Vec::new(), Vec::new());
+        let piece_length = geometry.piece_length();
+        let mut rest = &self.piece_roots[..];
+        if !self.version.has_v2() {
+            return (roots, layers);
+        }
+        for file in self.ordered() {
+            // There are as many roots as pieces, and each piece is of one file.
+            let pieces = file.length.div_ceil(piece_length.into()) as usize;
+            let (own, after) = rest.split_at(pieces.min(rest.len()));
+            rest = after;
+            if pieces <= 1 {
+                roots.push(own.first().copied().unwrap_or_default());
+                continue;
+            }
+            let layer = own.concat();
+            let root = crate::proto::merkle::root_of_layer(&layer, file.length, piece_length).unwrap_or_default();
+            roots.push(root);
+            layers.push((root, layer));
+        }
+        (roots, layers)
+    }
+
+    fn write_info(&self, info: &mut DictEncoder<'_>, geometry: Geometry, hashes: &[u8], roots: &[[u8; 32]]) {
+        let files = self.ordered();
+        if !self.collections.is_empty() {
+            info.list("collections", |list| self.collections.iter().for_each(|name| list.bytes(name)));
+        }
+        if self.version.has_v2() {
+            info.dict("file tree", |tree| self.write_tree(tree, &files, roots));
+        }
+        if self.version.has_v1() && self.multi_file {
+            let piece_length = u64::from(geometry.piece_length());
+            info.list("files", |list| {
+                let mut end = 0;
+                for file in &files {
+                    let gap = if self.version.has_v2() && file.length > 0 { end % piece_length } else { 0 };
+                    if gap > 0 {
+                        list.dict(|pad| Entry::write_padding(pad, piece_length - gap));
+                        end += piece_length - gap;
+                    }
+                    list.dict(|dict| {
+                        file.write(dict);
+                        dict.list("path", |path| file.parts.iter().for_each(|part| path.bytes(part)));
                     });
+                    end += file.length;
                 }
             });
-        } else {
-            info.int("length", geometry.total_length() as i64);
+        } else if let (true, Some(file)) = (self.version.has_v1(), files.first()) {
+            file.write(info);
+        }
+        if self.version.has_v2() {
+            info.int("meta version", 2);
         }
         info.bytes("name", &self.name);
         info.int("piece length", geometry.piece_length().into());
-        info.bytes("pieces", &self.piece_hashes);
+        if self.version.has_v1() {
+            info.bytes("pieces", hashes);
+        }
         if self.private {
             info.int("private", 1);
+        }
+        if !self.similar.is_empty() {
+            info.list("similar", |list| self.similar.iter().for_each(|hash| list.bytes(hash.as_bytes())));
         }
         if let Some(source) = &self.source {
             info.bytes("source", source);
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proto::metainfo::Metainfo;
-    use proptest::prelude::*;
-
-    fn parse(bytes: &[u8]) -> Metainfo {
-        Metainfo::parse(bytes, &Limits::default()).unwrap()
-    }
-
-    #[test]
-    fn every_field_survives() {
-        let builder = Builder::single_file("n", 5)
-            .piece_length(3)
-            .piece_hashes([[1; 20], [2; 20]])
-            .private(true)
-            .source("S")
-            .tracker_tier(["u:1", "u:2"])
-            .tracker_tier(Vec::<String>::new())
-            .tracker_tier(["u:3"])
-            .comment("ü")
-            .created_by("bip")
-            .creation_date(1_700_000_000);
-        let bytes = builder.build().unwrap();
-        assert_eq!(bytes, builder.clone().build().unwrap());
-        let metainfo = parse(&bytes);
-        assert!(metainfo.is_private());
-        assert_eq!(metainfo.source(), Some("S"));
-        assert_eq!(metainfo.announce(), Some("u:1"));
-        assert_eq!(metainfo.trackers(), [vec!["u:1", "u:2"], vec!["u:3"]]);
-        assert_eq!(metainfo.comment(), Some("ü"));
-        assert_eq!(metainfo.created_by(), Some("bip"));
-        assert_eq!(metainfo.creation_date(), Some(1_700_000_000));
-        assert_eq!(metainfo.layout().piece_hashes().collect::<Vec<_>>(), [&[1; 20], &[2; 20]]);
-        assert_eq!(metainfo.warnings(), []);
-    }
-
-    #[test]
-    fn the_bytes_are_as_other_programs_write_them() {
-        let bytes = Builder::multi_file("t")
-            .file(["d", "a"], 1)
-            .file(["b"], 0)
-            .piece_hashes([*b"01234567890123456789"])
-            .tracker_tier(["u:1"])
-            .private(false)
-            .build()
-            .unwrap();
-        let wanted = "d8:announce3:u:14:infod5:filesld6:lengthi1e4:pathl1:d1:aeed6:lengthi0e4:pathl1:beee\
-                      4:name1:t12:piece lengthi16384e6:pieces20:01234567890123456789ee";
-        assert_eq!(String::from_utf8(bytes).unwrap(), wanted);
-    }
-
-    #[test]
-    fn what_could_not_be_read_again_is_refused() {
-        let one = |builder: Builder| builder.piece_length(1).piece_hashes([[0; 20]]).build().unwrap_err();
-        let file = |parts: &[&str]| one(Builder::multi_file("t").file(["a"], 1).file(parts, 0));
-        assert_eq!(one(Builder::multi_file("t")), BuildError::NoFiles);
-        assert_eq!(one(Builder::single_file("n", 0)), BuildError::Empty);
-        assert_eq!(one(Builder::single_file("n", u64::MAX)), BuildError::TooLong);
-        assert_eq!(one(Builder::multi_file("n").file(["a"], u64::MAX).file(["b"], 1)), BuildError::TooLong);
-        assert!(matches!(one(Builder::single_file("n", 2)), BuildError::PieceCount { expected: 2, found: 1 }));
-        assert!(matches!(one(Builder::single_file("n", 1 << 22)), BuildError::TooManyPieces { .. }));
-        for bad in ["", "..", "a/b", "\0"] {
-            assert!(matches!(one(Builder::single_file(bad, 1)), BuildError::Path(_)), "{bad:?}");
-            assert!(matches!(file(&["x", bad]), BuildError::Path(_)), "{bad:?}");
-        }
-        assert!(matches!(file(&[]), BuildError::Path(_)));
-        assert!(matches!(file(&["a"]), BuildError::Clash { .. }));
-        assert!(matches!(file(&["a", "b"]), BuildError::Clash { .. }));
-        assert!(matches!(file(&vec!["d"; 100]), BuildError::PathTooDeep { limit: 100, .. }));
-        let long = Builder::single_file("n", 1).piece_length(u32::MAX).piece_hashes([[0; 20]]).build();
-        assert!(matches!(long, Err(BuildError::PieceLength { .. })));
-        let long = Builder::single_file("n", 1).piece_hashes([[0; 20]]).comment("x".repeat(32 << 20)).build();
-        assert!(matches!(long, Err(BuildError::TorrentTooLong { .. })));
-    }
-
-    #[test]
-    fn the_automatic_piece_length_gives_a_thousand_to_two_thousand_pieces() {
-        for bits in 25..=34 {
-            for total in [(1_u64 << bits) - 1, 1 << bits, (1 << bits) + 1] {
-                let length = piece_length_for(total);
-                let pieces = total.div_ceil(length.into());
-                assert!(length.is_power_of_two() && (1_001..=2_000).contains(&pieces), "{total}: {pieces}");
-            }
-        }
-        assert_eq!(piece_length_for(0), 16 << 10);
-    }
-
-    /// A tree such as this host may hold: no two siblings of one name, and names of any bytes that it permits.
-    fn tree() -> impl Strategy<Value = Vec<(Vec<Vec<u8>>, u64)>> {
-        let part = if cfg!(unix) && !Names::default().is_portable() {
-            prop::collection::vec((1..=255_u8).prop_filter("a separator", |b| *b != b'/'), 1..=255).boxed()
-        } else {
-            "[a-z]{1,20}".prop_map(String::into_bytes).boxed()
-        };
-        let part = part.prop_filter("not a name", |p| p != b"." && p != b"..");
-        let path = prop::collection::vec(part, 1..5);
-        prop::collection::btree_map(path, 0..100_000_u64, 1..8).prop_map(|files| {
-            let mut files: Vec<_> = files.into_iter().collect();
-            let folders: Vec<Vec<Vec<u8>>> = files.iter().map(|(path, _)| path.clone()).collect();
-            files.retain(|(path, _)| !folders.iter().any(|f| f.len() > path.len() && f.starts_with(path)));
-            files
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn every_tree_this_host_can_hold_is_read_as_it_was_described(files in tree(), piece_length in 1..50_000_u32) {
-            let mut builder = files.iter().fold(Builder::multi_file("t"), |b, (path, length)| b.file(path, *length));
-            let total: u64 = files.iter().map(|(_, length)| length).sum();
-            if total == 0 {
-                prop_assert_eq!(builder.build(), Err(BuildError::Empty));
-                return Ok(());
-            }
-            builder = builder.piece_length(piece_length);
-            let hashes: Vec<[u8; 20]> = (0..builder.geometry().unwrap().piece_count()).map(|i| [i as u8; 20]).collect();
-            let bytes = builder.piece_hashes(hashes.clone()).build().unwrap();
-            let metainfo = parse(&bytes);
-            prop_assert!(metainfo.layout().piece_hashes().eq(&hashes));
-            prop_assert_eq!(metainfo.total_length(), total);
-            let read: Vec<(Vec<Vec<u8>>, u64)> = metainfo
-                .files()
-                .iter()
-                .map(|f| (f.path.parts().skip(1).map(<[u8]>::to_vec).collect(), f.length))
-                .collect();
-            prop_assert_eq!(read, files);
-            prop_assert!(metainfo.files().iter().all(|f| f.raw.is_none()));
+    fn write_tree(&self, tree: &mut DictEncoder<'_>, files: &[&Entry], roots: &[[u8; 32]]) {
+        let leaves: Vec<(&Entry, [u8; 32])> = files.iter().zip(roots).map(|(file, root)| (*file, *root)).collect();
+        match &leaves[..] {
+            [(file, root)] if !self.multi_file => tree.dict(&self.name, |leaf| file.write_leaf(leaf, root)),
+            leaves => Entry::write_folder(tree, leaves, 0),
         }
     }
 }

@@ -1,9 +1,13 @@
 //! How a torrent's bytes lie in its files.
 
-use super::duplicate::Paths;
-use super::error::BuildError;
-use super::path::{Names, SafePath};
-use crate::proto::geometry::Geometry;
+use super::detail::Detail;
+use super::error::{BuildError, LayerError};
+use super::flags::Flags;
+use super::path::Names;
+use super::piece_hash::{PieceHash, PieceRoot};
+use super::places::clash;
+use super::safe_path::{NONE, SafePath, Store};
+use crate::proto::geometry::{BLOCK_LENGTH, Geometry};
 use crate::proto::id::{FileIndex, PieceIndex};
 use std::fmt;
 use std::sync::Arc;
@@ -18,10 +22,37 @@ pub struct File {
     pub length: u64,
     /// Where its first byte is in the torrent.
     pub offset: u64,
-    /// The parts of its path (without the torrent's name) as the metainfo gives them, where `path` had to differ.
-    pub raw: Option<Vec<Vec<u8>>>,
     /// Whether it is padding (BEP 47): zeros that only make the next file start with a piece.
     pub is_padding: bool,
+    flags: Flags,
+    /// Where the root of its hash tree stands.
+    root: u32,
+}
+
+impl File {
+    pub(super) fn new(path: SafePath, length: u64, offset: u64, flags: Flags, root: u32) -> Self {
+        Self { path, length, offset, is_padding: flags.is_padding(), flags, root }
+    }
+
+    /// Says whether it is a program (BEP 47).
+    pub fn is_executable(&self) -> bool {
+        self.flags.has(Flags::EXECUTABLE)
+    }
+
+    /// Says whether it is hidden (BEP 47).
+    pub fn is_hidden(&self) -> bool {
+        self.flags.has(Flags::HIDDEN)
+    }
+
+    /// Says whether it is a symbolic link (BEP 47), which has no bytes: [`Layout::link_target`] says where to.
+    pub fn is_symlink(&self) -> bool {
+        self.flags.is_symlink()
+    }
+
+    /// Says whether it is padding that the torrent does not list: version 2 has each file start with a piece, which is the same.
+    pub fn is_implied(&self) -> bool {
+        self.flags.is_implied()
+    }
 }
 
 /// A run of bytes within one file.
@@ -35,16 +66,54 @@ pub struct FileSpan {
     pub length: u64,
 }
 
+/// Of which kind a torrent is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// Pieces have a SHA-1 (BEP 3).
+    V1,
+    /// Pieces have the root of a hash tree, and files start with a piece (BEP 52).
+    V2,
+    /// Both of the same files.
+    Hybrid,
+}
+
+impl Version {
+    /// Says whether pieces have a SHA-1.
+    pub fn has_v1(self) -> bool {
+        self != Version::V2
+    }
+
+    /// Says whether pieces have the root of a hash tree.
+    pub fn has_v2(self) -> bool {
+        self != Version::V1
+    }
+}
+
+/// The piece layers of those files that have more than one piece.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Layers {
+    pub(super) bytes: Arc<[u8]>,
+    /// The file, and the number of its first hash; by file.
+    pub(super) starts: Vec<(u32, u32)>,
+}
+
 /// What has to be known of a torrent to read, write and verify it: files, pieces and hashes.
 ///
 /// The files' paths are all different, none is the folder of another, and all begin with the torrent's name.
+///
+/// A torrent of version 2 has padding here between its files ([`File::is_implied`]), as if it were a hybrid: so all pieces but the
+/// last have the same length.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Layout {
     files: Vec<File>,
     geometry: Geometry,
+    version: Version,
     /// The piece hashes are somewhere in these bytes: those of the whole `info` where there are any.
     bytes: Arc<[u8]>,
     hashes_at: usize,
+    /// What few files have, by file.
+    details: Vec<Detail>,
+    layers: Layers,
 }
 
 impl Layout {
@@ -76,18 +145,38 @@ impl Layout {
         let mut offset: u64 = 0;
         let mut out = Vec::with_capacity(files.len());
         for (path, length) in files {
-            out.push(File { path, length, offset, raw: None, is_padding: false });
+            out.push(File::new(path, length, offset, Flags::default(), NONE));
             offset = offset.checked_add(length).filter(|&o| o <= i64::MAX as u64).ok_or(BuildError::TooLong)?;
         }
         let geometry = geometry(offset, piece_length)?;
         if piece_hashes.len() as u64 != u64::from(geometry.piece_count()) {
             return Err(BuildError::PieceCount { expected: geometry.piece_count().into(), found: piece_hashes.len() });
         }
-        Ok(Self::from_checked(out, geometry, piece_hashes.concat().into(), 0))
+        Ok(Self::from_checked(out, Vec::new(), geometry, Version::V1, piece_hashes.concat().into(), 0))
     }
 
-    pub(super) fn from_checked(files: Vec<File>, geometry: Geometry, bytes: Arc<[u8]>, hashes_at: usize) -> Self {
-        Self { files, geometry, bytes, hashes_at }
+    pub(super) fn from_checked(
+        files: Vec<File>,
+        details: Vec<Detail>,
+        geometry: Geometry,
+        version: Version,
+        bytes: Arc<[u8]>,
+        hashes_at: usize,
+    ) -> Self {
+        Self { files, details, geometry, version, bytes, hashes_at, layers: Layers::default() }
+    }
+
+    /// Gives the same files and pieces without anything to verify them with.
+    pub(super) fn without_hashes(layout: &Self) -> Self {
+        let mut out = layout.clone();
+        (out.bytes, out.hashes_at, out.layers) = (Arc::default(), 0, Layers::default());
+        out.files.iter_mut().for_each(|file| file.root = NONE);
+        out
+    }
+
+    #[cfg(feature = "v2")]
+    pub(super) fn set_layers(&mut self, layers: Layers) {
+        self.layers = layers;
     }
 
     /// Gives the torrent's name: the name of its one file, or of the folder that its files are in. Shown with U+FFFD for what
@@ -98,12 +187,17 @@ impl Layout {
 
     /// Gives the torrent's name as bytes.
     pub fn name_bytes(&self) -> &[u8] {
-        self.files.first().and_then(|file| file.path.parts().next()).unwrap_or_default()
+        self.files.first().map(|file| file.path.first()).unwrap_or_default()
     }
 
     /// Says whether the files are in a folder of the torrent's name, rather than one file of that name.
     pub fn is_multi_file(&self) -> bool {
-        self.files.first().is_some_and(|file| file.path.parts().nth(1).is_some())
+        self.files.first().is_some_and(|file| file.path.parent().is_some())
+    }
+
+    /// Says of which kind the torrent is.
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// Gives the files, in the order in which their bytes follow each other. There is at least one.
@@ -116,25 +210,175 @@ impl Layout {
         self.files.get(file.as_usize())
     }
 
+    /// Gives the length of all files without padding, in bytes.
+    pub fn content_length(&self) -> u64 {
+        self.files.iter().filter(|file| !file.is_padding).map(|file| file.length).sum()
+    }
+
+    fn detail(&self, file: FileIndex) -> Option<&Detail> {
+        let at = self.details.binary_search_by_key(&file.0, |detail| detail.file).ok()?;
+        self.details.get(at)
+    }
+
+    fn store(&self, file: FileIndex) -> Option<&Arc<Store>> {
+        self.file(file).map(|file| file.path.store())
+    }
+
+    /// Gives the parts of a file's path (without the torrent's name) as the metainfo gives them, where they are stored under
+    /// others.
+    pub fn raw_path(&self, file: FileIndex) -> Option<Vec<&[u8]>> {
+        Detail::raw_path(self.detail(file), &self.file(file)?.path, self.store(file)?)
+    }
+
+    /// Gives the MD5 of a file, where the metainfo says it. It says nothing about the torrent's bytes.
+    pub fn md5(&self, file: FileIndex) -> Option<[u8; 16]> {
+        self.detail(file)?.md5(self.store(file)?)
+    }
+
+    /// Gives the SHA-1 of a file, where the metainfo says it (BEP 47): a hint for finding the file elsewhere, and no proof.
+    pub fn sha1(&self, file: FileIndex) -> Option<[u8; 20]> {
+        self.detail(file)?.sha1(self.store(file)?)
+    }
+
+    /// Gives the file or folder of this torrent that a symbolic link leads to (BEP 47), with the torrent's name in front.
+    pub fn link_target(&self, file: FileIndex) -> Option<SafePath> {
+        self.detail(file)?.link(self.store(file)?)
+    }
+
+    /// Gives the root of a file's hash tree (BEP 52); none for an empty file.
+    pub fn pieces_root(&self, file: FileIndex) -> Option<&[u8; 32]> {
+        self.root(self.file(file)?)
+    }
+
+    fn root<'s>(&'s self, file: &'s File) -> Option<&'s [u8; 32]> {
+        (file.root != NONE).then(|| file.path.store().text(file.root).first_chunk()).flatten()
+    }
+
     /// Gives the lengths of torrent and pieces.
     pub fn geometry(&self) -> Geometry {
         self.geometry
     }
 
-    /// Gives the SHA-1 of a piece.
+    /// Gives the SHA-1 of a piece; none in a torrent of version 2 alone. [`piece_check`](Self::piece_check) is for all kinds.
     pub fn piece_hash(&self, piece: PieceIndex) -> Option<&[u8; 20]> {
         let start = piece.as_usize().checked_mul(20)?;
         self.hashes().get(start..)?.first_chunk()
     }
 
-    /// Goes over the SHA-1 of every piece, in order.
+    /// Goes over the SHA-1 of every piece, in order; there are none in a torrent of version 2 alone.
     pub fn piece_hashes(&self) -> impl ExactSizeIterator<Item = &[u8; 20]> {
         self.hashes().chunks_exact(20).map(|hash| hash.try_into().expect("a chunk of 20 bytes is an array of 20 bytes"))
     }
 
     fn hashes(&self) -> &[u8] {
+        if !self.version.has_v1() {
+            return &[];
+        }
         let length = self.geometry.piece_count() as usize * 20;
         self.bytes.get(self.hashes_at..).and_then(|b| b.get(..length)).unwrap_or_default()
+    }
+
+    /// Gives what a piece is verified with; `None` where there is no such piece.
+    ///
+    /// The cost is a search among the files for version 2, and constant for version 1.
+    pub fn piece_check(&self, piece: PieceIndex) -> Option<PieceHash<'_>> {
+        let v1 = self.piece_hash(piece);
+        if !self.version.has_v2() {
+            return v1.map(PieceHash::V1);
+        }
+        self.tree(piece)?;
+        Some(match (v1, self.piece_root(piece)) {
+            (Some(hash), Some(root)) => PieceHash::Both(hash, root),
+            (Some(hash), None) => PieceHash::V1(hash),
+            (None, Some(root)) => PieceHash::V2(root),
+            (None, None) => PieceHash::Unknown,
+        })
+    }
+
+    /// Gives how many bytes of a piece belong to its file, and how many leaves the hash tree of these has (BEP 52), as in
+    /// [`PieceRoot`]; also where the root is not known. `None` for version 1 and where there is no such piece.
+    pub fn piece_tree(&self, piece: PieceIndex) -> Option<(u32, u64)> {
+        self.tree(piece).map(|(_, length, leaves)| (length, leaves))
+    }
+
+    /// Gives a piece's file, how many bytes of it the piece has, and how many leaves the tree of these.
+    fn tree(&self, piece: PieceIndex) -> Option<(usize, u32, u64)> {
+        if !self.version.has_v2() || piece.0 >= self.geometry.piece_count() {
+            return None;
+        }
+        let start = self.geometry.piece_offset(piece);
+        // Every file that has bytes starts with a piece, so a piece has one file, and then padding.
+        let index = self.files.partition_point(|file| file.offset + file.length <= start);
+        let file = self.files.get(index)?;
+        let before = start.checked_sub(file.offset)?;
+        let piece_length = self.geometry.piece_length();
+        let length = (file.length - before).min(piece_length.into()) as u32;
+        let is_one_piece = file.length <= piece_length.into();
+        let blocks = if is_one_piece { length } else { piece_length }.div_ceil(BLOCK_LENGTH);
+        Some((index, length, u64::from(blocks).next_power_of_two()))
+    }
+
+    fn piece_root(&self, piece: PieceIndex) -> Option<PieceRoot<'_>> {
+        let (index, length, leaves) = self.tree(piece)?;
+        let file = self.files.get(index)?;
+        let piece_length = u64::from(self.geometry.piece_length());
+        if file.length <= piece_length {
+            return self.root(file).map(|root| PieceRoot { root, length, leaves });
+        }
+        let at = self.layers.starts.binary_search_by_key(&(index as u32), |(file, _)| *file).ok()?;
+        let (_, first) = self.layers.starts.get(at)?;
+        let before = self.geometry.piece_offset(piece) - file.offset;
+        let hash = usize::try_from(u64::from(*first) + before / piece_length).ok()?;
+        let root = self.layers.bytes.get(hash.checked_mul(32)?..)?.first_chunk()?;
+        Some(PieceRoot { root, length, leaves })
+    }
+
+    /// Gives the piece layer of a file, as `piece layers` has it (BEP 52); `None` where the file is not longer than a piece, or
+    /// where the layer is not known.
+    pub fn piece_layer(&self, file: FileIndex) -> Option<&[u8]> {
+        let at = self.layers.starts.binary_search_by_key(&file.0, |(file, _)| *file).ok()?;
+        let (_, first) = self.layers.starts.get(at)?;
+        let count = self.file(file)?.length.div_ceil(self.geometry.piece_length().into());
+        let start = (*first as usize).checked_mul(32)?;
+        self.layers.bytes.get(start..)?.get(..usize::try_from(count).ok()?.checked_mul(32)?)
+    }
+
+    /// Gives the layout with piece layers that were fetched from peers or elsewhere, each with the root of the hash tree that it
+    /// belongs to (BEP 52). Those that are known already stay. Without the feature `v2` nothing is added.
+    ///
+    /// # Errors
+    ///
+    /// A layer does not fit the file of that root. Layers of no file are passed over.
+    pub fn with_piece_layers<'b>(
+        &self,
+        layers: impl IntoIterator<Item = (&'b [u8; 32], &'b [u8])>,
+    ) -> Result<Self, LayerError> {
+        let known = self.piece_layers().map(|(root, layer)| (&root[..], layer));
+        let given = layers.into_iter().map(|(root, layer)| (&root[..], layer)).chain(known).collect();
+        let mut out = self.clone();
+        #[cfg(feature = "v2")]
+        out.set_layers(super::layers::check(self, &given, false)?.0);
+        #[cfg(not(feature = "v2"))]
+        let _: (std::collections::BTreeMap<&[u8], &[u8]>, _) = (given, &mut out);
+        Ok(out)
+    }
+
+    /// Goes over the piece layers that are known, each with the root of the hash tree that it belongs to (BEP 52). Files of the
+    /// same bytes have the same.
+    pub fn piece_layers(&self) -> impl Iterator<Item = (&[u8; 32], &[u8])> {
+        self.files_with_layers()
+            .filter_map(|(file, _)| Some((self.pieces_root(FileIndex(file))?, self.piece_layer(FileIndex(file))?)))
+    }
+
+    /// Says whether there is something to verify every piece with: all piece layers that are needed are known.
+    pub fn is_verifiable(&self) -> bool {
+        self.version.has_v1() || self.layers.starts.len() == self.files_with_layers().count()
+    }
+
+    /// Goes over the files that need a piece layer.
+    pub(super) fn files_with_layers(&self) -> impl Iterator<Item = (u32, &File)> {
+        let piece_length = u64::from(self.geometry.piece_length());
+        (0..).zip(&self.files).filter(move |(_, file)| file.root != NONE && file.length > piece_length)
     }
 
     /// Goes over the parts of files that a run of the torrent's bytes lies in, in order. Files without bytes are left out, and
@@ -164,9 +408,8 @@ pub(super) fn refuse_clashes<'a>(
     paths: impl Iterator<Item = &'a SafePath> + Clone,
     names: Names,
 ) -> Result<(), BuildError> {
-    let sorted = Paths::new(paths.clone().map(SafePath::as_bytes), names);
-    match sorted.clashes().first().and_then(|&clash| paths.clone().nth(clash)) {
-        Some(path) => Err(BuildError::Clash { path: path.clone() }),
+    match clash(paths, names) {
+        Some(path) => Err(BuildError::Clash { path }),
         None => Ok(()),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::PathBuf;
 
 /// The longest name that a host of the Unix family stores, in bytes.
 const HOST_LENGTH: usize = 255;
@@ -147,97 +146,12 @@ impl fmt::Display for PathError {
 
 impl std::error::Error for PathError {}
 
-/// A relative path whose every part is a plain name that this host can store: it cannot lead out of the folder it is joined to
-/// (but through a symbolic link that stands there already).
-///
-/// The parts are bytes. On Unix that is what names are; elsewhere they are UTF-8. Shown with `/` between the parts, and with
-/// U+FFFD for what is not UTF-8. Control characters are shown as they are: whoever prints to a terminal must escape them.
-///
-/// ```
-/// use bip::proto::metainfo::SafePath;
-/// let path = SafePath::from_parts(["album", "song.flac"])?;
-/// assert_eq!(path.to_string(), "album/song.flac");
-/// assert!(SafePath::from_parts(["..", "song.flac"]).is_err());
-/// assert!(SafePath::from_parts(["/etc/passwd"]).is_err());
-/// # Ok::<(), bip::proto::metainfo::PathError>(())
-/// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SafePath(Box<[u8]>);
-
-impl SafePath {
-    /// Makes a path of its parts, or says which of them cannot be stored.
-    pub fn from_parts<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Result<Self, PathError> {
-        let mut joined = Vec::new();
-        for part in parts {
-            let part = part.as_ref();
-            if !Names::Host.keeps(part) {
-                return Err(PathError::Part(part.to_vec()));
-            }
-            if !joined.is_empty() {
-                joined.push(b'/');
-            }
-            joined.extend_from_slice(part);
-        }
-        if joined.is_empty() { Err(PathError::NoParts) } else { Ok(Self(joined.into())) }
-    }
-
-    /// Takes parts that are known to be safe, joined by `/`.
-    pub(super) fn from_joined(joined: &[u8]) -> Self {
-        debug_assert!(joined.split(|&b| b == b'/').all(|part| Names::Host.keeps(part)));
-        Self(joined.into())
-    }
-
-    /// Goes over the parts, of which there is at least one.
-    pub fn parts(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
-        self.0.split(|&b| b == b'/')
-    }
-
-    /// Gives the parts joined by `/`, which no part has in it.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Gives the last part: the file's own name.
-    pub fn file_name(&self) -> &[u8] {
-        self.parts().next_back().unwrap_or_default()
-    }
-
-    /// Gives the path of the folder that this path is in; `None` for a path of one part.
-    pub fn parent(&self) -> Option<SafePath> {
-        let slash = self.0.iter().rposition(|&b| b == b'/')?;
-        Some(Self(self.0[..slash].into()))
-    }
-
-    /// Gives the path in the form of this host: relative, to be joined to a folder.
-    pub fn to_path_buf(&self) -> PathBuf {
-        #[cfg(unix)]
-        {
-            use std::os::unix::ffi::OsStrExt as _;
-            PathBuf::from(std::ffi::OsStr::from_bytes(&self.0))
-        }
-        #[cfg(not(unix))]
-        {
-            self.parts().map(String::from_utf8_lossy).map(Cow::into_owned).collect()
-        }
-    }
-}
-
-impl fmt::Display for SafePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.0))
-    }
-}
-
-impl fmt::Debug for SafePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SafePath(\"{}\")", self.0.escape_ascii())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::metainfo::SafePath;
     use proptest::prelude::*;
+    use std::path::PathBuf;
 
     fn portable(name: impl AsRef<[u8]>) -> String {
         let name = name.as_ref();
