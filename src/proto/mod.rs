@@ -9,9 +9,14 @@ pub mod compact;
 pub mod geometry;
 pub mod handshake;
 pub mod id;
+pub mod magnet;
 pub mod message;
 pub mod metainfo;
+#[cfg(feature = "encryption")]
+pub mod mse;
+pub mod peer_id;
 pub mod priority;
 pub mod reader;
 pub mod resume;
 pub mod sha1;
+pub mod utp;
