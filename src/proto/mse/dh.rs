@@ -336,7 +336,10 @@ mod tests {
     fn a_secret_is_not_shown() {
         let keys = KeyPair::new(PrivateKey([0xab; 20]));
         let text = format!("{keys:?} {:?}", keys.private().secret(keys.public()));
-        assert!(text.starts_with("KeyPair { private: PrivateKey, public: PublicKey(") && text.ends_with(") } Secret"), "{text}");
+        assert!(
+            text.starts_with("KeyPair { private: PrivateKey, public: PublicKey(") && text.ends_with(") } Secret"),
+            "{text}"
+        );
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! What goes wrong while a connection is being encrypted.
 
-use super::method::Methods;
 use super::MAX_PAD;
+use super::method::Methods;
 use std::fmt;
 
 /// Why an encrypted connection did not come about.

@@ -28,11 +28,23 @@ enum State {
     /// Waits for the public key.
     Key,
     /// Waits for the encrypted zeros, somewhere after pad B.
-    Mark { keys: StreamKeys, mark: [u8; 8], outgoing: Box<Rc4> },
+    Mark {
+        keys: StreamKeys,
+        mark: [u8; 8],
+        outgoing: Box<Rc4>,
+    },
     /// Waits for the method and the length of pad D.
-    Choice { incoming: Box<Rc4>, outgoing: Box<Rc4> },
+    Choice {
+        incoming: Box<Rc4>,
+        outgoing: Box<Rc4>,
+    },
     /// Waits for the end of pad D.
-    Pad { selected: Methods, length: u16, incoming: Box<Rc4>, outgoing: Box<Rc4> },
+    Pad {
+        selected: Methods,
+        length: u16,
+        incoming: Box<Rc4>,
+        outgoing: Box<Rc4>,
+    },
     /// Has given all it had.
     Done,
     Failed(Error),

@@ -1,7 +1,7 @@
 //! Taking from a stream what a handshake is waiting for, and no byte more.
 
-use super::error::Error;
 use super::MAX_PAD;
+use super::error::Error;
 
 /// Bytes that are waited for: a run of a known length, or a mark somewhere after a pad.
 #[derive(Debug, Clone, Default)]

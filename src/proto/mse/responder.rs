@@ -30,15 +30,28 @@ enum State {
     /// Waits for the public key.
     Key,
     /// Waits for the hash of the secret, somewhere after pad A.
-    Mark { secret: Box<Secret>, mark: [u8; 20] },
+    Mark {
+        secret: Box<Secret>,
+        mark: [u8; 20],
+    },
     /// Waits for the torrent's name.
-    Topic { secret: Box<Secret> },
+    Topic {
+        secret: Box<Secret>,
+    },
     /// Waits for the zeros, the methods and the length of pad C.
     Header(Box<Agreed>),
     /// Waits for pad C and the length of the initial payload.
-    Pad { agreed: Box<Agreed>, method: Method, length: u16 },
+    Pad {
+        agreed: Box<Agreed>,
+        method: Method,
+        length: u16,
+    },
     /// Waits for the initial payload.
-    Payload { agreed: Box<Agreed>, method: Method, length: u16 },
+    Payload {
+        agreed: Box<Agreed>,
+        method: Method,
+        length: u16,
+    },
     /// Has given all it had.
     Done,
     Failed(Error),

@@ -87,7 +87,8 @@ fn each_method_is_agreed_on_as_both_sides_want() {
         (1, 2, Method::Rc4, Err(Error::NoCommonMethod { offered: Methods(1) })),
         (2, 1, Method::Plain, Err(Error::NoCommonMethod { offered: Methods(2) })),
     ] {
-        let outcome = converse(&[1000], &[1000], policy(theirs, Method::Rc4), policy(ours, preferred), (5, 9), b"hello");
+        let outcome =
+            converse(&[1000], &[1000], policy(theirs, Method::Rc4), policy(ours, preferred), (5, 9), b"hello");
         match (outcome, expected) {
             (Ok((a, b)), Ok(method)) => assert_eq!((a.method, b.method), (method, method)),
             (Err(error), Err(expected)) => assert_eq!(error, expected),

@@ -1,49 +1,9 @@
-//! Packets of uTP, the transport over UDP that yields to other traffic (BEP 29).
-//!
-//! ```text
-//! 0                 1         2               4                           8                                  12
-//! | type 4, version 4 | extension | connection id | time of sending, µs      | difference of the last received, µs |
-//! | window in bytes                               | sequence number | acknowledged   |  then extensions, then payload
-//! 12                                              16                18               20
-//! ```
-//!
-//! An extension is the type of the next one (0: there is none), a length, and so many bytes. Read are selective acknowledgements (1)
-//! and libtorrent's reason for closing (3); all others are skipped.
-//!
-//! A packet borrows its payload, and decoding allocates nothing. Not here: connections, windows, and what may be believed of an
-//! address that anybody can claim.
-//!
-//! # Limits
-//!
-//! There may be at most [`MAX_EXTENSIONS`] extensions. A selective acknowledgement is read with 4 to 252 bytes, in multiples of 4; we send up
-//! to 64 ([`AckMask`]), which is 512 packets.
-//!
-//! ```
-//! use bip::proto::utp::{AckMask, ConnectionId, Header, Kind, Packet, SeqNr, Timestamp};
-//! let header = Header {
-//!     kind: Kind::State,
-//!     connection: ConnectionId(7),
-//!     sent: Timestamp(1_000_000),
-//!     difference: 0,
-//!     window: 1 << 20,
-//!     seq_nr: SeqNr(1),
-//!     ack_nr: SeqNr(65_534),
-//! };
-//! // 65535 is missing, 0 came.
-//! let mut mask = AckMask::new(header.ack_nr);
-//! assert!(mask.insert(SeqNr(0)));
-//! let mut bytes = Vec::new();
-//! Packet { selective_ack: mask.as_selective_ack(), ..Packet::new(header) }.encode(&mut bytes);
-//! assert_eq!(bytes.len(), 20 + 2 + 4);
-//! let packet = Packet::decode(&bytes)?;
-//! assert_eq!(packet.header, header);
-//! let acks = packet.selective_ack.expect("it was sent");
-//! assert_eq!(acks.received(packet.header.ack_nr).collect::<Vec<_>>(), [SeqNr(0)]);
-//! # Ok::<(), bip::proto::utp::Error>(())
-//! ```
+//! A packet: bytes to values and back.
 
-use super::reader::{Reader, Truncated};
-use std::fmt;
+use super::ack::SelectiveAck;
+use super::error::Error;
+use super::number::{ConnectionId, SeqNr, Timestamp};
+use crate::proto::reader::Reader;
 
 /// The length of a header in bytes.
 pub const HEADER_LEN: usize = 20;
@@ -86,82 +46,6 @@ impl Kind {
     }
 }
 
-/// The number of a packet of one direction of a connection, which begins again after 65535.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct SeqNr(pub u16);
-
-impl SeqNr {
-    /// Gives the number after this one.
-    #[must_use]
-    pub fn next(self) -> Self {
-        self.plus(1)
-    }
-
-    /// Gives the number so many after this one.
-    #[must_use]
-    pub fn plus(self, count: u16) -> Self {
-        Self(self.0.wrapping_add(count))
-    }
-
-    /// Gives how many numbers this one is after another, going up from there: 0 to 65535.
-    pub fn since(self, other: Self) -> u16 {
-        self.0.wrapping_sub(other.0)
-    }
-
-    /// Says whether this number comes after another: by less than half of all numbers. Of two that are just half of them apart, neither
-    /// comes after the other.
-    ///
-    /// ```
-    /// use bip::proto::utp::SeqNr;
-    /// assert!(SeqNr(0).is_after(SeqNr(65_535)));
-    /// assert!(!SeqNr(65_535).is_after(SeqNr(0)) && !SeqNr(7).is_after(SeqNr(7)));
-    /// ```
-    pub fn is_after(self, other: Self) -> bool {
-        (1..0x8000).contains(&self.since(other))
-    }
-
-    /// Gives how far this number is from another: positive where it comes after it. Half of all numbers is -32768.
-    pub fn distance(self, other: Self) -> i16 {
-        self.since(other).cast_signed()
-    }
-}
-
-impl fmt::Display for SeqNr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// A time in microseconds of the sender's own clock, which begins again after 71 minutes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Timestamp(pub u32);
-
-impl Timestamp {
-    /// Gives the microseconds from another time to this one, going up from there.
-    ///
-    /// Between two clocks it means nothing by itself; how it changes is the change of the delay.
-    pub fn since(self, other: Self) -> u32 {
-        self.0.wrapping_sub(other.0)
-    }
-
-    /// Says whether this time comes after another: by less than half of all times.
-    pub fn is_after(self, other: Self) -> bool {
-        (1..0x8000_0000).contains(&self.since(other))
-    }
-}
-
-/// Names a connection between two addresses, in one direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u16);
-
-impl ConnectionId {
-    /// Gives the id of the other direction, of the id that the first packet came with: one more, and 0 after 65535.
-    #[must_use]
-    pub fn next(self) -> Self {
-        Self(self.0.wrapping_add(1))
-    }
-}
-
 /// What every packet says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Header {
@@ -179,78 +63,6 @@ pub struct Header {
     pub seq_nr: SeqNr,
     /// The last number up to which the sender has everything.
     pub ack_nr: SeqNr,
-}
-
-/// Says which packets after a gap have been received: a bit for each, from the second after the acknowledged one on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct SelectiveAck<'a>(&'a [u8]);
-
-impl<'a> SelectiveAck<'a> {
-    /// Takes the bytes of the mask: the lowest bit of the first byte is the acknowledged packet's second successor.
-    ///
-    /// Gives `None` unless there are 4 to 252 of them, in a multiple of 4.
-    pub fn new(mask: &'a [u8]) -> Option<Self> {
-        let length = mask.len();
-        ((4..=252).contains(&length) && length % 4 == 0).then_some(Self(mask))
-    }
-
-    /// Gives the bytes of the mask.
-    pub fn as_bytes(self) -> &'a [u8] {
-        self.0
-    }
-
-    /// Says whether a packet has been received, of a header's `ack_nr`: false for those that the mask says nothing of.
-    pub fn contains(self, ack_nr: SeqNr, packet: SeqNr) -> bool {
-        let bit = usize::from(packet.since(ack_nr.plus(2)));
-        self.0.get(bit / 8).is_some_and(|byte| byte >> (bit % 8) & 1 == 1)
-    }
-
-    /// Goes over the packets that have been received, of a header's `ack_nr`.
-    pub fn received(self, ack_nr: SeqNr) -> impl Iterator<Item = SeqNr> + use<'a> {
-        let first = ack_nr.plus(2);
-        // There are at most 2016 bits.
-        let bits = self.0.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1));
-        (0..).zip(bits).filter(|(_, is_set)| *is_set).map(move |(bit, _)| first.plus(bit))
-    }
-}
-
-impl fmt::Debug for SelectiveAck<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SelectiveAck({} bytes:", self.0.len())?;
-        self.received(SeqNr(0)).try_for_each(|packet| write!(f, " +{packet}"))?;
-        f.write_str(")")
-    }
-}
-
-/// A selective acknowledgement that is being made: up to 64 bytes, as long as it has to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AckMask {
-    first: SeqNr,
-    bytes: [u8; 64],
-    /// How many of the bytes are in use.
-    length: usize,
-}
-
-impl AckMask {
-    /// Starts the mask of packets after a gap, of the header's `ack_nr`.
-    pub fn new(ack_nr: SeqNr) -> Self {
-        Self { first: ack_nr.plus(2), bytes: [0; 64], length: 0 }
-    }
-
-    /// Adds a packet that has been received. Gives false, and does nothing, if the mask cannot say so: it is not from the second to the
-    /// 513th after `ack_nr`.
-    pub fn insert(&mut self, packet: SeqNr) -> bool {
-        let bit = usize::from(packet.since(self.first));
-        let Some(byte) = self.bytes.get_mut(bit / 8) else { return false };
-        *byte |= 1 << (bit % 8);
-        self.length = self.length.max((bit / 8 + 1).next_multiple_of(4));
-        true
-    }
-
-    /// Gives the acknowledgement; `None` if it says nothing.
-    pub fn as_selective_ack(&self) -> Option<SelectiveAck<'_>> {
-        self.bytes.get(..self.length).and_then(SelectiveAck::new)
-    }
 }
 
 /// A packet.
@@ -327,13 +139,13 @@ impl<'a> Packet<'a> {
 
     /// Gives how many bytes [`encode`](Self::encode) appends.
     pub fn encoded_len(&self) -> usize {
-        let ack = self.selective_ack.map_or(0, |ack| 2 + ack.0.len());
+        let ack = self.selective_ack.map_or(0, |ack| 2 + ack.as_bytes().len());
         HEADER_LEN + ack + self.close_reason.map_or(0, |_| 2 + 4) + self.payload.len()
     }
 
     /// Appends the packet.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let ack = self.selective_ack.map(|ack| (SELECTIVE_ACK, ack.0));
+        let ack = self.selective_ack.map(|ack| (SELECTIVE_ACK, ack.as_bytes()));
         let reason = self.close_reason.map(u16::to_be_bytes).map(|[high, low]| [0, 0, high, low]);
         let reason = reason.as_ref().map(|bytes| (CLOSE_REASON, &bytes[..]));
         let header = &self.header;
@@ -357,59 +169,10 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// Why a datagram is no packet of uTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Error {
-    /// It ends in its header or its extensions.
-    Truncated(Truncated),
-    /// Its version is not 1.
-    Version {
-        /// The version it has.
-        found: u8,
-    },
-    /// Its type is none that there is.
-    Kind {
-        /// The type it has.
-        found: u8,
-    },
-    /// A selective acknowledgement has not 4 to 252 bytes in a multiple of 4.
-    SelectiveAck {
-        /// Where the extension starts, in bytes.
-        at: usize,
-        /// How many it has.
-        length: u8,
-    },
-    /// It has more than [`MAX_EXTENSIONS`] extensions.
-    TooManyExtensions {
-        /// Where the first that is too many starts, in bytes.
-        at: usize,
-    },
-}
-
-impl From<Truncated> for Error {
-    fn from(error: Truncated) -> Self {
-        Error::Truncated(error)
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Truncated(error) => error.fmt(f),
-            Error::Version { found } => write!(f, "version {found} of uTP at byte 0"),
-            Error::Kind { found } => write!(f, "a packet of type {found} at byte 0"),
-            Error::SelectiveAck { at, length } => write!(f, "a selective acknowledgement of {length} bytes at byte {at}"),
-            Error::TooManyExtensions { at } => write!(f, "more than {MAX_EXTENSIONS} extensions at byte {at}"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::utp::AckMask;
     use proptest::prelude::*;
 
     fn header() -> Header {
@@ -507,59 +270,7 @@ mod tests {
         assert_eq!(Packet::decode(&with(7, &[7, 0].repeat(30_000))), Err(Error::TooManyExtensions { at }));
     }
 
-    #[test]
-    fn the_bits_of_a_selective_acknowledgement_are_in_the_order_of_bep_29() {
-        let acks = SelectiveAck::new(&[0b1000_0001, 0b10, 0, 0x80]).unwrap();
-        let ack_nr = SeqNr(65_533);
-        let offsets: Vec<u16> = acks.received(ack_nr).map(|packet| packet.since(ack_nr)).collect();
-        assert_eq!(offsets, [2, 9, 11, 33]);
-        for offset in 0..=u16::MAX {
-            assert_eq!(acks.contains(ack_nr, ack_nr.plus(offset)), offsets.contains(&offset), "{offset}");
-        }
-        assert_eq!(format!("{acks:?}"), "SelectiveAck(4 bytes: +2 +9 +11 +33)");
-    }
-
-    #[test]
-    fn a_mask_is_as_long_as_it_must_be_and_never_longer_than_64_bytes() {
-        let ack_nr = SeqNr(65_000);
-        assert_eq!(AckMask::new(ack_nr).as_selective_ack(), None);
-        for (offset, length) in [(2, Some(4)), (33, Some(4)), (34, Some(8)), (513, Some(64)), (514, None), (1, None), (0, None)] {
-            let mut mask = AckMask::new(ack_nr);
-            assert_eq!(mask.insert(ack_nr.plus(offset)), length.is_some(), "{offset}");
-            assert_eq!(mask.as_selective_ack().map(|acks| acks.as_bytes().len()), length, "{offset}");
-        }
-    }
-
-    #[test]
-    fn numbers_are_compared_across_their_end() {
-        for (a, b, after, distance) in [
-            (1, 0, true, 1),
-            (0, 65_535, true, 1),
-            (65_535, 0, false, -1),
-            (5, 5, false, 0),
-            (0x7fff, 0, true, 0x7fff),
-            (0x8000, 0, false, i16::MIN),
-            (0, 0x8000, false, i16::MIN),
-            (0x8001, 0, false, -0x7fff),
-        ] {
-            assert_eq!((SeqNr(a).is_after(SeqNr(b)), SeqNr(a).distance(SeqNr(b))), (after, distance), "{a} {b}");
-        }
-        assert_eq!((SeqNr(65_535).next(), ConnectionId(65_535).next()), (SeqNr(0), ConnectionId(0)));
-        for (a, b, after) in [(1, 0, true), (0, u32::MAX, true), (u32::MAX, 0, false), (0x8000_0000, 0, false), (3, 3, false)] {
-            assert_eq!(Timestamp(a).is_after(Timestamp(b)), after, "{a} {b}");
-        }
-        assert_eq!(Timestamp(5).since(Timestamp(u32::MAX)), 6);
-    }
-
     proptest! {
-        #[test]
-        fn one_of_two_numbers_comes_after_the_other(a in any::<u16>(), b in any::<u16>()) {
-            let (a, b) = (SeqNr(a), SeqNr(b));
-            prop_assert_eq!(a.is_after(b), a.distance(b) > 0);
-            prop_assert!(a == b || a.since(b) == 0x8000 || a.is_after(b) != b.is_after(a));
-            prop_assert_eq!(b.plus(a.since(b)), a);
-        }
-
         #[test]
         fn a_packet_survives_its_own_bytes(
             (kind, connection, sent, difference) in (0..5_u8, any::<u16>(), any::<u32>(), any::<u32>()),
