@@ -91,7 +91,7 @@ id20! {
 }
 
 id20! {
-    /// A client's name for itself in one run, sent in the handshake (BEP 3, BEP 20).
+    /// A client's name for itself in one run, sent in the handshake (BEP 3, BEP 20). What is in it: [`peer_id`](super::peer_id).
     ///
     /// Shown and parsed as 40 hexadecimal digits.
     PeerId
@@ -172,16 +172,6 @@ impl FromStr for InfoHashV2 {
 impl From<[u8; 32]> for InfoHashV2 {
     fn from(bytes: [u8; 32]) -> Self {
         Self(bytes)
-    }
-}
-
-impl PeerId {
-    /// Makes a peer id in the Azureus style of BEP 20: `-bp0100-` (client and version) and 12 random bytes.
-    pub fn from_random(random: [u8; 12]) -> Self {
-        let mut id = [0; 20];
-        id[..8].copy_from_slice(b"-bp0100-");
-        id[8..].copy_from_slice(&random);
-        Self(id)
     }
 }
 

@@ -15,8 +15,12 @@ pub mod id;
 pub mod lsd;
 #[cfg(feature = "v2")]
 pub mod merkle;
+pub mod magnet;
 pub mod message;
 pub mod metainfo;
+#[cfg(feature = "encryption")]
+pub mod mse;
+pub mod peer_id;
 pub mod priority;
 pub mod reader;
 pub mod resume;
@@ -25,3 +29,4 @@ pub mod tracker_url;
 pub mod udp_tracker;
 #[cfg(feature = "v2")]
 pub mod sha256;
+pub mod utp;
