@@ -16,14 +16,11 @@ mod script;
 mod swarm;
 mod tracker_url;
 mod udp_tracker;
-
-pub use bencode::bencode;
-pub use connection::{connection, connection_reaches};
 mod ut_metadata;
 mod ut_pex;
 
 pub use bencode::bencode;
-pub use connection::connection;
+pub use connection::{connection, connection_reaches};
 pub use extension::extension;
 pub use handshake::handshake;
 pub use http_tracker_reply::http_tracker_reply;
@@ -34,7 +31,6 @@ pub use message::message;
 pub use metainfo::metainfo;
 pub use resume::resume;
 pub use swarm::{swarm, swarm_reaches};
-pub use swarm::swarm;
 pub use tracker_url::tracker_url;
 pub use udp_tracker::udp_tracker;
 pub use ut_metadata::ut_metadata;

@@ -115,11 +115,6 @@ fn follows(bytes: &[u8], mark: &[u8], wanted: &[u8]) -> bool {
     })
 }
 
-/// Nothing that is shown can confuse a terminal.
-fn check_text(text: &str) {
-    assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
-}
-
 /// An edit keeps what is in `info`, and all that it does not say.
 fn edit(bytes: &[u8], torrent: &Metainfo, limits: &Limits) {
     let same = Edit::of(bytes, limits).expect("what is a torrent can be edited");

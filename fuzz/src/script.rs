@@ -103,8 +103,6 @@ fn extension(at: Span, payload: &[u8]) -> Message<'_> {
 
 impl Conn {
     fn new(ip: IpAddr) -> Self {
-        let frames = || Frames::new(message::Limits { block: u32::MAX, bitfield: u32::MAX, other: u32::MAX });
-    fn new() -> Self {
         let most = u32::MAX;
         let frames =
             || Frames::new(message::Limits { block: most, bitfield: most, extended: most, hashes: most, other: most });

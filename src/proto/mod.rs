@@ -13,9 +13,9 @@ pub mod handshake;
 pub mod http_tracker;
 pub mod id;
 pub mod lsd;
+pub mod magnet;
 #[cfg(feature = "v2")]
 pub mod merkle;
-pub mod magnet;
 pub mod message;
 pub mod metainfo;
 #[cfg(feature = "encryption")]
@@ -25,8 +25,8 @@ pub mod priority;
 pub mod reader;
 pub mod resume;
 pub mod sha1;
-pub mod tracker_url;
-pub mod udp_tracker;
 #[cfg(feature = "v2")]
 pub mod sha256;
+pub mod tracker_url;
+pub mod udp_tracker;
 pub mod utp;

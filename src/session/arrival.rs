@@ -23,6 +23,9 @@ impl Coordinator {
             Some(Refusal::SameFiles)
         } else if !spec.selection.fits(&spec.layout) {
             Some(Refusal::WrongSelection)
+        } else if !spec.layout.version().has_v1() {
+            // Its pieces have no SHA-1: whatever came would be taken for wrong, and its sender for a liar.
+            Some(Refusal::OnlyVersion2)
         } else {
             None
         };
