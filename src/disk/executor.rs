@@ -310,12 +310,7 @@ impl Executor {
     }
 
     fn buffers_for(&self, lengths: &[u32]) -> Vec<BlockBuf> {
-        let buffer = |length: &u32| {
-            let mut buf = self.blocks.take(*length as usize);
-            buf.bytes_mut().resize(*length as usize, 0);
-            buf
-        };
-        lengths.iter().map(buffer).collect()
+        lengths.iter().map(|length| self.blocks.take_full(*length as usize)).collect()
     }
 
     fn read(&self, store: &Store, mut offset: u64, lengths: &[u32]) -> Result<Vec<Block>, Error> {

@@ -105,9 +105,22 @@ impl BlockPool {
 
     /// Gives an empty buffer with room for at least that many bytes.
     pub fn take(&self, capacity: usize) -> BlockBuf {
-        let mut bytes = self.take.try_recv().unwrap_or_default();
-        bytes.clear();
-        bytes.reserve(capacity);
+        let mut buf = self.recall();
+        buf.bytes_mut().clear();
+        buf.bytes_mut().reserve(capacity);
+        buf
+    }
+
+    /// Gives a buffer of that many bytes, whose values are any: it is to be overwritten whole, and clearing it would cost as much as
+    /// filling it.
+    pub fn take_full(&self, length: usize) -> BlockBuf {
+        let mut buf = self.recall();
+        buf.bytes_mut().resize(length, 0);
+        buf
+    }
+
+    fn recall(&self) -> BlockBuf {
+        let bytes = self.take.try_recv().unwrap_or_default();
         BlockBuf { buffer: Buffer { bytes, home: Some(self.give.clone()) } }
     }
 }
@@ -133,6 +146,17 @@ mod tests {
         let again = pool.take(3);
         assert_eq!(again.bytes().as_ptr(), address);
         assert!(again.bytes().is_empty());
+    }
+
+    #[test]
+    fn a_full_buffer_has_its_length_whatever_came_back() {
+        let pool = BlockPool::new(1);
+        for (before, length) in [(0, 5), (3, 5), (9, 5), (5, 0)] {
+            let mut buf = pool.take(before);
+            buf.bytes_mut().resize(before, 7);
+            drop(buf.freeze());
+            assert_eq!(pool.take_full(length).bytes().len(), length);
+        }
     }
 
     #[test]
