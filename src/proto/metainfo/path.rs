@@ -43,7 +43,8 @@ impl Names {
     pub(super) fn keeps(self, name: &[u8]) -> bool {
         let plain = !name.is_empty()
             && name.len() <= self.length_limit()
-            && !name.iter().any(|&b| b == b'/' || b == 0)
+            // Without an early end it is done many bytes at a time.
+            && !name.iter().fold(false, |bad, &b| bad | (b == b'/') | (b == 0))
             && name != b"."
             && name != b"..";
         plain
