@@ -4,19 +4,27 @@
 mod bencode;
 mod connection;
 mod handshake;
+mod magnet;
 mod message;
 mod metainfo;
+mod mse;
+mod peer_id;
 mod resume;
 mod script;
 mod swarm;
+mod utp;
 
 pub use bencode::bencode;
 pub use connection::connection;
 pub use handshake::handshake;
+pub use magnet::magnet;
 pub use message::message;
 pub use metainfo::metainfo;
+pub use mse::mse;
+pub use peer_id::peer_id;
 pub use resume::resume;
 pub use swarm::swarm;
+pub use utp::utp;
 
 /// A target's name, which is also its folder in `corpus/`, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -26,10 +34,14 @@ pub const TARGETS: &[Target] = &[
     ("bencode", bencode),
     ("connection", connection),
     ("handshake", handshake),
+    ("magnet", magnet),
     ("message", message),
     ("metainfo", metainfo),
+    ("mse", mse),
+    ("peer_id", peer_id),
     ("resume", resume),
     ("swarm", swarm),
+    ("utp", utp),
 ];
 
 /// Divides bytes into parts whose lengths come from `sizes`, used again and again; no part is empty.
