@@ -119,18 +119,21 @@ pub(crate) struct Create {
     pub(crate) force: bool,
 }
 
-/// Show what is in a torrent file.
+/// Show what is in a torrent file or magnet link.
+///
+/// Nobody is asked: of a magnet link it shows what stands in it. Quote the link, for the shell's sake.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   bip show film.torrent
-  bip show film.torrent --json | jq -r .info_hash")]
+  bip show film.torrent --json | jq -r .info_hash
+  bip show 'magnet:?xt=urn:btih:631a31dd0a46257d5078c0dee4e66e26f73e42ac&dn=film'")]
 pub(crate) struct Show {
-    /// The torrent file; `-` is stdin
+    /// The torrent file (`-` is stdin), a magnet link, or an info hash alone: 40 hexadecimal digits, 64 of version 2
     #[arg(value_name = "TORRENT")]
     pub(crate) torrent: PathBuf,
 
-    /// Print one JSON object; what the torrent does not say is null
+    /// Print one JSON object; what the torrent or link does not say is null
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -5,6 +5,7 @@ mod batch;
 mod create;
 mod demo;
 mod files;
+mod magnet;
 mod output;
 mod peers;
 mod show;

@@ -1,6 +1,7 @@
 //! `bip show`.
 
 use crate::args::Show;
+use crate::magnet::{self, Link};
 use crate::output::{Failure, Output, bytes, printable};
 use crate::torrent;
 use bip::proto::metainfo::Metainfo;
@@ -8,6 +9,10 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 pub(crate) fn run(args: &Show, output: &Output) -> Result<(), Failure> {
+    if let Some(link) = magnet::read(&args.torrent) {
+        let link = link?;
+        return if args.json { output.json(&link_to_json(&link)) } else { output.raw(link_to_text(&link).as_bytes()) };
+    }
     let torrent = torrent::read(&args.torrent)?;
     if args.json { output.json(&to_json(&torrent)) } else { output.raw(to_text(&torrent).as_bytes()) }
 }
@@ -33,12 +38,75 @@ fn to_json(torrent: &Metainfo) -> Value {
     })
 }
 
+fn link_to_json(link: &Link) -> Value {
+    let Link { magnet, warnings } = link;
+    // Each is tried after those before it, as tiers of one are in a torrent.
+    let trackers: Vec<[&String; 1]> = magnet.trackers.iter().map(|url| [url]).collect();
+    let peers: Vec<String> = magnet.peers.iter().map(ToString::to_string).collect();
+    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    json!({
+        "magnet": magnet.to_string(),
+        "name": magnet.name,
+        "info_hash": magnet.topic.v1().map(|hash| hash.to_string()),
+        "info_hash_v2": magnet.topic.v2().map(|hash| hash.to_string()),
+        "total_length": magnet.length,
+        "files_wanted": link.files_wanted(),
+        "trackers": trackers,
+        "web_seeds": magnet.web_seeds,
+        "peers": peers,
+        "exact_sources": magnet.exact_sources,
+        "acceptable_sources": magnet.acceptable_sources,
+        "keywords": magnet.keywords,
+        "manifest": magnet.manifest,
+        "warnings": warnings,
+    })
+}
+
+fn link_to_text(link: &Link) -> String {
+    let mut out = String::new();
+    let mut field = |key: &str, value: &dyn std::fmt::Display| write_field(&mut out, key, value);
+    let Link { magnet, warnings } = link;
+    if let Some(name) = &magnet.name {
+        field("name", name);
+    }
+    if let Some(hash) = magnet.topic.v1() {
+        field("info hash", &hash);
+    }
+    if let Some(hash) = magnet.topic.v2() {
+        field("info hash v2", &hash);
+    }
+    if let Some(length) = magnet.length {
+        field("total length", &format_args!("{} ({length} bytes)", bytes(length)));
+    }
+    if let Some(files) = link.files_wanted() {
+        field("files wanted", &files);
+    }
+    for (number, url) in magnet.trackers.iter().enumerate() {
+        field(&format!("tracker {}", number + 1), url);
+    }
+    let urls =
+        [("web seed", &magnet.web_seeds), ("source", &magnet.exact_sources), ("source", &magnet.acceptable_sources)];
+    for (key, urls) in urls {
+        urls.iter().for_each(|url| field(key, url));
+    }
+    magnet.peers.iter().for_each(|peer| field("peer", peer));
+    for (key, text) in [("keywords", &magnet.keywords), ("manifest", &magnet.manifest)] {
+        if let Some(text) = text {
+            field(key, text);
+        }
+    }
+    warnings.iter().for_each(|warning| field("warning", warning));
+    out
+}
+
+fn write_field(out: &mut String, key: &str, value: &dyn std::fmt::Display) {
+    // Writing to a string does not fail.
+    let _ = writeln!(out, "{key:<14}{}", printable(&value.to_string()));
+}
+
 fn to_text(torrent: &Metainfo) -> String {
     let mut out = String::new();
-    let mut field = |key: &str, value: &dyn std::fmt::Display| {
-        // Writing to a string does not fail.
-        let _ = writeln!(out, "{key:<14}{}", printable(&value.to_string()));
-    };
+    let mut field = |key: &str, value: &dyn std::fmt::Display| write_field(&mut out, key, value);
     let geometry = torrent.geometry();
     field("name", &torrent.name());
     field("info hash", &torrent.info_hash());

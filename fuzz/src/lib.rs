@@ -9,8 +9,11 @@ mod http_tracker_reply;
 mod http_tracker_request;
 mod lsd;
 mod merkle;
+mod magnet;
 mod message;
 mod metainfo;
+mod mse;
+mod peer_id;
 mod resume;
 mod script;
 mod swarm;
@@ -18,6 +21,7 @@ mod tracker_url;
 mod udp_tracker;
 mod ut_metadata;
 mod ut_pex;
+mod utp;
 
 pub use bencode::bencode;
 pub use connection::{connection, connection_reaches};
@@ -27,14 +31,19 @@ pub use http_tracker_reply::http_tracker_reply;
 pub use http_tracker_request::http_tracker_request;
 pub use lsd::lsd;
 pub use merkle::merkle;
+pub use magnet::magnet;
 pub use message::message;
 pub use metainfo::metainfo;
+pub use mse::mse;
+pub use peer_id::peer_id;
 pub use resume::resume;
 pub use swarm::{swarm, swarm_reaches};
 pub use tracker_url::tracker_url;
 pub use udp_tracker::udp_tracker;
 pub use ut_metadata::ut_metadata;
 pub use ut_pex::ut_pex;
+pub use swarm::swarm;
+pub use utp::utp;
 
 /// A target's name, which is also its folder in `corpus/`, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -49,14 +58,18 @@ pub const TARGETS: &[Target] = &[
     ("http_tracker_request", http_tracker_request),
     ("lsd", lsd),
     ("merkle", merkle),
+    ("magnet", magnet),
     ("message", message),
     ("metainfo", metainfo),
+    ("mse", mse),
+    ("peer_id", peer_id),
     ("resume", resume),
     ("swarm", swarm),
     ("tracker_url", tracker_url),
     ("udp_tracker", udp_tracker),
     ("ut_metadata", ut_metadata),
     ("ut_pex", ut_pex),
+    ("utp", utp),
 ];
 
 /// Divides bytes into parts whose lengths come from `sizes`, used again and again; no part is empty.

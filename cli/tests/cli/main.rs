@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test that meets the unexpected ends there
 
 mod disk;
+mod magnet;
 mod options;
 mod several;
 mod tool;
