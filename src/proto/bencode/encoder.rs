@@ -1,5 +1,6 @@
 //! The canonical encoder.
 
+use super::scan::Level;
 use super::tree::Tree;
 use super::value::Value;
 use super::writer::{self, Number};
@@ -17,7 +18,7 @@ use std::ops::Range;
 /// ```
 #[inline]
 pub fn encode_dict(fill: impl FnOnce(&mut DictEncoder<'_>)) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(ROOM);
     encode_dict_into(&mut out, fill);
     out
 }
@@ -42,7 +43,7 @@ pub fn encode_dict(fill: impl FnOnce(&mut DictEncoder<'_>)) -> Vec<u8> {
 pub fn encode_dict_into(out: &mut Vec<u8>, fill: impl FnOnce(&mut DictEncoder<'_>)) {
     out.push(b'd');
     let start = out.len();
-    let mut dict = DictEncoder { out, start, last: None, ascending: true };
+    let mut dict = DictEncoder { out, start, last: 0..0, level: Level::DICT, ascending: true };
     fill(&mut dict);
     dict.finish();
 }
@@ -55,7 +56,7 @@ pub fn encode_dict_into(out: &mut Vec<u8>, fill: impl FnOnce(&mut DictEncoder<'_
 /// ```
 #[inline]
 pub fn encode_list(fill: impl FnOnce(&mut ListEncoder<'_>)) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(ROOM);
     encode_list_into(&mut out, fill);
     out
 }
@@ -68,6 +69,9 @@ pub fn encode_list_into(out: &mut Vec<u8>, fill: impl FnOnce(&mut ListEncoder<'_
     out.push(b'e');
 }
 
+/// Room for a usual message, so that it is not made in steps.
+const ROOM: usize = 128;
+
 #[inline]
 fn write_int(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(Number::integer(value).as_bytes());
@@ -75,11 +79,10 @@ fn write_int(out: &mut Vec<u8>, value: i64) {
 
 #[inline]
 fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    let length = bytes.len();
-    if let (true, Ok(digit)) = (length < 10, u8::try_from(length)) {
-        out.extend_from_slice(&[b'0' + digit, b':']);
-    } else {
-        out.extend_from_slice(Number::length(length).as_bytes());
+    match bytes.len() {
+        length @ 0..10 => out.extend_from_slice(&[b'0' + length as u8, b':']),
+        length @ 10..100 => out.extend_from_slice(&[b'0' + (length / 10) as u8, b'0' + (length % 10) as u8, b':']),
+        length => out.extend_from_slice(Number::length(length).as_bytes()),
     }
     out.extend_from_slice(bytes);
 }
@@ -144,19 +147,23 @@ pub struct DictEncoder<'o> {
     /// Where the first entry starts.
     start: usize,
     /// Where the last key's bytes are.
-    last: Option<Range<usize>>,
+    last: Range<usize>,
+    /// The same, for a quick comparison.
+    level: Level,
     ascending: bool,
 }
 
 impl DictEncoder<'_> {
     #[inline]
     fn key(&mut self, key: &[u8]) {
-        if let Some(last) = self.last.take() {
-            self.ascending &= self.out.get(last).is_some_and(|last| last < key);
+        let level = Level::dict(0, key);
+        if !level.is_after(self.level) {
+            self.ascending &= self.out.get(self.last.clone()).is_some_and(|last| last < key);
         }
+        self.level = level;
         write_bytes(self.out, key);
         let end = self.out.len();
-        self.last = Some(end - key.len()..end);
+        self.last = end - key.len()..end;
     }
 
     /// Adds an integer.

@@ -71,6 +71,7 @@
 mod cursor;
 mod encoder;
 mod error;
+mod item;
 mod rules;
 mod scan;
 mod token;
@@ -82,9 +83,10 @@ mod writer;
 #[cfg(test)]
 mod cases;
 
-pub use cursor::{Cursor, Entries, Item, Items, read, read_prefix};
+pub use cursor::{Cursor, read, read_prefix};
 pub use encoder::{DictEncoder, ListEncoder, encode_dict, encode_dict_into, encode_list, encode_list_into};
 pub use error::{Error, Kind};
+pub use item::{Entries, Item, Items};
 pub use rules::{Rules, Warning, Warnings};
 pub use token::{Document, Limits, Tokens};
 pub use tree::Tree;

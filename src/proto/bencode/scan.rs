@@ -195,7 +195,7 @@ impl Scan {
     ) -> Result<(&'a [u8], usize, Level, Odds), Error> {
         let ((key, end), warning) = self.string(source, at, first)?;
         let level = Level::dict(at, key);
-        if level.rank > last.rank {
+        if level.is_after(last) {
             return Ok((key, end, level, (warning, None)));
         }
         let order = self.order(source, last.key as usize, key, at)?;
@@ -242,6 +242,12 @@ impl Level {
         };
         // Inputs are shorter than 2^32.
         Self { rank, key: key as u32 }
+    }
+
+    /// Whether the last key of this level is greater than that of another, as far as two bytes say it for sure.
+    #[inline(always)]
+    pub(super) fn is_after(self, other: Self) -> bool {
+        self.rank > other.rank
     }
 
     #[inline(always)]
