@@ -8,8 +8,8 @@ mod handshake;
 mod http_tracker_reply;
 mod http_tracker_request;
 mod lsd;
-mod merkle;
 mod magnet;
+mod merkle;
 mod message;
 mod metainfo;
 mod mse;
@@ -30,8 +30,8 @@ pub use handshake::handshake;
 pub use http_tracker_reply::http_tracker_reply;
 pub use http_tracker_request::http_tracker_request;
 pub use lsd::lsd;
-pub use merkle::merkle;
 pub use magnet::magnet;
+pub use merkle::merkle;
 pub use message::message;
 pub use metainfo::metainfo;
 pub use mse::mse;
@@ -42,7 +42,6 @@ pub use tracker_url::tracker_url;
 pub use udp_tracker::udp_tracker;
 pub use ut_metadata::ut_metadata;
 pub use ut_pex::ut_pex;
-pub use swarm::swarm;
 pub use utp::utp;
 
 /// A target's name, which is also its folder in `corpus/`, and what it does.
@@ -57,8 +56,8 @@ pub const TARGETS: &[Target] = &[
     ("http_tracker_reply", http_tracker_reply),
     ("http_tracker_request", http_tracker_request),
     ("lsd", lsd),
-    ("merkle", merkle),
     ("magnet", magnet),
+    ("merkle", merkle),
     ("message", message),
     ("metainfo", metainfo),
     ("mse", mse),
