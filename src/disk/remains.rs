@@ -60,7 +60,7 @@ impl Executor {
     /// Deletes a file; says whether it is there no more.
     fn delete_file(&self, store: &Store, path: &SafePath, deletion: &mut Deletion) -> bool {
         let removed = retried(|| self.files.remove(&store.root, path));
-        count(removed, || shown(path.as_bytes()), deletion)
+        count(removed, || shown(&path.to_bytes()), deletion)
     }
 
     /// Deletes a folder and those that it is in, up to the first that has something in it. The root is none of them.
@@ -82,7 +82,7 @@ impl Executor {
                 {
                     return;
                 }
-                Err(e) => return deletion.fail(Error::io(Operation::Deleting, shown(folder.as_bytes()), &e)),
+                Err(e) => return deletion.fail(Error::io(Operation::Deleting, shown(&folder.to_bytes()), &e)),
             }
             next = folder.parent();
         }
