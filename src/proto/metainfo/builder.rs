@@ -330,7 +330,7 @@ impl Builder {
         if self.version.has_v2() && found as u64 != expected {
             return Err(BuildError::PieceCount { expected, found });
         }
-        let (roots, layers) = self.roots(geometry);
+        let Trees { roots, layers } = self.trees(geometry);
         let bytes = bencode::encode_dict(|root| {
             if let Some(url) = self.tiers.first().and_then(|tier| tier.first()) {
                 root.bytes("announce", url);
@@ -407,18 +407,17 @@ impl Builder {
     }
 
     #[cfg(not(feature = "v2"))]
-    fn roots(&self, _: Geometry) -> (Vec<[u8; 32]>, Vec<([u8; 32], Vec<u8>)>) {
-        (Vec::new(), Vec::new())
+    fn trees(&self, _: Geometry) -> Trees {
+        Trees::default()
     }
 
-    /// Gives the root of each file in order, and the piece layers of those that have one.
     #[cfg(feature = "v2")]
-    fn roots(&self, geometry: Geometry) -> (Vec<[u8; 32]>, Vec<([u8; 32], Vec<u8>)>) {
-        let (mut roots, mut layers) = (Vec::new(), Vec::new());
+    fn trees(&self, geometry: Geometry) -> Trees {
+        let mut trees = Trees::default();
         let piece_length = geometry.piece_length();
         let mut rest = &self.piece_roots[..];
         if !self.version.has_v2() {
-            return (roots, layers);
+            return trees;
         }
         for file in self.ordered() {
             // There are as many roots as pieces, and each piece is of one file.
@@ -426,15 +425,15 @@ impl Builder {
             let (own, after) = rest.split_at(pieces.min(rest.len()));
             rest = after;
             if pieces <= 1 {
-                roots.push(own.first().copied().unwrap_or_default());
+                trees.roots.push(own.first().copied().unwrap_or_default());
                 continue;
             }
             let layer = own.concat();
             let root = crate::proto::merkle::root_of_layer(&layer, file.length, piece_length).unwrap_or_default();
-            roots.push(root);
-            layers.push((root, layer));
+            trees.roots.push(root);
+            trees.layers.push((root, layer));
         }
-        (roots, layers)
+        trees
     }
 
     fn write_info(&self, info: &mut DictEncoder<'_>, geometry: Geometry, hashes: &[u8], roots: &[[u8; 32]]) {
@@ -491,4 +490,13 @@ impl Builder {
             leaves => Entry::write_folder(tree, leaves, 0),
         }
     }
+}
+
+/// What version 2 says of the files.
+#[derive(Default)]
+struct Trees {
+    /// The root of each file in order.
+    roots: Vec<[u8; 32]>,
+    /// The roots and piece layers of those that have a layer.
+    layers: Vec<([u8; 32], Vec<u8>)>,
 }
