@@ -5,6 +5,9 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
+/// A way of reading an element.
+type Way = fn(Item<'_, '_>) -> Result<Option<Tree>, Error>;
+
 /// Reads an element through a cursor's items, whatever it is.
 fn read_item(item: Item<'_, '_>) -> Result<Tree, Error> {
     Ok(match item.kind()? {
@@ -53,14 +56,14 @@ fn decode(source: &[u8], limits: &Limits, rules: Rules) -> Result<Warnings, Erro
     let document = Document::decode_by(source, limits, rules);
     let result = document.as_ref().map(Document::warnings).map_err(Error::clone);
 
-    let cursor = |read: fn(Item<'_, '_>) -> Result<Option<Tree>, Error>| {
+    let cursor = |read: Way| {
         let mut cursor = Cursor::with_rules(source, limits, rules).unwrap();
         let tree = read(cursor.value());
         let finish = cursor.finish();
         let result = tree.and_then(|tree| finish.map(|()| (tree, cursor.warnings())));
         (result, cursor.warnings())
     };
-    let ways: [fn(Item<'_, '_>) -> Result<Option<Tree>, Error>; 5] = [
+    let ways: [Way; 5] = [
         |item| read_item(item).map(Some),
         |_| Ok(None),
         |item| item.span().map(|_| None),
@@ -178,7 +181,8 @@ fn known_good_inputs_are_accepted_by_all_rules() {
         b"d1:ad1:bi1e1:ci1ee1:bi1ee",
     ] {
         for rules in [Rules::CANONICAL, Rules::DEFAULT, Rules::LENIENT] {
-            let warnings = decode(source, &Limits::default(), rules).expect(&source.escape_ascii().to_string());
+            let warnings = decode(source, &Limits::default(), rules)
+                .unwrap_or_else(|error| panic!("{}: {error}", source.escape_ascii()));
             assert!(warnings.is_empty());
         }
     }
@@ -190,7 +194,8 @@ fn what_is_not_canonical_is_judged_by_the_rules() {
     use Warning::{DuplicateKey, LeadingZero, NegativeZero, UnsortedKey};
     let refused = |source: &[u8], rules| decode(source, &Limits::default(), rules).unwrap_err();
     let warned = |source: &[u8], rules| {
-        let warnings = decode(source, &Limits::default(), rules).expect(&source.escape_ascii().to_string());
+        let warnings = decode(source, &Limits::default(), rules)
+            .unwrap_or_else(|error| panic!("{}: {error}", source.escape_ascii()));
         assert!(!Document::decode_by(source, &Limits::default(), rules).unwrap().is_canonical());
         warnings.iter().collect::<Vec<_>>()
     };

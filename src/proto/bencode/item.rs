@@ -285,7 +285,6 @@ impl<'a> Entries<'_, 'a> {
     ///
     /// Says what is wrong, also in what was not read of the value before.
     #[expect(clippy::should_implement_trait, reason = "an item borrows the dictionary: an Iterator cannot give it")]
-    #[expect(clippy::type_complexity, reason = "a key and an item, as every use of it takes apart at once")]
     #[inline(always)]
     pub fn next(&mut self) -> Result<Option<(&'a [u8], Item<'_, 'a>)>, Error> {
         let inside = &mut self.level;

@@ -40,8 +40,7 @@ impl Scan {
     pub(super) fn string<'a>(&self, source: &'a [u8], at: usize, first: u8) -> Odd<&'a [u8]> {
         let mut length = u64::from(first.wrapping_sub(b'0'));
         let mut end = at + 1;
-        loop {
-            let Some(&byte) = source.get(end) else { break };
+        while let Some(&byte) = source.get(end) {
             if byte == b':' {
                 // Not more digits than cannot overflow, none of them a zero in front, and a string that is all there. (With the
                 // limit, which is at most the length of the input, the sum cannot overflow either.)
@@ -112,8 +111,7 @@ impl Scan {
         let first = at + 1 + usize::from(negative);
         let mut end = first;
         let mut magnitude: u64 = 0;
-        loop {
-            let Some(&byte) = source.get(end) else { break };
+        while let Some(&byte) = source.get(end) {
             let digit = byte.wrapping_sub(b'0');
             if digit > 9 {
                 let digits = end - first;
