@@ -1,9 +1,8 @@
 //! Reference-counted bytes of a torrent, pooled.
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes that many can hold and nobody changes: a block on its way between network and disk.
 ///
@@ -15,14 +14,13 @@ pub struct Block {
 
 struct Buffer {
     bytes: Vec<u8>,
-    home: Option<Sender<Vec<u8>>>,
+    home: Option<Arc<Store>>,
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(home) = self.home.take() {
-            // A full pool, or none any more, lets the memory go.
-            let _ = home.try_send(std::mem::take(&mut self.bytes));
+            home.give(std::mem::take(&mut self.bytes));
         }
     }
 }
@@ -89,18 +87,45 @@ impl fmt::Debug for BlockBuf {
     }
 }
 
-/// A store of memory for blocks: what comes back is used again.
+/// A store of memory for blocks: what comes back is used again, the latest first, for that is still in the processor's cache.
 #[derive(Clone, Debug)]
 pub struct BlockPool {
-    give: Sender<Vec<u8>>,
-    take: Receiver<Vec<u8>>,
+    store: Arc<Store>,
+}
+
+/// Buffers that nobody uses.
+#[derive(Debug)]
+struct Store {
+    unused: Mutex<Vec<Vec<u8>>>,
+    most: usize,
+}
+
+impl Store {
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        // Nothing between two of its changes can panic.
+        self.unused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Vec<u8>> {
+        self.lock().pop()
+    }
+
+    fn give(&self, bytes: Vec<u8>) {
+        let mut unused = self.lock();
+        if unused.len() < self.most {
+            unused.push(bytes);
+        } else {
+            drop(unused);
+            // A full pool lets the memory go; the lock is not held meanwhile.
+            drop(bytes);
+        }
+    }
 }
 
 impl BlockPool {
     /// Makes a pool that keeps at most that many unused buffers.
     pub fn new(keep: usize) -> Self {
-        let (give, take) = bounded(keep);
-        Self { give, take }
+        Self { store: Arc::new(Store { unused: Mutex::default(), most: keep }) }
     }
 
     /// Gives an empty buffer with room for at least that many bytes.
@@ -120,8 +145,8 @@ impl BlockPool {
     }
 
     fn recall(&self) -> BlockBuf {
-        let bytes = self.take.try_recv().unwrap_or_default();
-        BlockBuf { buffer: Buffer { bytes, home: Some(self.give.clone()) } }
+        let bytes = self.store.take().unwrap_or_default();
+        BlockBuf { buffer: Buffer { bytes, home: Some(Arc::clone(&self.store)) } }
     }
 }
 
@@ -141,7 +166,7 @@ mod tests {
         assert_ne!(pool.take(10).bytes().as_ptr(), address);
         assert_eq!(&*other, b"abc");
         // The buffer taken above came back and fills the pool of one; empty it first.
-        drop(pool.take.try_recv());
+        drop(pool.store.take());
         drop(other);
         let again = pool.take(3);
         assert_eq!(again.bytes().as_ptr(), address);
