@@ -112,7 +112,7 @@ impl Reading<'_> {
             "ws" => self.listed(key, value, at, &mut magnet.web_seeds, sources, url),
             "as" => self.listed(key, value, at, &mut magnet.acceptable_sources, sources, url),
             "xs" => self.listed(key, value, at, &mut magnet.exact_sources, sources, url),
-            "x.pe" => self.listed(key, value, at, &mut magnet.peers, peers, |text| PeerAddress::parse(text)),
+            "x.pe" => self.listed(key, value, at, &mut magnet.peers, peers, PeerAddress::parse),
             "mt" if magnet.manifest.is_none() => {
                 let mut read = Vec::new();
                 self.listed(key, value, at, &mut read, 1, url);
