@@ -8,7 +8,7 @@
 //!
 //! | key | is | read |
 //! |---|---|---|
-//! | `xt` | the info hash: `urn:btih:` and 40 hexadecimal or 32 base32 digits (v1), `urn:btmh:1220` and 64 hexadecimal digits (v2) | one of each kind, a hybrid has both |
+//! | `xt` | the info hash: `urn:btih:` and 40 hexadecimal or 32 base32 digits, or `urn:btmh:1220` and 64 hexadecimal ones | one of v1, of v2, or both |
 //! | `dn` | the name to show until the torrent's own is known | the first |
 //! | `xl` | the length in bytes | the first |
 //! | `tr` | a tracker's URL | in their order, each once |
@@ -27,7 +27,7 @@
 //! - Percent-encoding in values. A `+` is a space in `dn` and `kt`, which are text, and stays what it is in addresses.
 //! - In text, what is not UTF-8 is read as U+FFFD, and a bad escape as it stands.
 //!
-//! An info hash must be right: one of another length, with other digits or with a bad escape is an error, as in libtorrent. Where there are two
+//! An info hash must be right: one of another length, with other digits or with a bad escape is an error. Where there are two
 //! different ones of a kind, the first counts and the second is a [`Warning`]. Everything else that cannot be read is left out
 //! and is a warning: a URL with a bad escape, a space, a control character or what is not UTF-8; a peer without a port; a range that
 //! ends before it starts.

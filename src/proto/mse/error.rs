@@ -10,8 +10,8 @@ use std::fmt;
 pub enum Error {
     /// The other side's public key is 0, 1, p - 1 or more. Its fault, or it speaks another protocol.
     PublicKey,
-    /// The other side's mark did not come within [`MAX_PAD`] bytes of its public key: it speaks another protocol, or, to an initiator, has not
-    /// got the torrent.
+    /// The other side's mark did not come within [`MAX_PAD`] bytes of its public key: it speaks another protocol, or it wants another
+    /// torrent than the initiator.
     NoMark,
     /// The torrent that the initiator names is none of ours.
     UnknownTorrent,

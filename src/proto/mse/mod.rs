@@ -23,11 +23,11 @@
 //!
 //! # Limits
 //!
-//! A pad is at most [`MAX_PAD`] bytes, and so is what stands before the mark that the other side is waited for with; the initial payload
-//! is at most [`Policy::initial_payload`], which is also the most memory that is held. Public keys outside of 2 to p - 2 are refused: they would make the
-//! secret known to everybody. A side that has failed stays failed.
+//! A pad is at most [`MAX_PAD`] bytes, and a mark that has not come after so many never comes; the initial payload is at most
+//! [`Policy::initial_payload`]. That, or a pad, and some 600 bytes for the two streams are all that is held. Public keys outside of
+//! 2 to p - 2 are refused: they would make the secret known to everybody. A side that has failed stays failed.
 //!
-//! The responder computes one power (some 0.1 ms) for each connection that brings 96 bytes, and one more for its own key pair unless
+//! The responder computes one power (some 0.2 ms) for each connection that brings 96 bytes, and one more for its own key pair unless
 //! that is used for several: whoever accepts connections limits how many.
 //!
 //! ```

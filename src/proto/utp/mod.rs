@@ -15,8 +15,8 @@
 //!
 //! # Limits
 //!
-//! There may be at most [`MAX_EXTENSIONS`] extensions. A selective acknowledgement is read with 4 to 252 bytes, in multiples of 4; we send up
-//! to 64 ([`AckMask`]), which is 512 packets.
+//! There may be at most [`MAX_EXTENSIONS`] extensions. A selective acknowledgement is read with 4 to 252 bytes, in multiples of 4;
+//! we send up to 64 ([`AckMask`]), which is 512 packets.
 //!
 //! ```
 //! use bip::proto::utp::{AckMask, ConnectionId, Header, Kind, Packet, SeqNr, Timestamp};
