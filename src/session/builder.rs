@@ -115,7 +115,7 @@ impl Builder {
         self
     }
 
-    /// Keeps every torrent's resume data in this folder, in a file by its info hash, unless its [`Spec`] names another place. The
+    /// Keeps every torrent's resume data in this folder, in a file by its info hash, unless its [`Spec`](super::Spec) names another place. The
     /// folder is made when it is needed.
     pub fn state_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.state = Some(folder.into());

@@ -24,10 +24,10 @@ const THREADS_END: Duration = Duration::from_millis(250);
 /// Torrents in their swarms, by the hand of a program.
 ///
 /// Commands return at once; their answers come as [`Event`]s, each exactly once. A program that does not read events can have
-/// [`Config::max_commands`] commands unanswered before they are refused as [`Error::Busy`].
+/// [`Config::max_commands`](super::Config::max_commands) commands unanswered before they are refused as [`Error::Busy`].
 ///
 /// Dropping a session that has its own threads ends everything within two seconds; [`shut_down`](Self::shut_down) says how it
-/// went. Dropping one that the caller's loop drives ends nothing by itself: its torrents go on for as long as the [`Reactor`] is
+/// went. Dropping one that the caller's loop drives ends nothing by itself: its torrents go on for as long as the [`Reactor`](crate::reactor::Reactor) is
 /// turned. To end it in order, call [`try_shut_down`](Self::try_shut_down), turn until [`Event::ShutDown`], then drop both.
 #[derive(Debug)]
 pub struct Session {

@@ -17,7 +17,7 @@ pub enum Error {
     },
     /// It has no `://`, or something else than a scheme before that.
     NoScheme,
-    /// The scheme is not one of [`Scheme`]; `wss` is one that is met.
+    /// The scheme is not one of [`Scheme`](super::Scheme); `wss` is one that is met.
     UnsupportedScheme,
     /// There is no host, or none that is a name or an address without a doubt.
     BadHost {
