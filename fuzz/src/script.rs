@@ -1,6 +1,6 @@
 //! A swarm with the host's side of the contract and a store, and what is held against it after every call.
 //!
-//! What a byte chooses is in [`Stage::step`] and below; choices are only ever added at the end, so that the corpus keeps its meaning.
+//! What a byte chooses is in [`Stage::step`] and below; a test of the corpus says what of it is not reached any more.
 
 use bip::machine::{
     Block, CloseReason, ConnId, DialId, Input, Instant, Machine, NoJobs, Output, Part, Rng, Secret, TorrentId,

@@ -6,9 +6,13 @@ use super::error::Error;
 use super::job::{Outcome, Work};
 use super::torrent::{Answers, Task, Torrent, failure};
 use crate::machine::JobError;
+use crate::proto::id::FileIndex;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// How many bytes of files one job deletes, where that is more than one file.
+const DELETED: u64 = 1 << 30;
 
 /// Something that a torrent leaves behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +80,14 @@ impl Torrent {
             Remains::Parts
         } else {
             let begin = deleting.next_file;
-            let end = self.store.file_count().min(begin.saturating_add(STATS));
+            let most = self.store.file_count().min(begin.saturating_add(STATS));
+            // Letting go of a file takes as long as it is long; one at least goes with each job.
+            let mut bytes = 0_u64;
+            let fits = |file: &u32| {
+                bytes = bytes.saturating_add(self.store.length(FileIndex(*file)));
+                *file == begin || bytes <= DELETED
+            };
+            let end = begin + u32::try_from((begin..most).take_while(fits).count()).unwrap_or(0);
             deleting.next_file = end;
             (begin < end).then_some(Remains::Files(begin..end))?
         };

@@ -31,10 +31,10 @@ pub(crate) struct Part {
     pub(crate) range: Range<usize>,
 }
 
-/// A piece of work for [`Executor`](super::Executor): reads, writes or hashes at most 1 MiB, looks at or deletes no more than 256 files,
-/// lists one folder, or syncs one file.
+/// A piece of work for [`Executor`](super::Executor): reads, writes or hashes at most 1 MiB, looks at or deletes no more than 256 files
+/// (deletes no more than 1 GiB, or one file), lists one folder, or syncs one file.
 ///
-/// The sync is the one job that no number of bytes bounds: the system may have kept all that was written to the file so far, and
+/// The sync, and the deletion of one large file, are the jobs that no number of bytes bounds. The system may have kept all that was written to the file so far, and
 /// takes as long as the medium needs for it. A host that does jobs on its own loop stands still meanwhile.
 #[derive(Debug)]
 pub struct Job {

@@ -77,7 +77,7 @@
 //!
 //! # Removing
 //!
-//! [`Command::Remove`] closes a torrent's files, and with [`Files::Delete`] deletes them then, in jobs of at most 256 files:
+//! [`Command::Remove`] closes a torrent's files, and with [`Files::Delete`] deletes them then, in jobs of at most 256 files, and of 1 GiB where that is more than one file:
 //!
 //! ```text
 //! last answer of a job -> files are closed -> resume data -> parts file -> files, and each folder that is empty then -> Deleted
@@ -86,7 +86,7 @@
 //! The torrent's files are known by their names alone: one that was there before is deleted as one that was downloaded. Everything else in its
 //! folders stays, with the folders that it is in, and so does what stands in a file's place and is no regular file. A file that is not
 //! there is no error; one that cannot be deleted is, and the others go nonetheless ([`Deletion`]). What is to be deleted is not brought
-//! to the medium before. After a kill in the middle there is no resume data, and a check finds what is left.
+//! to the medium before, but a sync that has begun or was asked for comes to its end first. After a kill in the middle there is no resume data, and a check finds what is left.
 //!
 //! # Reading
 //!

@@ -36,7 +36,11 @@ impl Executor {
 
     fn delete_resume(&self, path: &Path, deletion: &mut Deletion) {
         for path in [path, &resume::unfinished(path)] {
-            let removed = retried(|| self.files.discard(path));
+            let removed = match retried(|| self.files.discard(path)) {
+                // A system that keeps no resume data has none to delete.
+                Err(e) if e.kind() == ErrorKind::Unsupported => continue,
+                removed => removed,
+            };
             count(removed, || shown(path.as_os_str().as_encoded_bytes()), deletion);
         }
     }
@@ -82,6 +86,8 @@ impl Executor {
                 {
                     return;
                 }
+                // Some ask whether we may before they look whether it is empty.
+                Err(e) if e.kind() == ErrorKind::PermissionDenied && self.holds_something(store, &folder) => return,
                 Err(e) => return deletion.fail(Error::io(Operation::Deleting, shown(&folder.to_bytes()), &e)),
             }
             next = folder.parent();
@@ -89,11 +95,18 @@ impl Executor {
     }
 }
 
+impl Executor {
+    fn holds_something(&self, store: &Store, folder: &SafePath) -> bool {
+        let found = retried(|| self.files.list(&store.root.join(folder.to_path_buf())));
+        found.is_ok_and(|entries| !entries.is_empty())
+    }
+}
+
 /// Takes note of what became of a file; says whether it is there no more. One that was never made is none that failed.
 fn count(removed: io::Result<()>, name: impl FnOnce() -> String, deletion: &mut Deletion) -> bool {
     match removed {
         Ok(()) => deletion.files += 1,
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::Unsupported) => {}
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
         Err(e) => {
             deletion.fail(Error::io(Operation::Deleting, name(), &e));
             return false;

@@ -43,7 +43,7 @@ pub struct Config {
     pub max_incoming_handshakes: usize,
     /// The most connections of one torrent to one IP address, or to one /64 of global IPv6 addresses (2000::/3 without Teredo), whatever
     /// the peer ids and ports; 1 by default, so that nobody fills our places from one host. Several peers behind one address translator
-    /// share it, as do those on one line, which has a /64 to itself: in a network of our own with many peers, raise it, or name them
+    /// share it, as do those on one line, which mostly has a /64 to itself, and the customers that a hosting company put into one: in a network of our own with many peers, raise it, or name them
     /// by their IPv4, unique local or link-local addresses, which count each for itself. Loopback addresses are exempt. 0 counts
     /// as 1.
     pub max_connections_per_ip: usize,

@@ -144,7 +144,8 @@ impl Swarm {
         let (taken, moved) = torrent.picker.hand_over(piece, taker.peer, room);
         debug!(target: "bip::peer", "{}: piece {piece}, which is suspect, is asked of another, who is sooner", torrent.id);
         if at_risk {
-            torrent.moved += bytes;
+            // What the owner has been asked for since it was looked at goes over too.
+            torrent.moved += (taken.len() as u64).saturating_mul(u64::from(BLOCK_LENGTH));
         }
         if let Some(conn) = self.table.get_mut(taker.key) {
             conn.ask(&mut self.hub, now, &taken[..moved]);

@@ -10,7 +10,8 @@ use crate::machine::TorrentId;
 use crate::peer::{self, Refusal};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::Span;
-use std::collections::VecDeque;
+use crate::proto::metainfo::Layout;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Component, Path, PathBuf};
 
 impl Coordinator {
@@ -152,10 +153,45 @@ impl Coordinator {
     }
 }
 
-/// Says whether one torrent would write what another reads or writes: a torrent's files are all under its name in its folder.
+/// Says whether one torrent would write what another reads or writes.
 fn share_files(one: &Spec, other: &Spec) -> bool {
-    let same_name = one.layout.name_bytes() == other.layout.name_bytes();
-    (one.writable || other.writable) && same_name && plain(&one.root) == plain(&other.root)
+    if !one.writable && !other.writable {
+        return false;
+    }
+    let (one_root, other_root) = (plain(&one.root), plain(&other.root));
+    if one_root == other_root {
+        // A torrent's files are all under its name in its folder.
+        return folded(one.layout.name_bytes()) == folded(other.layout.name_bytes());
+    }
+    // The one may be in a folder of the other: an episode beside those of its season.
+    let is_within = |inner: &Path, outer: &Path, layout: &Layout| {
+        let below = inner.strip_prefix(outer).ok().and_then(|below| below.components().next());
+        below.is_some_and(|part| folded(part.as_os_str().as_encoded_bytes()) == folded(layout.name_bytes()))
+    };
+    if !is_within(&other_root, &one_root, &one.layout) && !is_within(&one_root, &other_root, &other.layout) {
+        return false;
+    }
+    let paths = |root: &Path, layout: &Layout| -> BTreeSet<Vec<u8>> {
+        let files = layout.files().iter().filter(|file| !file.is_padding);
+        files.map(|file| folded(root.join(file.path.to_path_buf()).as_os_str().as_encoded_bytes())).collect()
+    };
+    let (ones, others) = (paths(&one_root, &one.layout), paths(&other_root, &other.layout));
+    let under = |inner: &BTreeSet<Vec<u8>>, outer: &BTreeSet<Vec<u8>>| {
+        inner.iter().any(|path| {
+            let ends = path.iter().enumerate().filter(|(_, byte)| **byte == std::path::MAIN_SEPARATOR as u8);
+            ends.map(|(at, _)| at).chain([path.len()]).any(|end| outer.contains(&path[..end]))
+        })
+    };
+    under(&ones, &others) || under(&others, &ones)
+}
+
+/// Gives a name as the system compares it.
+fn folded(name: &[u8]) -> Vec<u8> {
+    if cfg!(any(windows, target_os = "macos")) {
+        String::from_utf8_lossy(name).to_lowercase().into_bytes()
+    } else {
+        name.to_vec()
+    }
 }
 
 /// Gives a path without the parts that lead nowhere: what is no link is then spelt in one way, but for the folder that it is

@@ -19,7 +19,8 @@ impl Coordinator {
                 return self.start_removal(id);
             }
             // It is on its way out already, and whoever asked first gets the answer.
-            _ => Refusal::UnknownTorrent,
+            Some(_) => Refusal::NotReady,
+            None => Refusal::UnknownTorrent,
         };
         self.refuse(id, refusal);
     }
@@ -147,7 +148,7 @@ mod tests {
         let mut coordinator = joined();
         let leave = Directive::ToPeer(peer::Command::RemoveTorrent { torrent: TORRENT });
         assert_eq!(ask(&mut coordinator, remove(Files::Delete)), [leave]);
-        assert_eq!(ask(&mut coordinator, remove(Files::Delete)), refused(Refusal::UnknownTorrent));
+        assert_eq!(ask(&mut coordinator, remove(Files::Delete)), refused(Refusal::NotReady));
         assert_eq!(ask(&mut coordinator, Command::ShutDown), []);
         assert_eq!(ask(&mut coordinator, gone()), [to_disk(Files::Delete)]);
         let deletion = Deletion { files: 3, failed: 1, error: Some(disk::Error::Busy), ..Deletion::default() };

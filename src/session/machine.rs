@@ -431,6 +431,34 @@ mod tests {
     }
 
     #[test]
+    fn a_torrent_in_the_folder_of_another_may_share_that_and_no_file() {
+        let of = |root: &str, path: &[&str], hash: u8| {
+            let path = SafePath::from_parts(path).unwrap();
+            let layout = Arc::new(Layout::new(vec![(path, 5)], 16 * 1024, &[Sha1::digest(b"hello")]).unwrap());
+            Spec::new(InfoHash([hash; 20]), layout, root)
+        };
+        let season = || of("/d", &["Show", "e1"], 1);
+        let episode = || of("/d/Show", &["e1"], 2);
+        for (one, other, fits) in [
+            (season(), episode(), false),
+            (episode(), season(), false),
+            (season(), of("/d/Show", &["e2"], 2), true),
+            // Where the one has a file the other has a folder.
+            (season(), of("/d/Show", &["e1", "cover"], 2), false),
+            (of("/d/Show", &["e1", "cover"], 2), season(), false),
+            (season(), of("/d/Show", &["e10"], 2), true),
+            (season(), of("/d", &["Other", "e1"], 2), true),
+            (season(), of("/d/Other", &["Show", "e1"], 2), true),
+        ] {
+            let shown = format!("{:?} {:?}", one.root, other.root);
+            let mut coordinator = Coordinator::new(Config::default());
+            let add = |n, spec| Command::Add { torrent: TorrentId(n), spec };
+            assert_eq!(told(&mut coordinator, [add(0, one)]), []);
+            assert_eq!(told(&mut coordinator, [add(1, other)]).is_empty(), fits, "{shown}");
+        }
+    }
+
+    #[test]
     fn limits_set_while_a_torrent_is_checked_are_those_it_joins_with() {
         let mut coordinator = Coordinator::new(Config::default());
         let limits = TorrentLimits { upload_slots: Some(9), ..TorrentLimits::default() };
