@@ -1,21 +1,24 @@
 use bip::proto::geometry::Span;
-use bip::proto::message::{Error, Frames, HashSpan, Item, Limits, Message, encode_piece_header};
+use bip::proto::message::{Error, Frames, HashSpan, Item, Limits, Message, Spoken, encode_piece_header};
 
-/// The first byte chooses the limits, the next four say in what parts the rest comes.
+/// The first byte chooses the limits and what is spoken, the next four say in what parts the rest comes.
 ///
 /// In parts as in one the items are the same; items encode to the very bytes they came from; whole input is never copied; and
 /// each message obeys its limit.
 pub fn message(data: &[u8]) {
     let Some(([choice, sizes @ ..], stream)) = data.split_first_chunk::<5>() else { return };
+    let bit = |bit| choice & 1 << bit == 0;
+    let spoken = Spoken { fast: bit(5), extended: bit(6), hashes: bit(7) };
     let limits = match choice % 4 {
         0 => Limits::default(),
         1 => Limits::of_torrent(u32::from(*choice)),
-        2 => Limits { block: 20, bitfield: 0, extended: 48, hashes: 2, other: 64 },
+        2 => Limits { block: 20, bitfield: 0, extended: 48, hashes: 2, other: 64, spoken },
         _ => {
             let most = u32::MAX;
-            Limits { block: most, bitfield: most, extended: most, hashes: most, other: most }
+            Limits { block: most, bitfield: most, extended: most, hashes: most, other: most, spoken }
         }
     };
+    let limits = Limits { spoken, ..limits };
     let whole = read(limits, std::iter::once(stream).filter(|s| !s.is_empty()), Some(stream));
     assert!(stream.starts_with(&whole.encoded), "what was read is not what was sent");
     assert_eq!(read(limits, crate::parts(stream, sizes), None), whole);
@@ -95,7 +98,13 @@ fn read<'a>(limits: Limits, parts: impl Iterator<Item = &'a [u8]>, within: Optio
                             borrowed(hashes.as_bytes());
                         }
                         Message::Unknown { id, payload } => {
-                            assert!(matches!(id, 10..13 | 18..20 | 24..) && payload.len() <= limits.other as usize);
+                            let unspoken = match id {
+                                13..=17 => !limits.spoken.fast,
+                                20 => !limits.spoken.extended,
+                                21..=23 => !limits.spoken.hashes,
+                                _ => id > 9,
+                            };
+                            assert!(unspoken && payload.len() <= limits.other as usize);
                             borrowed(payload);
                         }
                         _ => {}

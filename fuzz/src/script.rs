@@ -10,7 +10,7 @@ use bip::proto::bitfield::Bitfield;
 use bip::proto::geometry::{Geometry, Span};
 use bip::proto::handshake::{Extensions, Handshake};
 use bip::proto::id::{InfoHash, PeerId, PieceIndex};
-use bip::proto::message::{self, Frames, Item, Message};
+use bip::proto::message::{self, Frames, Item, Message, Spoken};
 use bip::select::Priority;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug, Write as _};
@@ -104,8 +104,15 @@ fn extension(at: Span, payload: &[u8]) -> Message<'_> {
 impl Conn {
     fn new(ip: IpAddr) -> Self {
         let most = u32::MAX;
-        let frames =
-            || Frames::new(message::Limits { block: most, bitfield: most, extended: most, hashes: most, other: most });
+        let frames = || {
+            Frames::new(message::Limits {
+                block: most,
+                bitfield: most,
+                other: most,
+                spoken: Spoken::NONE,
+                ..message::Limits::default()
+            })
+        };
         Self {
             ip,
             closing: false,

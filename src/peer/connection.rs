@@ -8,7 +8,7 @@ use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::Span;
 use crate::proto::handshake::Decoder;
 use crate::proto::id::PeerId;
-use crate::proto::message::{Frames, Limits, Message};
+use crate::proto::message::{Frames, Limits, Message, Spoken};
 use crate::select;
 use slab::Slab;
 use std::collections::VecDeque;
@@ -130,10 +130,8 @@ impl Link {
         giver: u32,
         hub: &mut Hub,
     ) -> Self {
-        let longest = hub.config.longest_message;
-        let defaults = Limits::of_torrent(pieces);
-        let hashes = defaults.hashes.min(longest / 32);
-        let limits = Limits { extended: longest, hashes, other: longest, ..defaults };
+        // Our handshake offers nothing beyond BEP 3.
+        let limits = Limits { other: hub.config.longest_message, spoken: Spoken::NONE, ..Limits::of_torrent(pieces) };
         Self {
             torrent,
             peer,

@@ -146,7 +146,7 @@ impl Torrent {
             Message::Cancel(span) => link.queue.on_cancel(span),
             // The frames give blocks as their own items.
             Message::Piece { .. } => {}
-            // Not negotiated: our handshake sets no bit for them.
+            // Not spoken: our handshake sets no bit for them, and the frames give none.
             Message::Suggest(_)
             | Message::HaveAll
             | Message::HaveNone

@@ -1,5 +1,5 @@
 use super::core::{Message, PIECE_HEADER_LEN, decode_piece_header};
-use super::limits::{Limits, decode_length};
+use super::limits::{Limits, Spoken, decode_length};
 use super::{Error, id};
 use crate::proto::geometry::Span;
 
@@ -109,8 +109,8 @@ impl Frames {
         let step = self.step(input).and_then(|step| {
             Ok(match step {
                 Step::Starved => None,
-                Step::Whole(bytes) => Some(Item::Message(decode(bytes)?)),
-                Step::Buffered => Some(Item::Message(decode(&self.buffer)?)),
+                Step::Whole(bytes) => Some(Item::Message(decode(bytes, self.limits.spoken)?)),
+                Step::Buffered => Some(Item::Message(decode(&self.buffer, self.limits.spoken)?)),
                 Step::Piece(span) => Some(Item::Piece(span)),
                 Step::Data(data) => Some(Item::Data(data)),
                 Step::PieceEnd => Some(Item::PieceEnd),
@@ -206,8 +206,12 @@ fn head(bytes: &[u8], limits: &Limits) -> Result<Head, Error> {
 }
 
 /// Reads a whole message, its length first.
-fn decode(bytes: &[u8]) -> Result<Message<'_>, Error> {
-    Message::decode(bytes.get(4..).unwrap_or_default())
+fn decode(bytes: &[u8], spoken: Spoken) -> Result<Message<'_>, Error> {
+    let body = bytes.get(4..).unwrap_or_default();
+    match body.split_first() {
+        Some((&id, payload)) if !spoken.knows(id) => Ok(Message::Unknown { id, payload }),
+        _ => Message::decode(body),
+    }
 }
 
 #[cfg(test)]
@@ -407,7 +411,7 @@ mod tests {
 
     #[test]
     fn a_message_over_its_own_limit_is_refused_at_its_id() {
-        let limits = Limits { block: 100, bitfield: 50, extended: 60, hashes: 2, other: 1000 };
+        let limits = Limits { block: 100, bitfield: 50, extended: 60, hashes: 2, other: 1000, ..Limits::default() };
         let longest = [(id::PIECE, 109), (id::BITFIELD, 51), (id::EXTENDED, 61), (id::HASHES, 113), (77, 1001)];
         for (id, longest) in longest {
             let head = |length: u32| [&length.to_be_bytes()[..], &[id]].concat();
@@ -435,6 +439,49 @@ mod tests {
         for length in 1..9u8 {
             let error = Error::WrongLength { id: id::PIECE, length: length.into(), expected: 9 };
             assert_eq!(read(Limits::default(), [&[0, 0, 0, length, id::PIECE][..]]).1, Some(error));
+        }
+    }
+
+    #[test]
+    fn what_was_not_agreed_on_is_unknown_whatever_its_length() {
+        let limits = Limits { spoken: Spoken::NONE, other: 60, ..Limits::default() };
+        for id in [13, 14, 15, 16, 17, 20, 21, 22, 23, 24, 255] {
+            for length in 1..=61u8 {
+                let bytes = [&[0, 0, 0, length, id][..], &[7; 60][..usize::from(length) - 1]].concat();
+                for at in 0..=bytes.len() {
+                    let (mut first, mut second) = bytes.split_at(at);
+                    let mut frames = Frames::new(limits);
+                    let message = Item::Message(Message::Unknown { id, payload: &bytes[5..] });
+                    if at < bytes.len() {
+                        assert_eq!(frames.next(&mut first), Ok(None));
+                        assert_eq!(frames.next(&mut second), Ok(Some(message)));
+                    } else {
+                        assert_eq!(frames.next(&mut first), Ok(Some(message)));
+                    }
+                }
+            }
+            // Another could be as long as that.
+            let error = Error::TooLong { id, length: 62, limit: 61 };
+            assert_eq!(Frames::new(limits).next(&mut &[0, 0, 0, 62, id][..]), Err(error));
+        }
+    }
+
+    #[test]
+    fn each_extension_is_agreed_on_by_itself() {
+        let none = Spoken::NONE;
+        for (spoken, ids) in [
+            (Spoken { fast: true, ..none }, &[13, 14, 15, 16, 17][..]),
+            (Spoken { extended: true, ..none }, &[20]),
+            (Spoken { hashes: true, ..none }, &[21, 22, 23]),
+        ] {
+            for id in 10..30 {
+                // No message that is spoken has three bytes, but for an extended one.
+                let mut frames = Frames::new(Limits { spoken, ..Limits::default() });
+                let mut input = &[0, 0, 0, 3, id, 1, 2][..];
+                let item = frames.next(&mut input);
+                let unknown = matches!(item, Ok(Some(Item::Message(Message::Unknown { .. }))));
+                assert_eq!(unknown, !ids.contains(&id), "{id}: {item:?}");
+            }
         }
     }
 

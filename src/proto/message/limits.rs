@@ -8,6 +8,37 @@ pub const MAX_PIECES: u32 = 1 << 21;
 /// The length of a message of hashes that has none.
 const NO_HASHES: u32 = HASH_SPAN_LEN as u32 + 1;
 
+/// Which messages beyond those of BEP 3 and 5 two peers have agreed on in their handshakes.
+///
+/// The ids of the others mean nothing on that connection: their messages are [`Message::Unknown`](super::Message::Unknown), whatever
+/// their length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Spoken {
+    /// The fast extension (BEP 6): suggest, have all, have none, reject, allowed fast.
+    pub fast: bool,
+    /// The extension protocol (BEP 10): extended.
+    pub extended: bool,
+    /// Hashes and requests for them, and rejects (BEP 52).
+    pub hashes: bool,
+}
+
+impl Spoken {
+    /// All of them.
+    pub const ALL: Self = Self { fast: true, extended: true, hashes: true };
+    /// None of them.
+    pub const NONE: Self = Self { fast: false, extended: false, hashes: false };
+
+    /// Says whether an id means something.
+    pub(super) fn knows(self, id: u8) -> bool {
+        match id {
+            id::SUGGEST..=id::ALLOWED_FAST => self.fast,
+            id::EXTENDED => self.extended,
+            id::HASH_REQUEST..=id::HASH_REJECT => self.hashes,
+            _ => true,
+        }
+    }
+}
+
 /// How long a message may be. Messages whose length is fixed by their fields need no limit.
 ///
 /// A message over its limit is refused when its length (or, at the latest, its id) has come.
@@ -26,6 +57,8 @@ pub struct Limits {
     pub hashes: u32,
     /// The most bytes of a message with an id that has no meaning here, its id not counted; 1 MiB by default.
     pub other: u32,
+    /// Which messages there are at all, beyond those of BEP 3 and 5; by default all.
+    pub spoken: Spoken,
 }
 
 impl Limits {
@@ -37,10 +70,15 @@ impl Limits {
     /// Gives the longest message that may come, in bytes after its length, whatever its id.
     pub fn longest(&self) -> u32 {
         let block = self.block.saturating_add(9);
-        let extended = self.extended.saturating_add(1).max(2);
-        // Requests for hashes are always taken, and longer than anything else that is.
-        let hashes = self.longest_hashes();
-        block.max(self.bitfield.saturating_add(1)).max(extended).max(hashes).max(self.other.saturating_add(1))
+        let extended = if self.spoken.extended { self.longest_extended() } else { 0 };
+        let hashes = if self.spoken.hashes { self.longest_hashes() } else { 0 };
+        // 13: requests and cancels are always taken; as requests for hashes are, where there are hashes.
+        let fixed = extended.max(hashes).max(13);
+        block.max(self.bitfield.saturating_add(1)).max(self.other.saturating_add(1)).max(fixed)
+    }
+
+    fn longest_extended(&self) -> u32 {
+        self.extended.saturating_add(1).max(2)
     }
 
     fn longest_hashes(&self) -> u32 {
@@ -49,6 +87,10 @@ impl Limits {
 
     /// Says whether a message of that id may have that length, its id included.
     pub(super) fn check(&self, id: u8, length: u32) -> Result<(), Error> {
+        if !self.spoken.knows(id) {
+            let limit = self.other.saturating_add(1);
+            return if length <= limit { Ok(()) } else { Err(Error::TooLong { id, length, limit }) };
+        }
         let expected = match id {
             id::CHOKE | id::UNCHOKE | id::INTERESTED | id::NOT_INTERESTED | id::HAVE_ALL | id::HAVE_NONE => 1,
             id::PORT => 3,
@@ -62,7 +104,7 @@ impl Limits {
                 let limit = match id {
                     id::PIECE => self.block.saturating_add(9),
                     id::BITFIELD => self.bitfield.saturating_add(1),
-                    id::EXTENDED => self.extended.saturating_add(1).max(2),
+                    id::EXTENDED => self.longest_extended(),
                     id::HASHES => self.longest_hashes(),
                     _ => self.other.saturating_add(1),
                 };
@@ -76,7 +118,14 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         let most = 1024 * 1024;
-        Self { block: BLOCK_LENGTH, bitfield: MAX_PIECES / 8, extended: most, hashes: 1024, other: most }
+        Self {
+            block: BLOCK_LENGTH,
+            bitfield: MAX_PIECES / 8,
+            extended: most,
+            hashes: 1024,
+            other: most,
+            spoken: Spoken::ALL,
+        }
     }
 }
 
@@ -102,7 +151,10 @@ mod tests {
         assert_eq!(limits.longest(), 262_145);
         assert_eq!(Limits { bitfield: 2, ..limits }.longest(), 49 + 1024 * 32);
         assert_eq!(Limits { bitfield: 2, hashes: 0, ..limits }.longest(), 16 * 1024 + 9);
-        assert_eq!(Limits { other: 0, extended: 0, hashes: 0, bitfield: 0, block: 0 }.longest(), 49);
+        let nothing = Limits { hashes: 0, bitfield: 0, block: 0, ..limits };
+        assert_eq!(nothing.longest(), 49);
+        assert_eq!(Limits { spoken: Spoken::NONE, ..nothing }.longest(), 13);
+        assert_eq!(Limits { spoken: Spoken::NONE, bitfield: 2, ..limits }.longest(), 16 * 1024 + 9);
     }
 
     #[test]
@@ -132,7 +184,8 @@ mod tests {
     #[test]
     fn limits_at_the_end_of_the_range_do_not_wrap() {
         let most = u32::MAX;
-        let limits = Limits { block: most, bitfield: most, extended: most, hashes: most, other: most };
+        let limits =
+            Limits { block: most, bitfield: most, extended: most, hashes: most, other: most, spoken: Spoken::ALL };
         assert_eq!(decode_length(&[0xff; 4], &limits), Ok(u32::MAX));
         assert_eq!(limits.check(id::PIECE, u32::MAX), Ok(()));
         assert_eq!(limits.check(id::EXTENDED, u32::MAX), Ok(()));

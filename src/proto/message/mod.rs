@@ -11,10 +11,10 @@
 //!   [`extension`](super::extension)'s.
 //! - [`allowed_fast`] gives the pieces that a choked peer may ask for (BEP 6).
 //!
-//! An unknown id is not an error: [`Message::Unknown`] carries it, for extensions that are negotiated elsewhere.
+//! An unknown id is not an error: [`Message::Unknown`] carries it, for extensions that are negotiated elsewhere. The ids of BEP 6, 10
+//! and 52 are unknown where the handshakes have not agreed on them ([`Limits::spoken`]).
 //!
-//! Not here: whether a message is allowed in the connection's state (those of BEP 6, 10 and 52 only where the handshakes said so),
-//! whether a span lies in the torrent ([`Geometry::contains`](super::geometry::Geometry::contains)), whether a bitfield has the
+//! Not here: whether a message is allowed in the connection's state, whether a span lies in the torrent ([`Geometry::contains`](super::geometry::Geometry::contains)), whether a bitfield has the
 //! right length and spare bits ([`Bitfield::from_bytes`](super::bitfield::Bitfield::from_bytes)), whether hashes lie in a file's
 //! tree ([`HashSpan::check_in`]).
 //!
@@ -54,7 +54,7 @@ pub use error::Error;
 pub use fast::{ALLOWED_FAST, MOST_ALLOWED_FAST, allowed_fast};
 pub use frames::{Frames, Item};
 pub use hashes::{HASH_SPAN_LEN, HashSpan, HashSpanError, Hashes};
-pub use limits::{Limits, MAX_PIECES, decode_length};
+pub use limits::{Limits, MAX_PIECES, Spoken, decode_length};
 
 /// The ids that have a meaning here: a message's first byte after its length.
 pub mod id {
