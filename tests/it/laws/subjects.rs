@@ -146,13 +146,8 @@ struct Written {
 
 impl Default for Written {
     fn default() -> Self {
-        let limits = message::Limits {
-            block: u32::MAX,
-            bitfield: u32::MAX,
-            extended: u32::MAX,
-            hashes: u32::MAX,
-            other: u32::MAX,
-        };
+        let limits =
+            message::Limits { block: u32::MAX, bitfield: u32::MAX, other: u32::MAX, ..message::Limits::default() };
         Self { hello: LEN, frames: Frames::new(limits), asked: Vec::new() }
     }
 }
