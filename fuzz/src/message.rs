@@ -7,7 +7,7 @@ use bip::proto::message::{Error, Frames, HashSpan, Item, Limits, Message, Spoken
 /// each message obeys its limit.
 pub fn message(data: &[u8]) {
     let Some(([choice, sizes @ ..], stream)) = data.split_first_chunk::<5>() else { return };
-    let bit = |bit| choice & 1 << bit == 0;
+    let bit = |bit: u8| *choice & (1 << bit) == 0;
     let spoken = Spoken { fast: bit(5), extended: bit(6), hashes: bit(7) };
     let limits = match choice % 4 {
         0 => Limits::default(),
