@@ -183,7 +183,7 @@ impl<'a> Top<'a> {
             b"e" => keep(&mut self.error, read_error(value)?),
             b"ip" => keep(&mut self.ip, field::bytes(value)?.and_then(address)),
             b"q" => keep(&mut self.method, field::bytes(value)?),
-            b"r" => keep(&mut self.reply, Reply::read(value)?),
+            b"r" => Reply::read(value, &mut self.reply)?,
             b"ro" => self.read_only = field::int(value)?.is_some_and(|int| int != 0),
             b"t" => keep(&mut self.transaction, field::bytes(value)?),
             b"v" => keep(&mut self.version, field::bytes(value)?.filter(|version| version.len() <= MAX_VERSION)),
@@ -199,11 +199,11 @@ impl<'a> Top<'a> {
         let Some(transaction) = self.transaction.filter(|id| (1..=MAX_TRANSACTION).contains(&id.len())) else {
             return Err(Error { transaction: None, reason: Reason::Transaction { length } });
         };
-        let body = match (self.kind, self.method, &self.arguments, self.reply) {
+        let body = match (self.kind, self.method, &self.arguments, &self.reply) {
             (Some(b"q"), Some(method), Some(arguments), _) => arguments.query(method).map(Body::Query),
             (Some(b"q"), None, ..) => Err(Reason::NoMethod),
             (Some(b"q"), _, None, _) => Err(Reason::NoArguments),
-            (Some(b"r"), .., Some(reply)) => Ok(Body::Reply(reply)),
+            (Some(b"r"), .., Some(reply)) => Ok(Body::Reply(*reply)),
             (Some(b"r"), ..) => Err(Reason::NoValues),
             (Some(b"e"), ..) => {
                 let (code, text) = self.error.unwrap_or_default();
@@ -229,6 +229,7 @@ fn keep<T>(slot: &mut Option<T>, found: Option<T>) {
 }
 
 /// A code and a text; what is not there is 0 or empty.
+#[inline(never)]
 fn read_error<'a>(value: Item<'_, 'a>) -> Result<Option<(i64, &'a [u8])>, bencode::Error> {
     if value.kind()? != Kind::List {
         return Ok(None);
@@ -246,6 +247,7 @@ fn read_error<'a>(value: Item<'_, 'a>) -> Result<Option<(i64, &'a [u8])>, bencod
 }
 
 /// An address, with a port or (as some send it) without.
+#[inline(never)]
 fn address(bytes: &[u8]) -> Option<SocketAddr> {
     let ip: IpAddr = match bytes.len() {
         4 => <[u8; 4]>::try_from(bytes).ok()?.into(),

@@ -190,6 +190,16 @@ impl<'a> Arguments<'a> {
             b"seed" => self.seed = field::int(value)? == Some(1),
             b"noseed" => self.no_seed = field::int(value)? == Some(1),
             b"scrape" => self.scrape = field::int(value)? == Some(1),
+            _ => self.take_of_item(key, value)?,
+        }
+        Ok(())
+    }
+
+    /// Takes what only `get` and `put` have: out of the way of what every query has.
+    #[inline(never)]
+    fn take_of_item(&mut self, key: &[u8], value: Item<'_, 'a>) -> Result<(), Error> {
+        let malformed = &mut self.malformed;
+        match key {
             b"v" => keep(&mut self.value, Some(value.span()?), Argument::Value, malformed),
             b"k" => keep(&mut self.key, field::array(value)?, Argument::PublicKey, malformed),
             b"sig" => keep(&mut self.signature, field::array(value)?, Argument::Signature, malformed),
@@ -262,6 +272,7 @@ impl<'a> Arguments<'a> {
         })
     }
 
+    #[inline(never)]
     fn put(&self) -> Result<Put<'a>, Reason> {
         let token = self.token()?;
         let value = short(self.need(self.value, Argument::Value)?, MAX_VALUE, Argument::Value)?;
@@ -298,6 +309,7 @@ fn short(bytes: &[u8], limit: usize, argument: Argument) -> Result<&[u8], Reason
 }
 
 impl Want {
+    #[inline(never)]
     fn read(value: Item<'_, '_>) -> Result<Self, Error> {
         let mut want = Self::default();
         if value.kind()? == Kind::List {

@@ -50,14 +50,13 @@ impl<'a> Reply<'a> {
         Self { id: Some(id), ..Self::default() }
     }
 
-    #[inline(always)]
-    pub(super) fn read(value: Item<'_, 'a>) -> Result<Option<Self>, Error> {
-        if value.kind()? != Kind::Dict {
-            return Ok(None);
+    #[inline(never)]
+    pub(super) fn read(value: Item<'_, 'a>, reply: &mut Option<Self>) -> Result<(), Error> {
+        if value.kind()? == Kind::Dict && reply.is_none() {
+            let reply = reply.insert(Self::default());
+            value.each_entry(|key, value| reply.take(key, value))?;
         }
-        let mut reply = Self::default();
-        value.each_entry(|key, value| reply.take(key, value))?;
-        Ok(Some(reply))
+        Ok(())
     }
 
     #[inline(always)]
