@@ -7,6 +7,7 @@ mod extension;
 mod handshake;
 mod http_tracker_reply;
 mod http_tracker_request;
+mod krpc;
 mod lsd;
 mod magnet;
 mod merkle;
@@ -29,6 +30,7 @@ pub use extension::extension;
 pub use handshake::handshake;
 pub use http_tracker_reply::http_tracker_reply;
 pub use http_tracker_request::http_tracker_request;
+pub use krpc::krpc;
 pub use lsd::lsd;
 pub use magnet::magnet;
 pub use merkle::merkle;
@@ -55,6 +57,7 @@ pub const TARGETS: &[Target] = &[
     ("handshake", handshake),
     ("http_tracker_reply", http_tracker_reply),
     ("http_tracker_request", http_tracker_request),
+    ("krpc", krpc),
     ("lsd", lsd),
     ("magnet", magnet),
     ("merkle", merkle),

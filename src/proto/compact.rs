@@ -214,6 +214,19 @@ impl<'a> Nodes<'a> {
         whole(bytes, family.node_len()).map(|()| Self { family, bytes })
     }
 
+    /// Takes the nodes of a family that bytes begin with, as far as they are whole, and says how many bytes are left over.
+    ///
+    /// ```
+    /// use bip::proto::compact::{Family, Nodes};
+    /// let (nodes, left) = Nodes::prefix(Family::V4, &[7; 60]);
+    /// assert_eq!((nodes.len(), left), (2, 8));
+    /// ```
+    pub fn prefix(family: Family, bytes: &'a [u8]) -> (Self, usize) {
+        let left = bytes.len() % family.node_len();
+        let whole = bytes.get(..bytes.len() - left).unwrap_or_default();
+        (Self { family, bytes: whole }, left)
+    }
+
     /// Gives the family.
     pub fn family(self) -> Family {
         self.family

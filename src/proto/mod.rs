@@ -7,11 +7,13 @@ pub mod announce;
 pub mod bencode;
 pub mod bitfield;
 pub mod compact;
+pub(crate) mod crc32c;
 pub mod extension;
 pub mod geometry;
 pub mod handshake;
 pub mod http_tracker;
 pub mod id;
+pub mod krpc;
 pub mod lsd;
 pub mod magnet;
 #[cfg(feature = "v2")]

@@ -1,5 +1,6 @@
 //! Canonical peer priority (BEP 40): an order of peers on which both ends of a connection agree.
 
+use super::crc32c::Crc32c;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Gives the priority of a connection between two addresses: the same from either end. Higher comes first.
@@ -41,27 +42,6 @@ fn of_bytes<const N: usize>(a: [u8; N], b: [u8; N], whole: usize) -> u32 {
     both.iter().fold(Crc32c::default(), |crc, bytes| crc.update(bytes)).finish()
 }
 
-/// CRC-32C (Castagnoli), bit by bit: it is fed a few bytes per peer.
-#[derive(Debug, Clone, Copy)]
-struct Crc32c(u32);
-
-impl Default for Crc32c {
-    fn default() -> Self {
-        Self(!0)
-    }
-}
-
-impl Crc32c {
-    fn update(self, bytes: &[u8]) -> Self {
-        let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
-        Self(bytes.iter().fold(self.0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step)))
-    }
-
-    fn finish(self) -> u32 {
-        !self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,12 +55,7 @@ mod tests {
 
     fn crc(hex: &str) -> u32 {
         let digit = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-        Crc32c::default().update(&(0..hex.len()).step_by(2).map(digit).collect::<Vec<_>>()).finish()
-    }
-
-    #[test]
-    fn the_checksum_is_castagnolis() {
-        assert_eq!(Crc32c::default().update(b"123456789").finish(), 0xe306_9283);
+        Crc32c::of(&(0..hex.len()).step_by(2).map(digit).collect::<Vec<_>>())
     }
 
     #[test]

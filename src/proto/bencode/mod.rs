@@ -91,4 +91,5 @@ pub use rules::{Rules, Warning, Warnings};
 pub use token::{Document, Limits, Tokens};
 pub use tree::Tree;
 pub use value::{Dict, DictIter, List, ListIter, Value};
+pub(crate) use writer::Number;
 pub use writer::{DictWriter, Io, ListWriter, Sink, WriteError, write_dict, write_list};

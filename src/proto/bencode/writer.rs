@@ -300,7 +300,7 @@ impl<S> fmt::Debug for DictWriter<'_, S> {
 }
 
 /// The text of an integer, or of what stands in front of a string.
-pub(super) struct Number {
+pub(crate) struct Number {
     text: [u8; 24],
     used: Range<usize>,
 }
@@ -308,7 +308,7 @@ pub(super) struct Number {
 impl Number {
     /// `i…e`
     #[inline]
-    pub(super) fn integer(value: i64) -> Self {
+    pub(crate) fn integer(value: i64) -> Self {
         let mut number = Self::new(value.unsigned_abs(), b'e');
         if value < 0 {
             number.push(b'-');
@@ -319,12 +319,12 @@ impl Number {
 
     /// `…:`
     #[inline]
-    pub(super) fn length(length: usize) -> Self {
+    pub(crate) fn length(length: usize) -> Self {
         Self::new(length as u64, b':')
     }
 
     #[inline]
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         self.text.get(self.used.clone()).unwrap_or_default()
     }
 
@@ -350,7 +350,7 @@ impl Number {
 }
 
 /// Gives the bytes of the string that our own output has at its front, and how long it is, prefix included.
-pub(super) fn text(output: &[u8]) -> (&[u8], usize) {
+pub(crate) fn text(output: &[u8]) -> (&[u8], usize) {
     let mut length: usize = 0;
     for (at, byte) in output.iter().enumerate() {
         if !byte.is_ascii_digit() {
@@ -364,7 +364,7 @@ pub(super) fn text(output: &[u8]) -> (&[u8], usize) {
 
 /// Gives how long the element is that our own output has at its front. There are no limits: it was not checked, and what is no element is
 /// taken for all that is left.
-pub(super) fn element_length(output: &[u8]) -> usize {
+pub(crate) fn element_length(output: &[u8]) -> usize {
     let mut depth: usize = 0;
     let mut at = 0;
     while let Some(&byte) = output.get(at) {
