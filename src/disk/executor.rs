@@ -23,6 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const CHUNK: usize = 256 * 1024;
 /// How many unused buffers are kept for reading and hashing.
 const BUFFERS: usize = 16;
+/// How many unused blocks are kept. What a few hundred peers are being sent fits; with fewer, blocks are allocated and cleared anew.
+const POOLED_BLOCKS: usize = 1024;
 /// How many slices are written with one call.
 const SLICES: usize = 256;
 
@@ -143,7 +145,7 @@ impl Executor {
             open: Mutex::default(),
             parts: Mutex::default(),
             limit: open_files.max(1),
-            blocks: BlockPool::new(512),
+            blocks: BlockPool::new(POOLED_BLOCKS),
             buffers: Mutex::default(),
         }
     }

@@ -88,10 +88,11 @@ pub struct Config {
     /// The most bytes of one connection that were read and wait for room in its queue of requests; 4 MiB by default, which is
     /// more than any host reads at a time. Beyond it the connection is closed.
     pub held_input: usize,
-    /// Blocks are asked of the store for a peer only while less than this is queued for it or being loaded; 512 KiB by default. For a
+    /// Blocks are asked of the store for a peer only while less than this is queued for it or being loaded; 256 KiB by default: more is out of the
+    /// processor's caches by the time it is sent to one of hundreds of peers, and the system's own buffers come on top of it. For a
     /// peer that takes less in a second it is what it takes in one, and at least 64 KiB, so that a cancel or a choke still finds
     /// something to take back.
-    /// Whatever is being loaded counts as a block of 16 KiB, however little was asked for, so that no peer has more than 32 asks
+    /// Whatever is being loaded counts as a block of 16 KiB, however little was asked for, so that no peer has more than 16 asks
     /// with the store at a time.
     pub send_watermark: usize,
     /// The most bytes that may wait to be sent to one peer; 16 MiB by default. A peer that lets more gather is closed.
@@ -157,7 +158,7 @@ impl Default for Config {
             snub_after: Duration::from_secs(60),
             upload_queue: 2000,
             held_input: 4 << 20,
-            send_watermark: 512 << 10,
+            send_watermark: 256 << 10,
             send_limit: 16 << 20,
             pipeline: PipelineConfig::default(),
             store_credit: 8 << 20,
