@@ -23,6 +23,12 @@ pub struct Config {
     /// Bytes of blocks waiting to be written, per torrent; beyond that blocks are answered with
     /// [`Error::Busy`](super::Error::Busy). Default 64 MiB.
     pub write_bytes: usize,
+    /// Bytes of blocks that may be held back, per torrent, so that a piece is written and hashed with few jobs: until it is there, or 256 KiB
+    /// that follow what is written already. Once there are as many, what was held longest is written as it is. They are
+    /// lost when the process is killed, and count as blocks that wait. 0 holds nothing. Default 8 MiB.
+    pub hold_bytes: usize,
+    /// How long blocks are held back at least when no more come; they go before twice as long. Default 1 s.
+    pub hold_time: Duration,
     /// Ranges of bytes that are remembered as written, over all incomplete pieces of a torrent. Default 1,000,000.
     pub ranges: usize,
     /// Pieces of one torrent that are remembered because they had a wrong hash; the oldest is forgotten first, and its blocks are not
@@ -56,6 +62,8 @@ impl Default for Config {
             check_jobs: 8,
             commands: 65_536,
             write_bytes: 64 << 20,
+            hold_bytes: 8 << 20,
+            hold_time: Duration::from_secs(1),
             ranges: 1_000_000,
             bad_pieces: 1024,
             torrents: 65_536,

@@ -25,6 +25,8 @@ pub struct Disk {
     rng: Rng,
     /// When resume data is to be saved.
     saves: Timers<TorrentId>,
+    /// When what is held back is to be written.
+    holds: Timers<TorrentId>,
     /// Jobs under way that check.
     checks: usize,
     out: Answers,
@@ -50,6 +52,7 @@ impl Disk {
             next_store: 0,
             rng: rng.fork(),
             saves: Timers::new(),
+            holds: Timers::new(),
             checks: 0,
             out: Answers::default(),
             ready: Default::default(),
@@ -94,6 +97,13 @@ impl Disk {
         }
     }
 
+    /// Has what a torrent holds back written in time.
+    fn hold(&mut self, now: Instant, torrent: TorrentId) {
+        if self.torrents.get(&torrent).is_some_and(Torrent::is_holding) {
+            self.holds.set_by(torrent, now + self.config.hold_time);
+        }
+    }
+
     fn next_of(&mut self, class: Class) -> Option<Output<Job>> {
         if class == Class::Check && self.checks >= self.config.check_jobs.max(1) {
             return None;
@@ -130,7 +140,7 @@ impl Machine for Disk {
     type Job = Job;
     type Done = Done;
 
-    fn handle_command(&mut self, _: Instant, command: Command) {
+    fn handle_command(&mut self, now: Instant, command: Command) {
         self.out.unanswered += 1;
         let busy = self.out.unanswered > self.config.commands;
         let out = &mut self.out;
@@ -158,6 +168,8 @@ impl Machine for Disk {
                 (Some(entry), files) => {
                     entry.on_remove(files);
                     self.wake(torrent, Class::Read);
+                    // What is held back is written now.
+                    self.wake(torrent, Class::Write);
                 }
             },
             Command::Write { torrent, span, block } => {
@@ -166,6 +178,7 @@ impl Machine for Disk {
                     Some(_) if busy => Error::Busy,
                     Some(entry) => {
                         entry.on_write(&self.config, span, block, out);
+                        self.hold(now, torrent);
                         return self.wake(torrent, Class::Write);
                     }
                 };
@@ -210,11 +223,13 @@ impl Machine for Disk {
         if entry.on_done(&self.config, task, done.map(|d| d.result), &mut self.out) {
             self.torrents.remove(&torrent);
             self.saves.cancel(torrent);
+            self.holds.cancel(torrent);
             return;
         }
         if entry.wants_save_timer() {
             self.saves.set_by(torrent, now + self.config.save_interval);
         }
+        self.hold(now, torrent);
         // A job's end may free another of any class: the next part of a sync, a piece's next batch, the close.
         CLASSES.into_iter().for_each(|class| self.wake(torrent, class));
     }
@@ -225,6 +240,14 @@ impl Machine for Disk {
             if let Some(entry) = self.torrents.get_mut(&torrent) {
                 entry.on_save_timer();
                 self.wake(torrent, Class::Read);
+            }
+        }
+        for _ in 0..TIMERS_PER_CALL {
+            let Some(torrent) = self.holds.pop(now) else { break };
+            if let Some(entry) = self.torrents.get_mut(&torrent) {
+                entry.on_hold_timer();
+                self.hold(now, torrent);
+                self.wake(torrent, Class::Write);
             }
         }
     }
@@ -254,6 +277,6 @@ impl Machine for Disk {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.saves.next()
+        self.saves.next().into_iter().chain(self.holds.next()).min()
     }
 }

@@ -10,15 +10,17 @@
 //! # A block's way
 //!
 //! ```text
-//! Write -> waits -> job: write, hash on -> Written::Kept
-//!             ^          |    in order: from memory; out of order: read back, once, when the gap before it closes
-//!             |          v
-//!             |     all bytes written and hashed -> Written::PieceGood: never written again
+//! Write -> held -> job: write, hash on -> Written::Kept
+//!             ^         |    in order: from memory; out of order: read back, once, when the gap before it closes
+//!             |         v
+//!             |    all bytes written and hashed -> Written::PieceGood: never written again
 //!             +------------------------------------ Written::PieceBad: the whole piece is forgotten
 //! ```
 //!
 //! - Each piece has at most one job under way, for jobs have no order. Blocks that come meanwhile go together with the next job,
 //!   up to 1 MiB.
+//! - Blocks are held until their piece is there, or a run of 256 KiB of it: a piece that many peers send is then written with few calls and
+//!   not read back. More than [`Config::hold_bytes`] are not held, nor for longer than twice [`Config::hold_time`].
 //! - A piece is good when every byte of it has been written *and then* the hash is right; the answer to the block that completes it
 //!   says so. Of overlapping blocks the first to bring a byte wins, so that what is hashed does not change on disk.
 //! - Blocks need not be aligned, and may overlap; a span may be up to 1 MiB long.

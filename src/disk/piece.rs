@@ -10,6 +10,8 @@ use std::ops::Range;
 
 /// How many blocks one job takes at most.
 const BATCH: usize = 1024;
+/// What is worth a job of its own before the piece is there: so many bytes that can be hashed at once.
+const RUN: u32 = 256 << 10;
 
 /// A block that is to be written, or that waits for others that hold its bytes.
 #[derive(Debug)]
@@ -46,6 +48,10 @@ pub(crate) struct Partial {
     last: Option<Span>,
     /// Whether the piece waits in its torrent's queue.
     pub(crate) queued: bool,
+    /// Whether it is among those that are held for more to come.
+    pub(crate) held: bool,
+    /// Whether what it holds is to be written however little it is.
+    flush: bool,
 }
 
 /// What a piece wants done next.
@@ -135,23 +141,52 @@ impl Partial {
         self.in_flight.is_none() && (self.last.is_some() || !self.pending.is_empty())
     }
 
+    /// Says whether a job would be worth it by itself: the piece is there, or a good run of it.
+    pub(crate) fn is_due(&self) -> bool {
+        self.flush || self.last.is_some() || self.claimed.covers(0..self.length) || {
+            let at = self.hashable();
+            self.run_end(at) - at >= RUN
+        }
+    }
+
+    /// Has what it holds written with the next jobs.
+    pub(crate) fn flush(&mut self) {
+        self.held = false;
+        self.flush = true;
+    }
+
+    /// Gives where the bytes end that are hashed or can be.
+    fn hashable(&self) -> u32 {
+        self.written.end_from(self.hash.at)
+    }
+
+    /// Gives where the bytes end that follow, written or waiting.
+    fn run_end(&self, at: u32) -> u32 {
+        self.claimed.end_from(at)
+    }
+
     /// Gives what is to be done next, and how many bytes no longer wait.
     pub(crate) fn next(&mut self) -> Option<(Next, usize)> {
         if !self.is_ready() {
             return None;
         }
-        let mut batch = Vec::new();
-        let mut bytes = 0;
+        // What lies behind a gap waits for what is missing, unless all is to go.
+        let until = if self.flush { self.length } else { self.run_end(self.hashable()) };
+        let (mut batch, mut bytes) = (Vec::new(), 0);
         // Once the piece is complete, blocks that hold nothing new wait for the verdict.
-        while self.last.is_none() && batch.len() < BATCH {
-            let Some(entry) = self.pending.pop_front() else { break };
-            if bytes + entry.bytes() > JOB_BYTES as usize {
-                self.pending.push_front(entry);
-                break;
+        if self.last.is_none() {
+            let mut full = false;
+            for entry in std::mem::take(&mut self.pending) {
+                full |= batch.len() == BATCH || bytes + entry.bytes() > JOB_BYTES as usize;
+                if full || entry.span.begin >= until {
+                    self.pending.push_back(entry);
+                } else {
+                    bytes += entry.bytes();
+                    batch.push(entry);
+                }
             }
-            bytes += entry.bytes();
-            batch.push(entry);
         }
+        self.flush &= !self.pending.is_empty();
         if bytes == 0 && self.last.is_none() {
             return Some((Next::Kept(batch.iter().map(|e| e.span).collect()), 0));
         }
@@ -163,6 +198,8 @@ impl Partial {
                 parts.push(Part { begin: gap.start, block: entry.block.clone(), range: start..start + gap.len() });
             }
         }
+        // In order they take the fewest calls, and the hash goes on without reading back what is in memory.
+        parts.sort_unstable_by_key(|part| part.begin);
         self.in_flight = Some(batch);
         let until = self.written.end_from(self.hash.at);
         Some((Next::Job { parts, hash: self.hash.clone(), until }, bytes))

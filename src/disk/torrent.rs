@@ -90,6 +90,12 @@ pub(crate) struct Torrent {
     pub(super) bad_pieces: usize,
     /// Pieces with something to do, once each.
     pub(super) ready: VecDeque<PieceIndex>,
+    /// Pieces that are held for more to come, in the order in which they began to be. Some may have been written since.
+    pub(super) held: VecDeque<PieceIndex>,
+    /// How many of these were there when the timer went off the last time.
+    pub(super) held_long: usize,
+    /// How many bytes may be held.
+    pub(super) hold_bytes: usize,
     pub(super) reads: Reads,
     pub(super) syncs: usize,
     pub(super) syncing: Option<Syncing>,
@@ -143,6 +149,9 @@ impl Torrent {
             suspects: Suspects::default(),
             bad_pieces: config.bad_pieces,
             ready: VecDeque::new(),
+            held: VecDeque::new(),
+            held_long: 0,
+            hold_bytes: config.hold_bytes,
             reads: Reads::default(),
             syncs: 0,
             syncing: None,

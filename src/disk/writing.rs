@@ -65,15 +65,53 @@ impl Torrent {
 
     fn enqueue(&mut self, piece: PieceIndex) {
         if let Some(partial) = self.partials.get_mut(&piece) {
-            if partial.is_ready() && !partial.queued {
+            if !partial.is_ready() || partial.queued {
+                return;
+            }
+            if partial.is_due() {
                 partial.queued = true;
                 self.ready.push_back(piece);
+            } else if !std::mem::replace(&mut partial.held, true) {
+                self.held.push_back(piece);
             }
         }
     }
 
+    /// Says whether something waits for more to come.
+    pub(crate) fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Has everything written that was held already when this was called the last time.
+    pub(crate) fn on_hold_timer(&mut self) {
+        for _ in 0..std::mem::take(&mut self.held_long) {
+            let Some(piece) = self.held.pop_front() else { break };
+            self.release(piece);
+        }
+        self.held_long = self.held.len();
+    }
+
+    /// Has a piece written whatever it holds.
+    fn release(&mut self, piece: PieceIndex) {
+        // Of what was held meanwhile it may have been written, dropped, or begun anew.
+        if let Some(partial) = self.partials.get_mut(&piece).filter(|partial| partial.held) {
+            partial.flush();
+            self.enqueue(piece);
+        }
+    }
+
+    /// Gives the piece whose turn it is.
+    fn next_ready(&mut self) -> Option<PieceIndex> {
+        while self.ready.is_empty() && (self.waiting >= self.hold_bytes || self.is_ending()) {
+            let piece = self.held.pop_front()?;
+            self.held_long = self.held_long.saturating_sub(1);
+            self.release(piece);
+        }
+        self.ready.pop_front()
+    }
+
     pub(super) fn next_write(&mut self, out: &mut Answers) -> Option<(Work, Task)> {
-        while let Some(piece) = self.ready.pop_front() {
+        while let Some(piece) = self.next_ready() {
             if self.suspects.is_hashing(piece) {
                 return self.next_block_hashes(piece);
             }

@@ -101,7 +101,8 @@ pub struct Config {
     /// How many requests are kept open to a peer, and when a peer that answers none is found stalled, so that its blocks are
     /// asked of others: from 1 to 500, and 20 s by default.
     pub pipeline: PipelineConfig,
-    /// How many bytes of one torrent may be with the store before we stop asking peers for more; 8 MiB by default. At twice as
+    /// How many bytes of one torrent may be with the store before we stop asking peers for more; 12 MiB by default, which is
+    /// above what a store may hold back to write it at once ([`disk::Config::hold_bytes`](crate::disk::Config::hold_bytes)). At twice as
     /// many, that torrent's connections are not read.
     pub store_credit: usize,
     /// How long no block is asked for after the store failed to keep one; 5 s by default.
@@ -161,7 +162,7 @@ impl Default for Config {
             send_watermark: 256 << 10,
             send_limit: 16 << 20,
             pipeline: PipelineConfig::default(),
-            store_credit: 8 << 20,
+            store_credit: 12 << 20,
             store_retry: Duration::from_secs(5),
             pooled_blocks: 1024,
             parole: Duration::from_secs(1),

@@ -21,7 +21,8 @@ pub struct Config {
     pub retry_most: Duration,
     /// The swarm's settings.
     pub peer: peer::Config,
-    /// The disk's settings.
+    /// The disk's settings. Of [`hold_bytes`](disk::Config::hold_bytes) at most half the swarm's
+    /// [`store_credit`](peer::Config::store_credit) is used.
     pub disk: disk::Config,
 }
 

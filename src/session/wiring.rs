@@ -87,7 +87,10 @@ pub fn wire<H: Host, G: Clone + Send + 'static>(
     let outlet = swarm_outlet(commands.clone(), disk_out, guard.clone());
     let swarm = hosts[placement.swarm].host(swarm, swarm_in, Box::new(outlet), None);
 
-    let disk = Disk::new(config.disk.clone(), &mut rng.fork());
+    let mut limits = config.disk.clone();
+    // What is held back may not use up the swarm's credit: it would wait for the timer before it asks for more.
+    limits.hold_bytes = limits.hold_bytes.min(config.peer.store_credit / 2);
+    let disk = Disk::new(limits, &mut rng.fork());
     let outlet = disk_outlet(commands.clone(), swarm_out, guard.clone());
     hosts[placement.disk].host(disk, disk_in, Box::new(outlet), Some(executor));
 

@@ -266,7 +266,7 @@ fn limits_of_zero_still_let_one_job_through() {
     let sample = Sample::new(&[100], 64);
     let memory = Memory::new();
     sample.put_files(&memory);
-    let config = Config { jobs: 0, check_jobs: 0, ..Config::default() };
+    let config = Config { jobs: 0, check_jobs: 0, ..at_once() };
     let mut disk = Driver::new(Disk::new(config, &mut Rng::new(1)), Executor::with_open_files(Box::new(memory), 0), 1);
     assert!(have(&disk.ask(sample.add())).is_full());
 }
@@ -278,7 +278,7 @@ fn a_disk_that_seeks_is_checked_piece_by_piece_and_another_with_as_many_jobs_as_
         let memory = Memory::new();
         sample.put_files(&memory);
         memory.set_seeks(seeks);
-        let config = Config { check_jobs: 2, ..Config::default() };
+        let config = Config { check_jobs: 2, ..at_once() };
         let mut disk = Driver::new(Disk::new(config, &mut Rng::new(1)), Executor::new(memory), 1);
         disk.send(sample.add());
         assert_eq!(disk.most_hashed_at_a_time(), most);

@@ -69,7 +69,7 @@ fn a_block_that_cannot_be_read_fails_alone_until_too_many_do() {
     let sample = Sample::new(&[500], 50);
     let memory = Memory::new();
     sample.put_files(&memory);
-    let config = Config { read_failures: 3, ..Config::default() };
+    let config = Config { read_failures: 3, ..at_once() };
     let mut disk = Driver::new(Disk::new(config, &mut Rng::new(1)), Executor::new(memory.clone()), 1);
     disk.ask(sample.add());
     let fails =
@@ -116,7 +116,7 @@ fn what_is_gone_of_a_piece_before_it_is_complete_is_fetched_again() {
 fn a_device_that_hangs_leaves_job_threads_to_other_torrents() {
     let sample = Sample::new(&[2000], 100);
     let memory = Memory::new();
-    let config = Config { torrent_jobs: 3, jobs: 4, ..Config::default() };
+    let config = Config { torrent_jobs: 3, jobs: 4, ..at_once() };
     let mut disk = Driver::new(Disk::new(config, &mut Rng::new(1)), Executor::new(memory), 1);
     disk.ask(sample.add());
     let layout = Arc::clone(&sample.layout);

@@ -4,6 +4,7 @@ mod adding;
 mod crashing;
 mod deleting;
 mod faults;
+mod holding;
 mod losing;
 mod making;
 mod native;
@@ -225,8 +226,13 @@ pub(super) fn stored(events: &[Event]) -> Vec<Span> {
     found.unwrap_or_else(|| panic!("added, instead of {events:?}"))
 }
 
+/// Limits under which each block is written as it comes, so that a test sees what becomes of it.
+pub(super) fn at_once() -> Config {
+    Config { hold_bytes: 0, ..Config::default() }
+}
+
 pub(super) fn disk_on(memory: &Memory, seed: u64) -> Driver<Disk> {
-    let disk = Disk::new(Config::default(), &mut Rng::new(seed));
+    let disk = Disk::new(at_once(), &mut Rng::new(seed));
     Driver::new(disk, Executor::with_open_files(Box::new(memory.clone()), 2), seed)
 }
 

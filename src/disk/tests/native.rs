@@ -25,7 +25,7 @@ impl Drop for Folder {
 }
 
 fn native(seed: u64) -> Driver<Disk> {
-    let disk = Disk::new(Config::default(), &mut Rng::new(seed));
+    let disk = Disk::new(at_once(), &mut Rng::new(seed));
     Driver::new(disk, Executor::with_open_files(Box::new(Native), 3), seed)
 }
 

@@ -90,7 +90,7 @@ fn a_torrent_with_planted_links_is_deleted_around_them_and_the_first_is_named() 
     let folder = grounds.root.join("t");
     fs::create_dir_all(&folder).unwrap();
     let mut disk =
-        Driver::new(Disk::new(Config::default(), &mut Rng::new(1)), Executor::with_open_files(Box::new(Native), 3), 1);
+        Driver::new(Disk::new(at_once(), &mut Rng::new(1)), Executor::with_open_files(Box::new(Native), 3), 1);
     let Command::Add { torrent, layout, writable, .. } = sample.add() else { unreachable!() };
     let skipped = vec![false, true, false];
     let resume = Some(ResumeFile { path: grounds.folder.0.join("state/t.resume"), info_hash: InfoHash([7; 20]) });

@@ -86,7 +86,10 @@ fn play(seed: u64) -> String {
         let fails = rate > 0 && dice.below(rate) == 0 && call.operation != Operation::Listing;
         fails.then(|| if dice.below(2) == 0 { Fault::Short } else { Fault::Error(ErrorKind::StorageFull) })
     });
-    let config = Config { commands: COMMANDS, jobs: 5, check_jobs: 2, write_bytes: 500, ..Config::default() };
+    // Half of them hold back a little, which goes when it is more, or with time.
+    let hold_bytes = [0, 150][seed as usize / 4 % 2];
+    let limits = Config { commands: COMMANDS, jobs: 5, check_jobs: 2, ..Config::default() };
+    let config = Config { write_bytes: 500, hold_bytes, ..limits };
     let mut disk = Driver::new(
         Disk::new(config, &mut Rng::new(seed)),
         Executor::with_open_files(Box::new(memory.clone()), 3),
@@ -114,7 +117,11 @@ fn play(seed: u64) -> String {
                 }
             }
         } else {
-            let events = disk.run();
+            let mut events = disk.run();
+            for _ in 0..2 {
+                disk.wait(Config::default().hold_time);
+                events.extend(disk.run());
+            }
             disk.events = events;
         }
         transcript.push_str(&format!("{:?}\n{:?}\n", disk.jobs, disk.events));

@@ -45,7 +45,7 @@ fn a_torrent_that_was_removed_is_believed_after_a_sample_of_it() {
     let (sample, memory) = (sample(), Memory::new());
     leave(&sample, &memory, &sample.all_spans());
     let log = reads(&memory);
-    let config = Config { sample_pieces: 0, ..Config::default() };
+    let config = Config { sample_pieces: 0, ..at_once() };
     let mut disk = Driver::new(Disk::new(config, &mut Rng::new(1)), Executor::new(memory.clone()), 1);
     let events = disk.ask(sample.add_resuming());
     assert_eq!(checked(&events), Checked::Sampled);
@@ -66,7 +66,7 @@ fn a_large_file_is_believed_without_being_read() {
     let memory = Memory::new();
     leave(&sample, &memory, &sample.all_spans());
     let log = reads(&memory);
-    let config = Config { sample_pieces: 3, ..Config::default() };
+    let config = Config { sample_pieces: 3, ..at_once() };
     let mut disk = Driver::new(Disk::new(config, &mut Rng::new(1)), Executor::new(memory.clone()), 1);
     assert!(have(&disk.ask(sample.add_resuming())).is_full());
     let count = log.lock().unwrap().len();
@@ -153,7 +153,7 @@ fn a_file_or_resume_data_that_does_not_agree_has_everything_verified() {
 #[test]
 fn a_sampled_piece_that_is_wrong_has_everything_verified() {
     let sample = sample();
-    let (memory, config) = (Memory::new(), Config { sample_pieces: 500, ..Config::default() });
+    let (memory, config) = (Memory::new(), Config { sample_pieces: 500, ..at_once() });
     leave(&sample, &memory, &sample.all_spans());
     memory.damage(&sample.path(2), 20_000, b"damage");
     let mut disk = Driver::new(Disk::new(config, &mut Rng::new(1)), Executor::new(memory.clone()), 1);

@@ -113,7 +113,7 @@ fn a_bad_piece_that_cannot_be_read_has_no_hashes_and_its_answer_comes_all_the_sa
 fn beyond_its_limit_the_oldest_bad_piece_is_forgotten() {
     let sample = Sample::new(&[4 * 16_384], 16_384);
     let memory = Memory::new();
-    let config = Config { bad_pieces: 2, ..Config::default() };
+    let config = Config { bad_pieces: 2, ..at_once() };
     let executor = Executor::with_open_files(Box::new(memory.clone()), 2);
     let mut disk = Driver::new(Disk::new(config, &mut Rng::new(1)), executor, 1);
     disk.ask(sample.add());

@@ -237,7 +237,7 @@ fn a_thousand_errors_stall_nothing() {
 fn what_is_more_than_the_limits_is_refused_at_once_and_the_rest_goes_on() {
     let sample = Sample::new(&[1000], 1000);
     let memory = Memory::new();
-    let config = Config { write_bytes: 20, ranges: 3, commands: 100, jobs: 1, ..Config::default() };
+    let config = Config { write_bytes: 20, ranges: 3, commands: 100, jobs: 1, ..at_once() };
     let mut disk = Driver::new(Disk::new(config, &mut Rng::new(1)), Executor::new(memory.clone()), 1);
     disk.ask(sample.add());
     let bytes = [(0, 10), (10, 10), (20, 10)].map(|(b, l)| disk.send(sample.write(sample.span(0, b, l))));
