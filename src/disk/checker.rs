@@ -362,7 +362,7 @@ impl Checker {
                 return;
             }
             Ok(state) => {
-                if state.is_right(&self.layout, piece) {
+                if state.matches(&self.layout, piece) {
                     self.have.insert(piece);
                 }
             }

@@ -107,7 +107,7 @@ impl HashState {
     }
 
     /// Says whether the bytes are those of the piece: all hashes that the torrent has of it are right.
-    pub(crate) fn is_right(self, layout: &Layout, piece: PieceIndex) -> bool {
+    pub(crate) fn matches(self, layout: &Layout, piece: PieceIndex) -> bool {
         let found = self.finish();
         match layout.piece_check(piece) {
             Some(PieceHash::V1(hash)) => found.sha1 == Some(*hash),

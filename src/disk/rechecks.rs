@@ -162,7 +162,7 @@ impl Torrent {
                 return;
             }
             Ok(Outcome::Hash(Ok(hash))) => {
-                if hash.is_right(&self.layout, piece) {
+                if hash.matches(&self.layout, piece) {
                     self.have.insert(piece);
                     // Where a sync had failed, the next one may, and then it is in doubt again.
                     self.fresh.insert(piece);

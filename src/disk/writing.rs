@@ -127,7 +127,7 @@ impl Torrent {
         self.saver.change();
         self.answer_writes(progress.kept, &Ok(Written::Kept), out);
         if let Some((last, hash)) = progress.complete {
-            if hash.is_right(&self.layout, piece) {
+            if hash.matches(&self.layout, piece) {
                 self.have.insert(piece);
                 self.suspects.on_good(piece);
                 self.end_piece(piece, last, Written::PieceGood, out);
