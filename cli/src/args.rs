@@ -100,7 +100,8 @@ pub(crate) struct Create {
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Make a torrent of version 2 (BEP 52): each file begins a piece and has a hash of its own. Older clients cannot read it
+    /// Make a torrent of version 2 (BEP 52): each file begins a piece and has a hash of its own. Older clients
+    /// cannot read it, and bip does not transfer it yet
     #[arg(long, conflicts_with = "hybrid")]
     pub(crate) v2: bool,
 

@@ -258,7 +258,7 @@ impl<'a> Transfer<'a> {
                 "path": place.to_string_lossy(),
                 "pieces": self.torrent.geometry().piece_count(),
                 "total_length": total,
-                "files": torrent::file_count(&self.torrent),
+                "files": torrent::file_count(self.torrent),
                 "files_wanted": wanted.files,
                 "length_wanted": wanted.length,
                 "already": already,
@@ -269,7 +269,7 @@ impl<'a> Transfer<'a> {
         let what = if self.plan.selection.files.is_empty() {
             bytes(total)
         } else {
-            let files = counted(torrent::file_count(&self.torrent) as u64, "file");
+            let files = counted(torrent::file_count(self.torrent) as u64, "file");
             format!("{} of {files}, {} of {}", wanted.files, bytes(wanted.length), bytes(total))
         };
         if already {

@@ -88,8 +88,8 @@ pub struct Created {
 ///
 /// # Errors
 ///
-/// A file cannot be read or changes meanwhile, a name cannot be in a torrent, there is nothing to share, `progress` said
-/// [`ControlFlow::Break`], or the system gives no thread.
+/// A file cannot be read or changes meanwhile, a name cannot be in a torrent, there is nothing to share, version 2 is asked for without
+/// the feature `v2`, `progress` said [`ControlFlow::Break`], or the system gives no thread.
 pub fn create(
     path: &Path,
     options: create::Options,
@@ -116,7 +116,8 @@ pub fn create(
 ///
 /// # Errors
 ///
-/// `progress` said [`ControlFlow::Break`], or the system gives no thread.
+/// `progress` said [`ControlFlow::Break`], the torrent is of version 2 and was read without its piece layers, or the system gives no
+/// thread.
 pub fn verify(
     metainfo: &Metainfo,
     root: &Path,

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::Need::{self, Libtorrent};
-use crate::libtorrent;
+use crate::harness::Need::{self, Libtorrent, Namespace};
+use crate::libtorrent::{self, Peer};
+use crate::namespace::{BIP, LIBTORRENT as HOST};
 use crate::process::Failure;
 use crate::tool;
 use crate::torrents::{expect, expect_no_warnings, expect_same_reading};
@@ -16,6 +17,7 @@ const TREES: [&Tree; 4] = [&FILE, &FOLDER, &CRUMBS, &BRANCHES];
 const OPTIONS: [&str; 2] = ["--v2", "--hybrid"];
 
 const LIBTORRENT: &[Need] = &[Libtorrent];
+const PEERS: &[Need] = &[Namespace, Libtorrent];
 
 crate::harness::tests! {
     version_2_and_hybrids_of_bip_load_and_check_in_libtorrent: LIBTORRENT,
@@ -23,6 +25,7 @@ crate::harness::tests! {
     bip_and_libtorrent_make_the_same_of_version_2: LIBTORRENT,
     damage_to_version_2_is_seen_by_both: LIBTORRENT,
     libtorrent_reads_what_bip_edits_of_version_2: LIBTORRENT,
+    a_hybrid_with_version_2_goes_both_ways: PEERS,
 }
 
 fn version_2_and_hybrids_of_bip_load_and_check_in_libtorrent(folder: &Path) -> Result<(), Failure> {
@@ -155,6 +158,31 @@ fn libtorrent_reads_what_bip_edits_of_version_2(folder: &Path) -> Result<(), Fai
         }
         expect(&shown, "comment", "neu – 新")?;
         libtorrent::expect_complete(&edited, folder)?;
+    }
+    Ok(())
+}
+
+fn a_hybrid_with_version_2_goes_both_ways(folder: &Path) -> Result<(), Failure> {
+    for tree in [&FOLDER, &CRUMBS] {
+        let (original, torrent) = (folder.join("original"), folder.join(format!("{}.torrent", tree.name)));
+        tree.write(&original)?;
+        let piece_length = tree.piece_length.to_string();
+        let root = tree.root(&original);
+        tool::run(&[&"create", &root, &"-o", &torrent, &"--piece-length", &piece_length, &"--hybrid"])?;
+
+        let seeder = Peer::seed(&torrent, &original, HOST, &[])?;
+        let got = folder.join("got by bip");
+        tool::run(&[&"get", &torrent, &"-d", &got, &"--peer", &seeder.address])?;
+        tree.expect_equal(&original, &got)?;
+        drop(seeder);
+
+        let mut seeder = tool::start(&[&"seed", &torrent, &original, &"--listen", &format!("{BIP}:0")])?;
+        let address = tool::listening(&mut seeder)?;
+        let got = folder.join("got by libtorrent");
+        let mut leecher = Peer::leech(&torrent, &got, HOST, &[&address])?;
+        leecher.wait_done()?;
+        tree.expect_equal(&original, &got)?;
+        seeder.stop()?.expect_code(0)?;
     }
     Ok(())
 }

@@ -74,6 +74,9 @@ proptest! {
             let torrent = made(&events);
             let layout = torrent.layout();
             prop_assert_eq!((layout.version(), torrent.warnings()), (version, &[][..]));
+            // As many times as there are pieces, for the driver always looks.
+            let told = events.iter().filter(|event| matches!(event, Told::Progress { .. })).count();
+            prop_assert_eq!(told, layout.geometry().piece_count() as usize);
             let whole_way = Told::Progress { done: total as u64, total: total as u64 };
             prop_assert!(events.contains(&whole_way));
             let whole = bytes_of(&torrent, &files);
@@ -281,6 +284,9 @@ fn without_piece_layers_nothing_is_called_wrong() {
     let torrent = made(&create_on(memory.clone(), 1).ask(start(Version::V2)));
     let bare = Metainfo::parse_info(torrent.info_bytes(), &Limits::default()).unwrap();
     let mut check = Driver::new(Check::new(Config::default(), &mut Rng::new(1)), Executor::new(memory.clone()), 1);
+    let sample = |torrent: &Metainfo| Sample { layout: torrent.layout(), bytes: Vec::new() };
+    let refused = Event::AddFailed { torrent: T, error: Error::NoPieceLayers };
+    assert_eq!(disk_on(&memory, 1).ask(sample(&bare).add()), [refused]);
     let mut start =
         |torrent: &Metainfo| check.ask(check::Command::Start { layout: torrent.layout(), root: "/x".into() });
     assert_eq!(start(&bare), [check::Event::Failed { error: Error::NoPieceLayers }]);
