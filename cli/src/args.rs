@@ -1,8 +1,12 @@
 //! The command line.
 
 use crate::files::FileList;
-use crate::size;
-use clap::{ArgAction, Args, Parser, Subcommand};
+use crate::urls::{self, Tier};
+use crate::{names, size};
+use bip::disk::Glob;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -44,6 +48,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Demo(Demo),
     Create(Create),
+    Edit(Edit),
     Show(Show),
     Verify(Verify),
     Get(Get),
@@ -74,12 +79,17 @@ pub(crate) struct Demo {
 ///
 /// Prints the info hash and where the torrent was written. Without its date, the same input gives the same bytes. Symbolic links
 /// are followed. OUT must lie outside PATH.
+///
+/// In a GLOB, `*` and `?` stand for any characters but `/`, `[a-z]` and `[!a-z]` for one character, `**` for any folders, and `\` takes
+/// the next character as it is. Without `/` in it it is for names at any depth, else for paths from PATH on; with `/` at its end
+/// for folders alone. Quote it, for the shell's sake.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   bip create film.mkv
   bip create album/ -o album.torrent --piece-length 256K --no-date
-  bip create data/ --tracker udp://a.example:6969 --tracker http://b.example/announce
+  bip create data/ --tracker udp://a.example:6969 --tracker http://b.example/,http://c.example/
+  bip create site/ --hybrid --exclude '*.tmp' --exclude .git/ --web-seed http://www.example/
   bip create notes.txt -o - | bip show -")]
 pub(crate) struct Create {
     /// The file or folder
@@ -90,13 +100,39 @@ pub(crate) struct Create {
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
 
+    /// Make a torrent of version 2 (BEP 52): each file begins a piece and has a hash of its own. Older clients
+    /// cannot read it, and bip does not transfer it yet
+    #[arg(long, conflicts_with = "hybrid")]
+    pub(crate) v2: bool,
+
+    /// Make a torrent of versions 1 and 2 at once, for old and new clients
+    #[arg(long)]
+    pub(crate) hybrid: bool,
+
+    /// Leave out the files and folders of PATH that a pattern is for; may be given several times; --help says how it is written
+    #[arg(long, value_name = "GLOB", value_parser = OsStringValueParser::new().try_map(names::exclude))]
+    pub(crate) exclude: Vec<Glob>,
+
+    /// What the torrent calls PATH; others store it under this name, and so must whoever seeds it [default: its name]
+    #[arg(long, value_name = "NAME", value_parser = OsStringValueParser::new().try_map(names::name))]
+    pub(crate) name: Option<OsString>,
+
     /// The piece length, a power of two from 16K up [default: whatever gives at most 2,000 pieces, up to 16M]
     #[arg(long, value_name = "SIZE", value_parser = size::parse_piece_length)]
     pub(crate) piece_length: Option<u32>,
 
-    /// A tracker's URL; may be given several times, and each is tried after those before it; the same one counts once
-    #[arg(long = "tracker", value_name = "URL", value_parser = tracker)]
-    pub(crate) trackers: Vec<String>,
+    /// A tracker's URL; may be given several times, and each is tried after those before it. Several with commas between them are a
+    /// tier, tried in any order. The same one counts once
+    #[arg(long = "tracker", value_name = "URL[,URL]", value_parser = Tier::parse)]
+    pub(crate) trackers: Vec<Tier>,
+
+    /// Where the files can be fetched over HTTP (BEP 19); may be given several times
+    #[arg(long = "web-seed", value_name = "URL", value_parser = urls::web_seed)]
+    pub(crate) web_seeds: Vec<String>,
+
+    /// A node of the DHT to begin with (BEP 5); may be given several times
+    #[arg(long = "node", value_name = "HOST:PORT", value_parser = urls::node)]
+    pub(crate) nodes: Vec<(String, u16)>,
 
     /// Let peers come from the trackers only (BEP 27)
     #[arg(long)]
@@ -119,14 +155,95 @@ pub(crate) struct Create {
     pub(crate) force: bool,
 }
 
+/// Change what a torrent file says around its files: trackers, web seeds, remarks.
+///
+/// The files, their hashes, the private flag and the source stay as they are, byte for byte, and with them the info hash: it is the
+/// same torrent. So does all that is not named here. An option that gives values replaces all that were there.
+///
+/// Prints the info hash and where the torrent was written. It is written whole or not at all.
+#[derive(Debug, Args)]
+#[command(
+    group = ArgGroup::new("change").required(true).multiple(true),
+    group = ArgGroup::new("to").required(true),
+    after_help = "\
+Examples:
+  bip edit album.torrent --tracker http://new.example/announce -o new.torrent
+  bip edit album.torrent --no-trackers --no-comment --in-place"
+)]
+pub(crate) struct Edit {
+    /// The torrent file; `-` is stdin
+    #[arg(value_name = "TORRENT")]
+    pub(crate) torrent: PathBuf,
+
+    /// Where to write the edited torrent; `-` is stdout
+    #[arg(short, long, value_name = "OUT", group = "to")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Write it over TORRENT
+    #[arg(long, group = "to")]
+    pub(crate) in_place: bool,
+
+    /// Overwrite OUT
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// A tracker's URL; may be given several times, and each is tried after those before it. Several with commas between them are a
+    /// tier, tried in any order
+    #[arg(long = "tracker", value_name = "URL[,URL]", value_parser = Tier::parse, group = "change")]
+    pub(crate) trackers: Vec<Tier>,
+
+    /// Remove the trackers
+    #[arg(long, conflicts_with = "trackers", group = "change")]
+    pub(crate) no_trackers: bool,
+
+    /// Where the files can be fetched over HTTP (BEP 19); may be given several times
+    #[arg(long = "web-seed", value_name = "URL", value_parser = urls::web_seed, group = "change")]
+    pub(crate) web_seeds: Vec<String>,
+
+    /// Remove the web seeds
+    #[arg(long, conflicts_with = "web_seeds", group = "change")]
+    pub(crate) no_web_seeds: bool,
+
+    /// A node of the DHT to begin with (BEP 5); may be given several times
+    #[arg(long = "node", value_name = "HOST:PORT", value_parser = urls::node, group = "change")]
+    pub(crate) nodes: Vec<(String, u16)>,
+
+    /// Remove the nodes
+    #[arg(long, conflicts_with = "nodes", group = "change")]
+    pub(crate) no_nodes: bool,
+
+    /// The remark
+    #[arg(long, value_name = "TEXT", group = "change")]
+    pub(crate) comment: Option<String>,
+
+    /// Remove the remark
+    #[arg(long, conflicts_with = "comment", group = "change")]
+    pub(crate) no_comment: bool,
+
+    /// The program that made the torrent
+    #[arg(long, value_name = "TEXT", group = "change")]
+    pub(crate) created_by: Option<String>,
+
+    /// Remove the program that made the torrent
+    #[arg(long, conflicts_with = "created_by", group = "change")]
+    pub(crate) no_created_by: bool,
+
+    /// Remove when the torrent was made
+    #[arg(long, group = "change")]
+    pub(crate) no_date: bool,
+}
+
 /// Show what is in a torrent file or magnet link.
 ///
 /// Nobody is asked: of a magnet link it shows what stands in it. Quote the link, for the shell's sake.
+///
+/// The files have the numbers that `bip get --files` takes. Padding between files has numbers too, and is not shown. --json also has
+/// what is said of each file: the root of its hash tree (of version 2), SHA-1, MD5.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   bip show film.torrent
-  bip show film.torrent --json | jq -r .info_hash
+  bip show film.torrent --json | jq -r '.info_hash, .info_hash_v2'
   bip show 'magnet:?xt=urn:btih:631a31dd0a46257d5078c0dee4e66e26f73e42ac&dn=film'")]
 pub(crate) struct Show {
     /// The torrent file (`-` is stdin), a magnet link, or an info hash alone: 40 hexadecimal digits, 64 of version 2
@@ -277,7 +394,7 @@ pub(crate) struct Seed {
 #[command(next_help_heading = "Peers")]
 pub(crate) struct Network {
     /// A peer; may be given several times; one whose name cannot be looked up is told and passed over
-    #[arg(long = "peer", value_name = "HOST:PORT", value_parser = peer)]
+    #[arg(long = "peer", value_name = "HOST:PORT", value_parser = urls::place)]
     pub(crate) peers: Vec<String>,
 
     /// Where to accept peers; may be given several times; port 0 takes any [default: [::]:6881, IPv4 included, or the next
@@ -308,35 +425,6 @@ pub(crate) struct Share {
     pub(crate) state: Option<PathBuf>,
 }
 
-fn tracker(text: &str) -> Result<String, String> {
-    let (scheme, rest) = text.split_once("://").ok_or("no URL: it has no scheme, such as http://")?;
-    if !["http", "https", "udp", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-        return Err(format!("'{scheme}' is no scheme of a tracker: use http, https, udp, ws or wss"));
-    }
-    // The host comes after a name and password, and before a port: an IPv6 address is in brackets.
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let place = authority.rsplit('@').next().unwrap_or_default();
-    if place.is_empty() || place.starts_with(':') || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("no URL: it has no host, or has spaces in it".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-/// Checks the form alone: names are looked up later.
-fn peer(text: &str) -> Result<String, String> {
-    let (host, port) = text.rsplit_once(':').ok_or("no port: write HOST:PORT")?;
-    if host.is_empty() {
-        return Err("no host: write HOST:PORT".to_owned());
-    }
-    if host.contains(':') && text.parse::<SocketAddr>().is_err() {
-        return Err("write an IPv6 address as [ADDRESS]:PORT".to_owned());
-    }
-    match port.parse::<u16>() {
-        Ok(port) if port > 0 => Ok(text.to_owned()),
-        _ => Err(format!("'{port}' is no port: it must be from 1 to 65535")),
-    }
-}
-
 fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write ADDR:PORT, such as 0.0.0.0:6881 or [::]:6881".to_owned())
 }
@@ -357,28 +445,6 @@ mod tests {
     #[test]
     fn the_definitions_are_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn peers_are_a_host_and_a_port() {
-        for good in ["127.0.0.1:1", "[::1]:6881", "seed.example:65535", "localhost:80"] {
-            assert_eq!(peer(good).as_deref(), Ok(good));
-        }
-        for bad in ["", ":1", "host", "host:", "host:0", "host:65536", "::1:6881", "[::1]", "[x]:y", "a:b:1"] {
-            assert!(peer(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn trackers_are_urls() {
-        for good in ["http://t.example/announce", "UDP://t.example:80", "wss://t.example", "http://[::1]:80/a?b=:80"] {
-            assert!(tracker(good).is_ok(), "{good}");
-        }
-        for bad in
-            ["", "t.example", "http://", "http://:80", "http:///x", "udp://u@:1", "ftp://x", "http://a b", "http://a\n"]
-        {
-            assert!(tracker(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! `bip create`.
 
 use crate::args::Create;
+use crate::destination::{self, Destination};
 use crate::output::{Failure, Output, bytes, counted, printable, reason, task_failure};
 use crate::signal::Signals;
+use crate::{torrent, urls};
 use bip::disk::create::Reason;
-use bip::proto::metainfo::{Limits, Metainfo};
+use bip::proto::metainfo::{Limits, Metainfo, Version};
 use bip::session::{self, CreateOptions};
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,31 +19,17 @@ const SKIPPED_SHOWN: usize = 20;
 
 pub(crate) fn run(args: &Create, output: &Output) -> Result<(), Failure> {
     let signals = Signals::install(true)?;
-    let name = name(&args.path)?;
-    let out = Out::choose(args, &name)?;
-    let mut options = CreateOptions::default();
-    options.name = Some(name.as_encoded_bytes().to_vec());
-    options.piece_length = args.piece_length;
-    for url in &args.trackers {
-        let tier = vec![url.clone()];
-        if !options.trackers.contains(&tier) {
-            options.trackers.push(tier);
-        }
-    }
-    options.private = args.private;
-    options.source = args.source.clone();
-    options.comment = args.comment.clone();
-    options.created_by = Some(concat!("bip/", env!("CARGO_PKG_VERSION")).to_owned());
-    options.creation_date = if args.no_date { None } else { now() };
-
-    let mut progress = None;
-    let created = session::create(&args.path, options, crate::threads(), |news| {
-        if news.total > 0 {
-            progress.get_or_insert_with(|| output.progress("hashing", news.total)).set(news.done, "");
-        }
-        if signals.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => name(&args.path)?,
+    };
+    let place = args.output.clone().unwrap_or_else(|| {
+        let mut name = name.clone();
+        name.push(".torrent");
+        PathBuf::from(name)
     });
-    drop(progress);
+    let destination = Destination::choose(place, args.force)?.outside(&args.path)?;
+    let created = session::create(&args.path, options(args, &name), crate::threads(), progress(output, &signals));
     let created = created.map_err(|error| task_failure(&args.path.display().to_string(), error))?;
 
     for skipped in created.skipped.iter().take(SKIPPED_SHOWN) {
@@ -56,27 +43,28 @@ pub(crate) fn run(args: &Create, output: &Output) -> Result<(), Failure> {
     if let Some(more) = created.skipped.len().checked_sub(SKIPPED_SHOWN).filter(|&more| more > 0) {
         output.note(args.path.display(), format_args!("{more} more left out"));
     }
+    if !args.exclude.is_empty() {
+        output.note("--exclude", format_args!("{} left out", created.excluded));
+    }
 
     let torrent = Metainfo::parse(&created.metainfo, &Limits::default());
     let torrent = torrent.map_err(|error| Failure::new(args.path.display(), error))?;
-    let hash = torrent.info_hash();
-    match out {
-        Out::Stdout => {
+    match destination {
+        Destination::Stdout => {
             output.raw(&created.metainfo)?;
-            output.note("info hash", hash);
+            torrent::hashes(&torrent).iter().for_each(|(what, hash)| output.note(what, hash));
             output.note("written to", "stdout");
         }
-        Out::File { path, force } => {
-            write(&path, &created.metainfo, force)?;
-            output.line(format_args!("info hash   {hash}"))?;
-            output.line(format_args!("written to  {}", printable(&path.to_string_lossy())))?;
+        Destination::File { path, force } => {
+            destination::write(&path, &created.metainfo, force)?;
+            tell(output, &torrent, &path)?;
             let geometry = torrent.geometry();
             output.note(
                 torrent.name(),
                 format_args!(
                     "{}, {}, {} of {}",
-                    counted(torrent.files().len() as u64, "file"),
-                    bytes(torrent.total_length()),
+                    counted(torrent::file_count(&torrent) as u64, "file"),
+                    bytes(torrent.layout().content_length()),
                     counted(geometry.piece_count().into(), "piece"),
                     bytes(geometry.piece_length().into())
                 ),
@@ -84,6 +72,49 @@ pub(crate) fn run(args: &Create, output: &Output) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Tells which torrent was written where.
+pub(crate) fn tell(output: &Output, torrent: &Metainfo, path: &Path) -> Result<(), Failure> {
+    let hashes = torrent::hashes(torrent);
+    let width = if torrent.version().has_v2() { 14 } else { 12 };
+    for (what, hash) in hashes {
+        output.line(format_args!("{what:<width$}{hash}"))?;
+    }
+    output.line(format_args!("{:<width$}{}", "written to", printable(&path.to_string_lossy())))
+}
+
+/// Shows how far it has come, and ends it when the user wants that.
+fn progress(output: &Output, signals: &Signals) -> impl FnMut(session::TaskProgress) -> ControlFlow<()> {
+    let (output, signals) = (output.clone(), signals.clone());
+    let mut progress = None;
+    move |news| {
+        if news.total > 0 {
+            progress.get_or_insert_with(|| output.progress("hashing", news.total)).set(news.done, "");
+        }
+        if signals.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+fn options(args: &Create, name: &OsString) -> CreateOptions {
+    let mut options = CreateOptions::default();
+    options.version = match (args.v2, args.hybrid) {
+        (true, _) => Version::V2,
+        (_, true) => Version::Hybrid,
+        _ => Version::V1,
+    };
+    options.name = Some(name.as_encoded_bytes().to_vec());
+    options.exclude = args.exclude.clone();
+    options.piece_length = args.piece_length;
+    options.trackers = urls::tiers(&args.trackers);
+    options.web_seeds = args.web_seeds.clone();
+    options.nodes = args.nodes.clone();
+    options.private = args.private;
+    options.source = args.source.clone();
+    options.comment = args.comment.clone();
+    options.created_by = Some(concat!("bip/", env!("CARGO_PKG_VERSION")).to_owned());
+    options.creation_date = if args.no_date { None } else { now() };
+    options
 }
 
 fn now() -> Option<i64> {
@@ -99,106 +130,4 @@ fn name(path: &Path) -> Result<OsString, Failure> {
     }
     let whole = fs::canonicalize(path).map_err(|error| fail(&reason(&error)))?;
     whole.file_name().map(ToOwned::to_owned).ok_or_else(|| fail(&"has no name that a torrent could have"))
-}
-
-/// Where the torrent goes.
-enum Out {
-    Stdout,
-    File { path: PathBuf, force: bool },
-}
-
-impl Out {
-    /// Decides before any work is done.
-    fn choose(args: &Create, name: &OsString) -> Result<Self, Failure> {
-        let path = match &args.output {
-            Some(path) if path == Path::new("-") => return Ok(Out::Stdout),
-            Some(path) => path.clone(),
-            None => {
-                let mut name = name.clone();
-                name.push(".torrent");
-                PathBuf::from(name)
-            }
-        };
-        let fail = |why: &dyn std::fmt::Display| Failure::new(path.display(), why);
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_dir() => return Err(fail(&"is a folder")),
-            Ok(_) if !args.force => return Err(fail(&"exists already: --force overwrites it")),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if path.file_name().is_none() {
-                    return Err(fail(&"is no name of a file"));
-                }
-                if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-                    return Err(fail(&"is no file but a folder, which is not there"));
-                }
-                let folder = folder(&path);
-                match fs::metadata(folder) {
-                    Ok(found) if found.is_dir() => {}
-                    Ok(_) => return Err(Failure::new(folder.display(), "is not a folder")),
-                    Err(error) => return Err(Failure::new(folder.display(), reason(&error))),
-                }
-            }
-            Err(error) => return Err(fail(&reason(&error))),
-        }
-        if lies_inside(&path, &args.path) {
-            return Err(fail(&format_args!(
-                "lies inside {}: it would be part of its own torrent; choose another place with -o",
-                args.path.display()
-            )));
-        }
-        Ok(Out::File { path, force: args.force })
-    }
-}
-
-/// Says whether a file, there or yet to be written, is the other path itself or below it.
-fn lies_inside(out: &Path, path: &Path) -> bool {
-    let place = fs::canonicalize(out).or_else(|_| {
-        let folder = fs::canonicalize(folder(out))?;
-        Ok::<_, io::Error>(folder.join(out.file_name().unwrap_or_default()))
-    });
-    match (place, fs::canonicalize(path)) {
-        (Ok(place), Ok(path)) => place.starts_with(path),
-        // That one of them is not there is told elsewhere.
-        _ => false,
-    }
-}
-
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// Writes a file such that its name never stands for half of it.
-fn write(path: &Path, contents: &[u8], force: bool) -> Result<(), Failure> {
-    let fail = |error: io::Error| Failure::new(path.display(), reason(&error));
-    // A link is followed, and what is no file (a device, a pipe) is written to rather than replaced.
-    let target = if force { fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()) } else { path.to_owned() };
-    if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
-        let opened = File::options().write(true).open(&target);
-        return opened.and_then(|mut file| file.write_all(contents)).map_err(fail);
-    }
-    let temporary = folder(&target).join(format!(".bip-{}.torrent.tmp", std::process::id()));
-    let placed = File::create_new(&temporary)
-        .and_then(|mut file| file.write_all(contents).and_then(|()| file.sync_all()))
-        .and_then(|()| place(&temporary, &target, force));
-    if placed.is_err() {
-        // What went wrong first is what is told.
-        let _ = fs::remove_file(&temporary);
-    }
-    placed.map_err(fail)
-}
-
-fn place(temporary: &Path, target: &Path, force: bool) -> io::Result<()> {
-    if force {
-        return fs::rename(temporary, target);
-    }
-    // A link fails where the name was taken while the files were hashed; renaming would overwrite.
-    match fs::hard_link(temporary, target) {
-        Ok(()) => fs::remove_file(temporary),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        // A file system without links.
-        Err(_) => fs::rename(temporary, target),
-    }
 }

@@ -4,8 +4,11 @@ mod args;
 mod batch;
 mod create;
 mod demo;
+mod destination;
+mod edit;
 mod files;
 mod magnet;
+mod names;
 mod output;
 mod peers;
 mod show;
@@ -13,6 +16,7 @@ mod signal;
 mod size;
 mod torrent;
 mod transfer;
+mod urls;
 mod verify;
 mod wanted;
 
@@ -32,7 +36,7 @@ fn main() -> ExitCode {
         Command::Show(args) => args.json,
         Command::Verify(args) => args.json,
         Command::Get(args) => args.json,
-        Command::Demo(_) | Command::Create(_) | Command::Seed(_) => false,
+        Command::Demo(_) | Command::Create(_) | Command::Edit(_) | Command::Seed(_) => false,
     };
     let output = Output::new(cli.quiet, json);
     output.start_log(cli.verbose);
@@ -46,6 +50,7 @@ fn run(command: &Command, output: &Output) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::run(args, output),
         Command::Create(args) => create::run(args, output),
+        Command::Edit(args) => edit::run(args, output),
         Command::Show(args) => show::run(args, output),
         Command::Verify(args) => verify::run(args, output),
         Command::Get(args) => batch::get(args, output),

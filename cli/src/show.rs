@@ -4,7 +4,8 @@ use crate::args::Show;
 use crate::magnet::{self, Link};
 use crate::output::{Failure, Output, bytes, printable};
 use crate::torrent;
-use bip::proto::metainfo::Metainfo;
+use bip::proto::id::FileIndex;
+use bip::proto::metainfo::{File, Layout, Metainfo, Version};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -18,24 +19,69 @@ pub(crate) fn run(args: &Show, output: &Output) -> Result<(), Failure> {
 }
 
 fn to_json(torrent: &Metainfo) -> Value {
+    let layout = torrent.layout();
     let files: Vec<Value> =
-        torrent.files().iter().map(|f| json!({ "path": f.path.to_string(), "length": f.length })).collect();
+        listed(&layout).map(|(number, index, file)| file_to_json(&layout, number, index, file)).collect();
     let warnings: Vec<String> = torrent.warnings().iter().map(ToString::to_string).collect();
+    let nodes: Vec<String> = torrent.nodes().iter().map(node).collect();
+    let similar: Vec<String> = torrent.similar().iter().map(ToString::to_string).collect();
+    let [v1, v2] = torrent::json_hashes(torrent);
     json!({
         "name": torrent.name(),
-        "info_hash": torrent.info_hash().to_string(),
+        "versions": versions(torrent.version()),
+        "info_hash": v1,
+        "info_hash_v2": v2,
         "piece_length": torrent.geometry().piece_length(),
         "pieces": torrent.geometry().piece_count(),
-        "total_length": torrent.total_length(),
+        "total_length": layout.content_length(),
         "private": torrent.is_private(),
         "files": files,
         "trackers": torrent.trackers(),
+        "web_seeds": torrent.web_seeds(),
+        "nodes": nodes,
+        "similar": similar,
+        "collections": torrent.collections(),
         "comment": torrent.comment(),
         "created_by": torrent.created_by(),
         "creation_date": torrent.creation_date(),
+        "encoding": torrent.encoding(),
         "source": torrent.source(),
         "warnings": warnings,
     })
+}
+
+/// Goes over the files with their numbers from 1 on, which are those that `bip get --files` takes. Padding has numbers too, and is
+/// not shown: it is never stored.
+fn listed(layout: &Layout) -> impl Iterator<Item = (u32, FileIndex, &File)> {
+    let numbered = (0..).zip(layout.files()).filter(|(_, file)| !file.is_padding);
+    numbered.map(|(index, file)| (index + 1, FileIndex(index), file))
+}
+
+fn file_to_json(layout: &Layout, number: u32, index: FileIndex, file: &File) -> Value {
+    json!({
+        "number": number,
+        "path": file.path.to_string(),
+        "length": file.length,
+        "executable": file.is_executable(),
+        "hidden": file.is_hidden(),
+        "link_target": layout.link_target(index).map(|target| target.to_string()),
+        "pieces_root": layout.pieces_root(index).map(|root| hex(root)),
+        "sha1": layout.sha1(index).map(|hash| hex(&hash)),
+        "md5": layout.md5(index).map(|hash| hex(&hash)),
+    })
+}
+
+fn versions(version: Version) -> Vec<u8> {
+    let versions = [(1, version.has_v1()), (2, version.has_v2())];
+    versions.into_iter().filter(|(_, is_there)| *is_there).map(|(number, _)| number).collect()
+}
+
+fn node((host, port): &(String, u16)) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn link_to_json(link: &Link) -> Value {
@@ -107,19 +153,36 @@ fn write_field(out: &mut String, key: &str, value: &dyn std::fmt::Display) {
 fn to_text(torrent: &Metainfo) -> String {
     let mut out = String::new();
     let mut field = |key: &str, value: &dyn std::fmt::Display| write_field(&mut out, key, value);
-    let geometry = torrent.geometry();
+    let layout = torrent.layout();
+    let geometry = layout.geometry();
     field("name", &torrent.name());
-    field("info hash", &torrent.info_hash());
+    if torrent.version() != Version::V1 {
+        field("version", &if torrent.version() == Version::V2 { "2" } else { "1 and 2" });
+    }
+    torrent::hashes(torrent).iter().for_each(|(key, hash)| field(key, hash));
     let length = u64::from(geometry.piece_length());
     field("pieces", &format_args!("{} of {}", geometry.piece_count(), bytes(length)));
-    field("total length", &format_args!("{} ({} bytes)", bytes(torrent.total_length()), torrent.total_length()));
+    let length = layout.content_length();
+    field("total length", &format_args!("{} ({length} bytes)", bytes(length)));
+    if torrent.version().has_v1() && torrent.total_length() > length {
+        field("padding", &format_args!("{} bytes", torrent.total_length() - length));
+    }
     field("private", &if torrent.is_private() { "yes" } else { "no" });
     for (number, tier) in torrent.trackers().iter().enumerate() {
         for url in tier {
             field(&format!("tracker {}", number + 1), url);
         }
     }
-    let texts = [("comment", torrent.comment()), ("created by", torrent.created_by()), ("source", torrent.source())];
+    torrent.web_seeds().iter().for_each(|url| field("web seed", url));
+    torrent.nodes().iter().for_each(|place| field("node", &node(place)));
+    torrent.similar().iter().for_each(|hash| field("similar", hash));
+    torrent.collections().iter().for_each(|name| field("collection", name));
+    let texts = [
+        ("comment", torrent.comment()),
+        ("created by", torrent.created_by()),
+        ("encoding", torrent.encoding()),
+        ("source", torrent.source()),
+    ];
     for (key, text) in texts {
         if let Some(text) = text {
             field(key, &text);
@@ -131,11 +194,19 @@ fn to_text(torrent: &Metainfo) -> String {
     for warning in torrent.warnings() {
         field("warning", warning);
     }
-    field("files", &torrent.files().len());
-    // Their numbers, from 1 on, are those that `bip get --files` takes.
-    let digits = torrent.files().len().to_string().len();
-    for (number, file) in (1..).zip(torrent.files()) {
-        let _ = writeln!(out, "{number:>digits$}  {:>14}  {}", file.length, printable(&file.path.to_string()));
+    field("files", &torrent::file_count(torrent));
+    let digits = layout.files().len().to_string().len();
+    for (number, index, file) in listed(&layout) {
+        let path = printable(&file.path.to_string());
+        let _ = write!(out, "{number:>digits$}  {:>14}  {path}", file.length);
+        if let Some(target) = layout.link_target(index) {
+            let _ = write!(out, " -> {}", printable(&target.to_string()));
+        }
+        let marks = [("executable", file.is_executable()), ("hidden", file.is_hidden())];
+        for (mark, _) in marks.iter().filter(|(_, is)| *is) {
+            let _ = write!(out, "  ({mark})");
+        }
+        out.push('\n');
     }
     out
 }

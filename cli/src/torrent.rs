@@ -8,6 +8,16 @@ use std::path::{Path, PathBuf};
 
 /// Reads a torrent file, or stdin for `-`.
 pub(crate) fn read(path: &Path) -> Result<Metainfo, Failure> {
+    parse(path, &read_bytes(path)?)
+}
+
+/// Parses what was read from there.
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Metainfo, Failure> {
+    Metainfo::parse(bytes, &Limits::default()).map_err(|error| Failure::new(name(path), error))
+}
+
+/// Reads the bytes of a torrent file, or stdin for `-`.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     let limits = Limits::default();
     let fail = |why: &dyn std::fmt::Display| Failure::new(name(path), why);
     let io_fail = |error: io::Error| fail(&reason(&error));
@@ -25,7 +35,25 @@ pub(crate) fn read(path: &Path) -> Result<Metainfo, Failure> {
     if bytes.is_empty() {
         return Err(fail(&"no torrent at byte 0: the file is empty"));
     }
-    Metainfo::parse(&bytes, &limits).map_err(|error| fail(&error))
+    Ok(bytes)
+}
+
+/// Gives the torrent's info hashes, each with what it is called.
+pub(crate) fn hashes(torrent: &Metainfo) -> Vec<(&'static str, String)> {
+    let v1 = torrent.version().has_v1().then(|| ("info hash", torrent.info_hash().to_string()));
+    let v2 = torrent.info_hash_v2().map(|hash| ("info hash v2", hash.to_string()));
+    v1.into_iter().chain(v2).collect()
+}
+
+/// Gives the info hashes as JSON has them: version 1 and version 2, each null where there is none.
+pub(crate) fn json_hashes(torrent: &Metainfo) -> [Option<String>; 2] {
+    let v1 = torrent.version().has_v1().then(|| torrent.info_hash().to_string());
+    [v1, torrent.info_hash_v2().map(|hash| hash.to_string())]
+}
+
+/// Gives how many files there are, padding not counted.
+pub(crate) fn file_count(torrent: &Metainfo) -> usize {
+    torrent.files().iter().filter(|file| !file.is_padding).count()
 }
 
 /// A torrent, and what to call it in messages: the path of its file, as the user gave it.

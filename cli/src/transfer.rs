@@ -4,7 +4,7 @@ mod telling;
 
 use crate::batch::{Goal, Plan};
 use crate::output::{Failure, Output, Progress, bytes, counted, files_failure, percent, printable, rate, time};
-use crate::torrent::Named;
+use crate::torrent::{self, Named};
 use crate::wanted::Wanted;
 use bip::disk::{self, Checked};
 use bip::machine::TorrentId;
@@ -258,7 +258,7 @@ impl<'a> Transfer<'a> {
                 "path": place.to_string_lossy(),
                 "pieces": self.torrent.geometry().piece_count(),
                 "total_length": total,
-                "files": self.torrent.files().len(),
+                "files": torrent::file_count(self.torrent),
                 "files_wanted": wanted.files,
                 "length_wanted": wanted.length,
                 "already": already,
@@ -269,7 +269,7 @@ impl<'a> Transfer<'a> {
         let what = if self.plan.selection.files.is_empty() {
             bytes(total)
         } else {
-            let files = counted(self.torrent.files().len() as u64, "file");
+            let files = counted(torrent::file_count(self.torrent) as u64, "file");
             format!("{} of {files}, {} of {}", wanted.files, bytes(wanted.length), bytes(total))
         };
         if already {

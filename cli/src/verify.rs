@@ -41,6 +41,7 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<(), Failure> {
     torrent::find(&torrent, &args.dir)?;
     let pieces = report.have.pieces();
     let wrong = pieces - report.have.count();
+    // Padding is complete: it is not stored.
     let files = report.files.iter().filter(|file| !file.is_complete()).count();
     Err(Failure::new(
         shown,
@@ -48,7 +49,7 @@ pub(crate) fn run(args: &Verify, output: &Output) -> Result<(), Failure> {
             "{}: not complete: {wrong} of {} and {files} of {} bad or missing",
             torrent.name(),
             counted(pieces.into(), "piece"),
-            counted(report.files.len() as u64, "file")
+            counted(torrent::file_count(&torrent) as u64, "file")
         ),
     ))
 }
@@ -100,7 +101,7 @@ fn state(file: &FileReport, is_unverified: bool) -> &'static str {
 
 fn to_json(torrent: &Metainfo, report: &Report, faults: &Faults) -> Value {
     let piece_length = u64::from(torrent.geometry().piece_length());
-    let files = torrent.files().iter().zip(&report.files);
+    let files = torrent.files().iter().zip(&report.files).filter(|(file, _)| !file.is_padding);
     let files: Vec<Value> = files
         .map(|(file, report)| {
             json!({
@@ -114,9 +115,11 @@ fn to_json(torrent: &Metainfo, report: &Report, faults: &Faults) -> Value {
             })
         })
         .collect();
+    let [v1, v2] = torrent::json_hashes(torrent);
     json!({
         "name": torrent.name(),
-        "info_hash": torrent.info_hash().to_string(),
+        "info_hash": v1,
+        "info_hash_v2": v2,
         "complete": report.is_complete(),
         "pieces": report.have.pieces(),
         "pieces_good": report.have.count(),
@@ -145,7 +148,7 @@ fn to_text(torrent: &Metainfo, report: &Report, faults: &Faults) -> String {
             line(format_args!("{what} pieces: {}", ranges(numbers)));
         }
     }
-    for (file, report) in torrent.files().iter().zip(&report.files) {
+    for (file, report) in torrent.files().iter().zip(&report.files).filter(|(file, _)| !file.is_padding) {
         let path = printable(&file.path.to_string());
         let is_unverified = faults.is_unverified(file, report, torrent.geometry().piece_length().into());
         let state = state(report, is_unverified);

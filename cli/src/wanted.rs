@@ -14,9 +14,10 @@ impl Wanted {
     pub(crate) fn of(torrent: &Metainfo, priorities: &[Priority]) -> Self {
         let files = torrent.files();
         if priorities.is_empty() {
-            return Self { files: files.len(), length: torrent.total_length() };
+            return Self { files: crate::torrent::file_count(torrent), length: torrent.total_length() };
         }
-        let wanted = files.iter().zip(priorities).filter(|(_, priority)| **priority != Priority::Skip);
+        let wanted = files.iter().zip(priorities);
+        let wanted = wanted.filter(|(file, priority)| !file.is_padding && **priority != Priority::Skip);
         wanted.fold(Self { files: 0, length: 0 }, |sum, (file, _)| Self {
             files: sum.files + 1,
             length: sum.length.saturating_add(file.length),

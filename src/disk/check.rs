@@ -3,6 +3,9 @@
 //! [`Check`] is a machine; its jobs are done by an [`Executor`](super::Executor) of its own. It checks one torrent at a time, with
 //! as many jobs at once as [`Config::check_jobs`] says: all job threads of the host hash. Pieces are read in order, one at
 //! a time where the disk has to seek ([`FileSystem::seeks`](super::FileSystem::seeks)).
+//!
+//! Torrents of any version are verified: a piece is right when all hashes that the torrent has of it are, so a piece of a hybrid has
+//! the SHA-1 and the root of its hash tree.
 
 use super::checker::{CheckTask, Checker};
 use super::config::Config;
@@ -50,7 +53,8 @@ pub enum Event {
         /// What was found.
         report: Report,
     },
-    /// Terminal: the check was cancelled ([`Error::Cancelled`]), or another is under way ([`Error::Busy`]).
+    /// Terminal: the check was cancelled ([`Error::Cancelled`]), another is under way ([`Error::Busy`]), or there is nothing to verify
+    /// some pieces with ([`Error::NoPieceLayers`]).
     Failed {
         /// Why.
         error: Error,
@@ -65,7 +69,7 @@ pub enum Event {
 pub struct Report {
     /// The pieces that are complete and right.
     pub have: Bitfield,
-    /// Every file, in the torrent's order.
+    /// Every file, in the torrent's order. Padding, which is never stored, is complete.
     pub files: Vec<FileReport>,
     /// The first file that could not be read, and why. The pieces it holds are taken for bad.
     pub error: Option<Error>,
@@ -90,7 +94,7 @@ pub struct FileReport {
     /// Pieces that have bytes in the file.
     pub pieces: u32,
     /// Of these, pieces that are not right. Such a piece may be wrong only in a neighbouring file: which of them it is, the
-    /// hashes do not say.
+    /// hashes do not say. With version 2 a piece has bytes of one file alone.
     pub bad: u32,
     /// Why the file could not be looked at.
     pub error: Option<Error>,
@@ -175,7 +179,8 @@ fn report(run: &Run) -> Report {
     let piece_length = u64::from(layout.geometry().piece_length());
     let file = |(index, file): (usize, &crate::proto::metainfo::File)| {
         let first = file.offset / piece_length;
-        let end = if file.length == 0 { first } else { (file.offset + file.length).div_ceil(piece_length) };
+        let counts = file.length > 0 && !file.is_padding;
+        let end = if counts { (file.offset + file.length).div_ceil(piece_length) } else { first };
         // Pieces are counted in 32 bits.
         let (first, end) = (first as u32, end as u32);
         let bad = (first..end).filter(|&piece| !checker.have().contains(PieceIndex(piece))).count() as u32;
@@ -204,6 +209,9 @@ impl Machine for Check {
         match command {
             Command::Start { .. } if self.run.is_some() => {
                 self.events.push_back(Event::Failed { error: Error::Busy });
+            }
+            Command::Start { layout, .. } if !layout.is_verifiable() => {
+                self.events.push_back(Event::Failed { error: Error::NoPieceLayers });
             }
             Command::Start { layout, root } => {
                 let id = StoreId(self.next_store);

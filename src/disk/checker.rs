@@ -2,8 +2,9 @@
 
 use super::config::Config;
 use super::error::Error;
+use super::hash_state::HashState;
 use super::interval::IntervalSet;
-use super::job::{HashState, Outcome, Work};
+use super::job::{Outcome, Work};
 use super::parts::{self, Fragment};
 use super::resume::ResumeFile;
 use super::sampling;
@@ -214,11 +215,11 @@ impl Checker {
             (Work::Load { path }, CheckTask::Load)
         } else if self.stage == Stage::Sampling {
             let piece = self.belief.as_mut()?.sample.pop_front()?;
-            (self.hash(piece, HashState::default()), CheckTask::Hash(piece))
+            (self.hash(piece, HashState::of(&self.layout, piece)), CheckTask::Hash(piece))
         } else if self.stage == Stage::Pieces && self.next_piece < self.pieces() {
             let piece = PieceIndex(self.next_piece);
             self.next_piece += 1;
-            let work = self.hash(piece, HashState::default());
+            let work = self.hash(piece, HashState::of(&self.layout, piece));
             self.skip_absent();
             (work, CheckTask::Hash(piece))
         } else {
@@ -356,12 +357,12 @@ impl Checker {
 
     fn on_hash(&mut self, piece: PieceIndex, result: Result<HashState, Error>) {
         match result {
-            Ok(state) if state.at < self.layout.geometry().length_of(piece) => {
+            Ok(state) if !state.is_through() => {
                 self.continuing.push_back((piece, state));
                 return;
             }
             Ok(state) => {
-                if self.layout.piece_hash(piece) == Some(&state.sha.finish()) {
+                if state.matches(&self.layout, piece) {
                     self.have.insert(piece);
                 }
             }

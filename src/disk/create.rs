@@ -4,23 +4,33 @@
 //! as many jobs at once as [`Config::check_jobs`] says: all job threads of the host hash. Pieces are read in order, one at
 //! a time where the disk has to seek ([`FileSystem::seeks`](super::FileSystem::seeks)).
 //!
-//! - The files are in the order of the bytes of their paths, so the same tree always gives the same torrent.
+//! - The files are in the order of the bytes of their paths, of version 2 and hybrids in that of the file tree, so the same tree always
+//!   gives the same torrent.
 //! - Names are kept byte for byte.
 //! - Links to files and folders are followed. What is neither file nor folder, a link that leads nowhere, and a link to a folder
 //!   that it is in are skipped, each of which is told in [`Event::Created`].
 //! - Folders without files leave no trace: a torrent has no place for them (BEP 3).
+//! - What a pattern of [`Options::exclude`] is for is left out, a folder with all that is in it: it is not even listed.
 //! - A file that cannot be read, or whose length changes meanwhile, ends it all.
+//!
+//! Torrents of version 2 and hybrids (BEP 52) want the library's feature `v2`. Each file that has bytes begins with a piece; the padding that a
+//! hybrid has between files is hashed and never read. A piece is read once, also where it has two hashes.
+//!
+//! Patterns are plain data ([`Glob`]) rather than a closure, as all that a machine is asked: a command can be compared, logged and played again.
+//! They are matched by the bytes of a path, for names are bytes here.
 
 use super::checker::STATS;
 use super::config::Config;
 use super::error::Error;
-use super::job::{Done, HashState, Job, Outcome, Work};
+use super::glob::Glob;
+use super::hash_state::HashState;
+use super::job::{Done, Job, Outcome, Work};
 use super::store::{Leaf, Source, Store, StoreId};
-use super::walk::{Walk, WalkTask, path_text};
+use super::walk::{Found, Walk, WalkTask, path_text};
 use crate::machine::{Input, Instant, JobError, JobId, Machine, Map, Output, Rng};
 use crate::proto::geometry::Geometry;
 use crate::proto::id::{FileIndex, PieceIndex};
-use crate::proto::metainfo::Builder;
+use crate::proto::metainfo::{BuildError, Builder, Layout, Version};
 use crate::proto::resume::FileStamp;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -31,12 +41,20 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Options {
+    /// Its kind; version 2 and hybrids want the feature `v2`.
+    pub version: Version,
     /// The torrent's name; otherwise the last part of the path.
     pub name: Option<Vec<u8>>,
+    /// What is left out of a folder.
+    pub exclude: Vec<Glob>,
     /// The piece length in bytes; otherwise that of [`piece_length_for`](crate::proto::metainfo::piece_length_for).
     pub piece_length: Option<u32>,
     /// Tiers of trackers (BEP 12).
     pub trackers: Vec<Vec<String>>,
+    /// Web seeds (BEP 19).
+    pub web_seeds: Vec<String>,
+    /// Nodes of the DHT to begin with, by host and port (BEP 5).
+    pub nodes: Vec<(String, u16)>,
     /// Whether peers may come from the trackers only (BEP 27).
     pub private: bool,
     /// A tracker's own mark.
@@ -89,9 +107,9 @@ pub struct Skipped {
 pub enum Event {
     /// Notice: how far the hashing has come; after each piece, when somebody looks that often.
     Progress {
-        /// Bytes hashed.
+        /// Bytes of files hashed.
         done: u64,
-        /// Bytes in all.
+        /// Bytes of all files.
         total: u64,
     },
     /// Terminal: the torrent is made.
@@ -100,6 +118,8 @@ pub enum Event {
         metainfo: Vec<u8>,
         /// What is not in it.
         skipped: Vec<Skipped>,
+        /// How many files and folders [`Options::exclude`] left out, without those in such folders.
+        excluded: u64,
     },
     /// Terminal: it could not be made, was cancelled ([`Error::Cancelled`]), or another is under way ([`Error::Busy`]).
     Failed {
@@ -152,19 +172,64 @@ struct Hashing {
     store: Arc<Store>,
     builder: Builder,
     geometry: Geometry,
+    /// Where the files lie, with version 2.
+    layout: Option<Layout>,
     skipped: Vec<Skipped>,
+    excluded: u64,
+    /// The SHA-1 of each piece; none for version 2 alone.
     hashes: Vec<[u8; 20]>,
+    /// The root of the hash tree of each piece; none for version 1.
+    roots: Vec<[u8; 32]>,
     next_piece: u32,
     continuing: VecDeque<(PieceIndex, HashState)>,
     /// Pieces that are hashed.
     hashed: u32,
+    /// Bytes of files in them.
     bytes: u64,
+    total: u64,
     /// After the last piece, all files are looked at once more.
     next_file: u32,
     closing: bool,
 }
 
 impl Hashing {
+    fn new(path: &Path, options: &Options, id: StoreId, found: Found) -> Result<Self, Error> {
+        let Found { mut leaves, skipped, excluded, is_file } = found;
+        let version = options.version;
+        let builder = describe(path, options, &leaves, is_file)?;
+        let geometry = builder.geometry().map_err(metainfo_error)?;
+        builder.paths().map_err(metainfo_error)?;
+        let total = leaves.iter().map(|leaf| leaf.length).sum();
+        let layout = if version.has_v2() { Some(builder.layout().map_err(metainfo_error)?) } else { None };
+        if let Some(layout) = &layout {
+            if layout.is_multi_file() == is_file {
+                let reason = "a folder with nothing in it but a file of the folder's name cannot be told from that file \
+                    with version 2 alone";
+                return Err(metainfo_error(reason));
+            }
+            leaves = padded(layout, leaves);
+        }
+        let store = Store { id, root: path.to_path_buf(), source: Source::Tree(leaves), writable: false };
+        let pieces = geometry.piece_count() as usize;
+        Ok(Self {
+            store: Arc::new(store),
+            builder,
+            geometry,
+            layout,
+            skipped,
+            excluded,
+            hashes: vec![[0; 20]; if version.has_v1() { pieces } else { 0 }],
+            roots: vec![[0; 32]; if version.has_v2() { pieces } else { 0 }],
+            next_piece: 0,
+            continuing: VecDeque::new(),
+            hashed: 0,
+            bytes: 0,
+            total,
+            next_file: 0,
+            closing: false,
+        })
+    }
+
     fn next(&mut self) -> Option<(Work, Task)> {
         let store = Arc::clone(&self.store);
         let files = store.file_count();
@@ -172,7 +237,11 @@ impl Hashing {
             let piece = PieceIndex(self.next_piece);
             (piece.0 < self.geometry.piece_count()).then(|| {
                 self.next_piece += 1;
-                (piece, HashState::default())
+                let hash = match &self.layout {
+                    Some(layout) => HashState::of(layout, piece),
+                    None => HashState::version_1(self.geometry.length_of(piece)),
+                };
+                (piece, hash)
             })
         });
         if let Some((piece, hash)) = piece {
@@ -188,16 +257,20 @@ impl Hashing {
     }
 
     fn on_hash(&mut self, piece: PieceIndex, state: HashState) {
-        let length = self.geometry.length_of(piece);
-        if state.at < length {
+        if !state.is_through() {
             self.continuing.push_back((piece, state));
             return;
         }
-        if let Some(hash) = self.hashes.get_mut(piece.as_usize()) {
-            *hash = state.sha.finish();
+        let found = state.finish();
+        if let (Some(hash), Some(sha1)) = (self.hashes.get_mut(piece.as_usize()), found.sha1) {
+            *hash = sha1;
+        }
+        if let (Some(hash), Some(root)) = (self.roots.get_mut(piece.as_usize()), found.root) {
+            *hash = root;
         }
         self.hashed += 1;
-        self.bytes += u64::from(length);
+        let of_file = self.layout.as_ref().and_then(|layout| layout.piece_tree(piece)).map(|(length, _)| length);
+        self.bytes += u64::from(of_file.unwrap_or(self.geometry.length_of(piece)));
     }
 
     fn on_stat(&self, files: Range<u32>, found: Vec<Result<Option<FileStamp>, Error>>) -> Result<(), Error> {
@@ -262,14 +335,15 @@ impl Create {
         let made = match (run.failure, run.phase) {
             (Some(error), _) => Err(error),
             (None, Phase::Hashing(hashing)) => {
-                let Hashing { builder, hashes, skipped, .. } = *hashing;
-                builder.piece_hashes(hashes).build().map_err(metainfo_error).map(|metainfo| (metainfo, skipped))
+                let Hashing { builder, hashes, roots, skipped, excluded, .. } = *hashing;
+                let built = builder.piece_hashes(hashes).piece_roots(roots).build();
+                built.map_err(metainfo_error).map(|metainfo| (metainfo, skipped, excluded))
             }
             // A walk ends in hashing or in failure.
             (None, Phase::Walking(_)) => Err(Error::Cancelled),
         };
         self.events.push_back(match made {
-            Ok((metainfo, skipped)) => Event::Created { metainfo, skipped },
+            Ok((metainfo, skipped, excluded)) => Event::Created { metainfo, skipped, excluded },
             Err(error) => Event::Failed { error },
         });
         self.events.extend((0..run.cancels).map(|_| Event::Cancelled));
@@ -290,26 +364,10 @@ impl Run {
                 walk.on_done(config, task, outcome)?;
                 self.seeks = walk.seeks();
                 if self.failure.is_none() && walk.is_over() {
-                    let walk = std::mem::replace(walk, Walk::new(PathBuf::new()));
-                    let (leaves, skipped, is_file) = walk.finish()?;
-                    let builder = describe(&self.path, &self.options, &leaves, is_file)?;
-                    let geometry = builder.geometry().map_err(metainfo_error)?;
-                    builder.paths().map_err(metainfo_error)?;
-                    let root = self.path.clone();
-                    let store = Store { id: store, root, source: Source::Tree(leaves), writable: false };
-                    self.phase = Phase::Hashing(Box::new(Hashing {
-                        store: Arc::new(store),
-                        hashes: vec![[0; 20]; geometry.piece_count() as usize],
-                        builder,
-                        geometry,
-                        skipped,
-                        next_piece: 0,
-                        continuing: VecDeque::new(),
-                        hashed: 0,
-                        bytes: 0,
-                        next_file: 0,
-                        closing: false,
-                    }));
+                    let walk = std::mem::replace(walk, Walk::new(PathBuf::new(), Vec::new()));
+                    let found = walk.finish(self.options.version.has_v2())?;
+                    let hashing = Hashing::new(&self.path, &self.options, store, found)?;
+                    self.phase = Phase::Hashing(Box::new(hashing));
                 }
                 Ok(())
             }
@@ -329,6 +387,18 @@ fn metainfo_error(error: impl std::fmt::Display) -> Error {
     Error::Metainfo { reason: error.to_string() }
 }
 
+/// Puts the files where a layout has them, and its padding between them. Both have them in the same order.
+fn padded(layout: &Layout, leaves: Vec<Leaf>) -> Vec<Leaf> {
+    let mut leaves = leaves.into_iter();
+    let place = |file: &crate::proto::metainfo::File| {
+        if file.is_padding {
+            return Some(Leaf::padding(file.length, file.offset));
+        }
+        leaves.next().map(|leaf| Leaf { offset: file.offset, ..leaf })
+    };
+    layout.files().iter().filter_map(place).collect()
+}
+
 fn describe(path: &Path, options: &Options, leaves: &[Leaf], is_file: bool) -> Result<Builder, Error> {
     let name = match (&options.name, path.file_name()) {
         (Some(name), _) => name.clone(),
@@ -343,7 +413,10 @@ fn describe(path: &Path, options: &Options, leaves: &[Leaf], is_file: bool) -> R
     if let Some(bytes) = options.piece_length {
         builder = builder.piece_length(bytes);
     }
+    builder = builder.version(options.version);
     builder = options.trackers.iter().fold(builder, |builder, tier| builder.tracker_tier(tier));
+    builder = options.web_seeds.iter().fold(builder, |builder, url| builder.web_seed(url));
+    builder = options.nodes.iter().fold(builder, |builder, (host, port)| builder.node(host, *port));
     builder = builder.private(options.private);
     if let Some(source) = &options.source {
         builder = builder.source(source);
@@ -371,8 +444,12 @@ impl Machine for Create {
             Command::Start { .. } if self.run.is_some() => {
                 self.events.push_back(Event::Failed { error: Error::Busy });
             }
-            Command::Start { path, options } => {
-                let phase = Phase::Walking(Walk::new(path.clone()));
+            Command::Start { options, .. } if options.version.has_v2() && cfg!(not(feature = "v2")) => {
+                self.events.push_back(Event::Failed { error: metainfo_error(BuildError::NeedsV2) });
+            }
+            Command::Start { path, mut options } => {
+                let exclude = std::mem::take(&mut options.exclude);
+                let phase = Phase::Walking(Walk::new(path.clone(), exclude));
                 self.run = Some(Run { path, options, phase, failure: None, cancels: 0, told: 0, seeks: false });
             }
             Command::Cancel => match &mut self.run {
@@ -402,7 +479,7 @@ impl Machine for Create {
         if let Some(Run { phase: Phase::Hashing(hashing), told, failure: None, .. }) = &mut self.run {
             if self.events.is_empty() && *told < hashing.bytes {
                 *told = hashing.bytes;
-                return Some(Event::Progress { done: hashing.bytes, total: hashing.geometry.total_length() });
+                return Some(Event::Progress { done: hashing.bytes, total: hashing.total });
             }
         }
         self.events.pop_front()

@@ -127,6 +127,17 @@ pub enum Error {
         /// The limit.
         limit: u64,
     },
+    /// A pattern that says what is left out of a torrent is none (the asker's fault).
+    Glob {
+        /// The pattern, as it was given.
+        glob: String,
+        /// Where in it, in bytes from 0.
+        at: usize,
+        /// What is wrong there.
+        problem: &'static str,
+    },
+    /// The torrent is of version 2, and the piece layer of a file is not known: there is nothing to verify its pieces with.
+    NoPieceLayers,
     /// The metainfo could not be built.
     Metainfo {
         /// Why not.
@@ -182,6 +193,10 @@ impl fmt::Display for Error {
             Error::NothingToShare { path } => write!(f, "{path} holds no bytes to share"),
             Error::NoName { path } => write!(f, "{path} does not end in a name"),
             Error::TooLarge { what, limit } => write!(f, "more than {limit} {what}"),
+            Error::Glob { glob, at, problem } => write!(f, "pattern {glob}: {problem} at byte {at}"),
+            Error::NoPieceLayers => {
+                f.write_str("a piece layer is not known: there is nothing to verify the pieces with")
+            }
             Error::Metainfo { reason } => write!(f, "building the metainfo: {reason}"),
             Error::Job(error) => error.fmt(f),
             Error::Cancelled => f.write_str("cancelled"),

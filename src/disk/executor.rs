@@ -3,7 +3,8 @@
 use super::config::JOB_BYTES;
 use super::error::{Error, Operation, shown};
 use super::file_system::{File, FileSystem, Kind};
-use super::job::{Done, HashState, Job, Outcome, Part, Work};
+use super::hash_state::HashState;
+use super::job::{Done, Job, Outcome, Part, Work};
 use super::parts::Parts;
 use super::resume;
 use super::store::{Source, Store, StoreId};
@@ -254,32 +255,32 @@ impl Executor {
         mut hash: HashState,
         until: u32,
     ) -> Result<HashState, Error> {
-        let until = until.min(hash.at.saturating_add(JOB_BYTES));
+        let until = until.min(hash.end()).min(hash.at().saturating_add(JOB_BYTES));
         let mut parts = parts.iter().peekable();
         let mut buffer = None;
         let mut result = Ok(());
-        while hash.at < until {
-            while parts.peek().is_some_and(|p| p.begin + p.range.len() as u32 <= hash.at) {
+        while hash.at() < until {
+            let at = hash.at();
+            while parts.peek().is_some_and(|p| p.begin + p.range.len() as u32 <= at) {
                 parts.next();
             }
-            if let Some(part) = parts.peek().filter(|p| p.begin <= hash.at) {
-                let skipped = (hash.at - part.begin) as usize;
+            if let Some(part) = parts.peek().filter(|p| p.begin <= at) {
+                let skipped = (at - part.begin) as usize;
                 let end = part.range.len().min((until - part.begin) as usize);
-                let bytes = part.block.get(part.range.start + skipped..part.range.start + end).unwrap_or_default();
-                hash.sha.update(bytes);
-                hash.at = part.begin + end as u32;
+                // A block has all bytes of its range.
+                let Some(bytes) = part.block.get(part.range.start + skipped..part.range.start + end) else { break };
+                hash.update(bytes);
                 continue;
             }
             let end = parts.peek().map_or(until, |p| p.begin.min(until));
-            let length = ((end - hash.at) as usize).min(CHUNK);
+            let length = ((end - at) as usize).min(CHUNK);
             let buffer = buffer.get_or_insert_with(|| self.take_buffer());
             let bytes = &mut buffer[..length];
-            result = self.read_into(store, offset + u64::from(hash.at), bytes);
+            result = self.read_into(store, offset + u64::from(at), bytes);
             if result.is_err() {
                 break;
             }
-            hash.sha.update(bytes);
-            hash.at += length as u32;
+            hash.update(bytes);
         }
         if let Some(buffer) = buffer {
             self.give_back(buffer);

@@ -4,22 +4,15 @@ use super::command::Deletion;
 use super::deleting::Remains;
 use super::error::Error;
 use super::file_system::{Entry, Stat};
+use super::hash_state::HashState;
 use super::parts::Fragment;
 use super::store::Store;
 use crate::machine::Block;
 use crate::proto::id::FileIndex;
 use crate::proto::resume::{FileStamp, Resume};
-use crate::proto::sha1::Sha1;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// A hash on its way through a piece: the bytes before `at` are in it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct HashState {
-    pub(crate) sha: Sha1,
-    pub(crate) at: u32,
-}
 
 /// Bytes of a block that are to be written.
 #[derive(Debug, Clone)]

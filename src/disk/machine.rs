@@ -76,6 +76,8 @@ impl Disk {
             Error::Busy
         } else if !fits(&layout, &skipped) {
             Error::WrongSelection
+        } else if !layout.is_verifiable() {
+            Error::NoPieceLayers
         } else {
             let id = StoreId(self.next_store);
             self.next_store += 1;

@@ -1,5 +1,8 @@
 //! Files of torrents: written, read, verified and made into torrents.
 //!
+//! Torrents of version 2 and hybrids (BEP 52) are kept, verified and made as those of version 1, with the feature `v2`: a piece is good
+//! when all hashes that its torrent has of it are right, so one of a hybrid has its SHA-1 and the root of its hash tree.
+//!
 //! [`Disk`] is a machine that keeps the files of any number of torrents: blocks in, verified pieces out. [`Check`] verifies a torrent
 //! where it lies and [`Create`] makes one. All three decide only; what blocks is done by an [`Executor`] on the host's job
 //! threads, over any [`FileSystem`]: the host's own ([`Native`]), memory ([`Memory`]) or the caller's.
@@ -35,7 +38,7 @@
 //!   file has its right length whatever is written last, or first. Files without bytes are made when the torrent is added.
 //! - Below the folder that the user chose nothing is written or removed through a symbolic link ([`Native`] has the fine print);
 //!   reading follows links.
-//! - Padding (BEP 47) is never stored: it reads as zeros.
+//! - Padding (BEP 47), and what version 2 leaves between files, is never stored: it reads as zeros.
 //!
 //! # Skipped files
 //!
@@ -167,6 +170,8 @@ mod deleting;
 mod error;
 mod executor;
 mod file_system;
+mod glob;
+mod hash_state;
 mod interval;
 mod job;
 mod machine;
@@ -199,6 +204,7 @@ pub use create::Create;
 pub use error::{Error, Operation};
 pub use executor::Executor;
 pub use file_system::{Entry, File, FileSystem, Kind, Stat};
+pub use glob::Glob;
 pub use job::{Done, Job};
 pub use machine::Disk;
 pub use memory::{Call, Fault, Memory};

@@ -14,7 +14,7 @@
 //! | 8 | `bipparts` |
 //! | 4 | version: 1 |
 //! | 4 | number of fragments |
-//! | 20 | the torrent's ID, of which the first 8 bytes are in the file's name in hexadecimal: SHA-1 of its length and piece length (8 and 4 bytes), its number of files (4 bytes), the hashes of its first 1,000 pieces, and, where the torrent has a file of that name, as many further bytes 0 as it takes to have another |
+//! | 20 | the torrent's ID, of which the first 8 bytes are in the file's name in hexadecimal: SHA-1 of its length and piece length (8 and 4 bytes), its number of files (4 bytes), the hashes of its first 1,000 pieces (of version 2 alone: the roots of its first 1,000 files that have bytes), and, where the torrent has a file of that name, as many further bytes 0 as it takes to have another |
 //! | 28 | zeros |
 //! | 8 each | for each fragment where in this file its bytes are, or 0 where they never were; the highest bit says that they are held |
 //!
@@ -38,7 +38,7 @@ const MAGIC: &[u8; 8] = b"bipparts";
 const VERSION: u32 = 1;
 pub(super) const HEADER: u64 = 64;
 const HELD: u64 = 1 << 63;
-/// Piece hashes that go into a torrent's ID.
+/// Hashes that go into a torrent's ID.
 const HASHES: usize = 1000;
 
 /// A part of a file in a piece that it shares with another file.
@@ -112,6 +112,11 @@ fn identity(layout: &Layout) -> ([u8; 20], SafePath) {
     sha.update(&geometry.piece_length().to_be_bytes());
     sha.update(&(layout.files().len() as u32).to_be_bytes());
     layout.piece_hashes().take(HASHES).for_each(|hash| sha.update(hash));
+    if !layout.version().has_v1() {
+        // Known also where piece layers are not.
+        let roots = (0..layout.files().len() as u32).filter_map(|file| layout.pieces_root(FileIndex(file)));
+        roots.take(HASHES).for_each(|root| sha.update(root));
+    }
     loop {
         let id = sha.clone().finish();
         let hex: String = id.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -250,6 +255,22 @@ mod tests {
             found(&[("a", 150), ("b", 100), ("c", 50)]),
             [(0, 1, 100, 50), (1, 1, 0, 50), (1, 2, 50, 50), (2, 2, 0, 50),]
         );
+    }
+
+    #[cfg(feature = "v2")]
+    #[test]
+    fn torrents_of_version_2_with_other_bytes_have_other_parts_files_and_no_fragments() {
+        use crate::proto::metainfo::{Builder, Limits, Metainfo, Version};
+        let of = |root: u8| {
+            let builder = Builder::multi_file("t").file(["a"], 5).file(["b"], 40_000).version(Version::V2);
+            let bytes = builder.piece_length(16 * 1024).piece_roots([[root; 32]; 4]).build().unwrap();
+            Metainfo::parse(&bytes, &Limits::default()).unwrap()
+        };
+        let (one, other) = (of(1), of(2));
+        assert_ne!(identity(&one.layout()), identity(&other.layout()));
+        let bare = Metainfo::parse_info(one.info_bytes(), &Limits::default()).unwrap();
+        assert_eq!(identity(&one.layout()), identity(&bare.layout()));
+        assert_eq!(fragments(&one.layout()), []);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A piece that is not complete: which of its bytes are written, and what waits.
 
 use super::config::JOB_BYTES;
+use super::hash_state::HashState;
 use super::interval::IntervalSet;
-use super::job::{HashState, Part};
+use super::job::Part;
 use crate::machine::Block;
 use crate::proto::geometry::Span;
 use std::collections::VecDeque;
@@ -31,7 +32,7 @@ impl Entry {
 /// A piece that is not complete.
 ///
 /// At most one job works on it at a time, for jobs have no order. Blocks that come meanwhile wait and go together with the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Partial {
     length: u32,
     /// Bytes that are written, being written, or waiting to be.
@@ -68,18 +69,28 @@ pub(crate) enum Next {
 pub(crate) struct Progress {
     /// Blocks that are written.
     pub(crate) kept: Vec<Span>,
-    /// The block that completed the piece, and the piece's hash.
-    pub(crate) complete: Option<(Span, [u8; 20])>,
+    /// The block that completed the piece, and the piece's hashes.
+    pub(crate) complete: Option<(Span, HashState)>,
 }
 
 impl Partial {
-    pub(crate) fn new(length: u32) -> Self {
-        Self { length, ..Self::default() }
+    pub(crate) fn new(length: u32, hash: HashState) -> Self {
+        Self {
+            length,
+            claimed: IntervalSet::default(),
+            written: IntervalSet::default(),
+            pending: VecDeque::new(),
+            in_flight: None,
+            hash,
+            distrusted: false,
+            last: None,
+            queued: false,
+        }
     }
 
     /// Makes a piece of which these bytes are written already; their hash is not known.
-    pub(crate) fn written(length: u32, ranges: &[Range<u32>]) -> Self {
-        let mut partial = Self::new(length);
+    pub(crate) fn written(length: u32, hash: HashState, ranges: &[Range<u32>]) -> Self {
+        let mut partial = Self::new(length, hash);
         for range in ranges {
             partial.written.insert(range.clone());
             partial.claimed.insert(range.clone());
@@ -103,7 +114,7 @@ impl Partial {
 
     /// Has the whole piece read back when it is complete: what was hashed when it was written may not be there.
     pub(crate) fn distrust(&mut self) {
-        self.hash = HashState::default();
+        self.hash.restart();
         self.distrusted = self.in_flight.is_some();
     }
 
@@ -201,7 +212,7 @@ impl Partial {
         // In order they take the fewest calls, and the hash goes on without reading back what is in memory.
         parts.sort_unstable_by_key(|part| part.begin);
         self.in_flight = Some(batch);
-        let until = self.written.end_from(self.hash.at);
+        let until = self.written.end_from(self.hash.at());
         Some((Next::Job { parts, hash: self.hash.clone(), until }, bytes))
     }
 
@@ -215,7 +226,11 @@ impl Partial {
             self.last = spans.pop();
         }
         let complete = match self.last {
-            Some(last) if self.hash.at >= self.length => Some((last, std::mem::take(&mut self.hash).sha.finish())),
+            Some(last) if self.hash.is_through() => {
+                let hash = self.hash.clone();
+                self.hash.restart();
+                Some((last, hash))
+            }
             _ => None,
         };
         Progress { kept: spans, complete }
@@ -237,8 +252,8 @@ impl Partial {
         if let Some(last) = self.last.take() {
             // The block that completed the piece will be sent again, and completes it again.
             self.forget(&[range(last)]);
-            if self.hash.at > last.begin {
-                self.hash = HashState::default();
+            if self.hash.at() > last.begin {
+                self.hash.restart();
             }
             spans.push(last);
         }

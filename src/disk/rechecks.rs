@@ -3,7 +3,8 @@
 use super::checker::CheckTask;
 use super::command::Event;
 use super::error::Error;
-use super::job::{HashState, Outcome, Work};
+use super::hash_state::HashState;
+use super::job::{Outcome, Work};
 use super::reads::Ask;
 use super::torrent::{Answers, Task, Torrent};
 use crate::machine::JobError;
@@ -15,7 +16,8 @@ use std::sync::Arc;
 /// Pieces that are verified again. None of them is in the torrent's `have`.
 #[derive(Debug, Default)]
 pub(super) struct Rechecks {
-    waiting: VecDeque<(PieceIndex, HashState)>,
+    /// Each with its hash, once it is begun.
+    waiting: VecDeque<(PieceIndex, Option<HashState>)>,
     /// Those that wait and those of which a job is under way.
     pieces: BTreeSet<PieceIndex>,
     /// Those that cannot be read: they are tried again at a retry.
@@ -44,7 +46,7 @@ impl Rechecks {
 
     fn add(&mut self, piece: PieceIndex) {
         if self.pieces.insert(piece) {
-            self.waiting.push_back((piece, HashState::default()));
+            self.waiting.push_back((piece, None));
         }
     }
 
@@ -143,6 +145,7 @@ impl Torrent {
 
     pub(super) fn next_recheck(&mut self) -> Option<(Work, Task)> {
         let (piece, hash) = self.rechecks.waiting.pop_front()?;
+        let hash = hash.unwrap_or_else(|| HashState::of(&self.layout, piece));
         let geometry = self.layout.geometry();
         let (offset, until) = (geometry.piece_offset(piece), geometry.length_of(piece));
         let work = Work::Hash { store: Arc::clone(&self.store), offset, hash, until };
@@ -151,15 +154,15 @@ impl Torrent {
 
     pub(super) fn on_rechecked(&mut self, piece: PieceIndex, outcome: Result<Outcome, JobError>, out: &mut Answers) {
         let error = match outcome {
-            Ok(Outcome::Hash(Ok(hash))) if hash.at < self.layout.geometry().length_of(piece) => {
-                self.rechecks.waiting.push_front((piece, hash));
+            Ok(Outcome::Hash(Ok(hash))) if !hash.is_through() => {
+                self.rechecks.waiting.push_front((piece, Some(hash)));
                 if self.removals > 0 {
                     self.rechecks.stop();
                 }
                 return;
             }
             Ok(Outcome::Hash(Ok(hash))) => {
-                if self.layout.piece_hash(piece) == Some(&hash.sha.finish()) {
+                if hash.matches(&self.layout, piece) {
                     self.have.insert(piece);
                     // Where a sync had failed, the next one may, and then it is in doubt again.
                     self.fresh.insert(piece);

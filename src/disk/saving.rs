@@ -2,6 +2,7 @@
 
 use super::command::{Checked, Event};
 use super::error::Error;
+use super::hash_state::HashState;
 use super::job::Work;
 use super::piece::Partial;
 use super::resume::ResumeFile;
@@ -99,8 +100,8 @@ impl Torrent {
         let geometry = self.layout.geometry();
         let mut stored = Vec::new();
         for PartialPiece { piece, ranges } in partials {
-            let length = geometry.length_of(*piece);
-            let mut partial = Partial::written(length, ranges);
+            let hash = HashState::of(&self.layout, *piece);
+            let mut partial = Partial::written(geometry.length_of(*piece), hash, ranges);
             if partial.is_complete() {
                 // Its hash was not known to be right: the block that is asked for once more brings it about.
                 partial.forget_end(BLOCK_LENGTH);

@@ -18,13 +18,27 @@ pub(crate) struct Leaf {
     pub(crate) path: PathBuf,
     pub(crate) length: u64,
     pub(crate) offset: u64,
+    /// Whether it is no file but zeros between two.
+    pub(crate) is_padding: bool,
+}
+
+impl Leaf {
+    /// Makes a file of a tree, without a place yet.
+    pub(crate) fn new(parts: Vec<Vec<u8>>, path: PathBuf, length: u64) -> Self {
+        Self { parts, path, length, offset: 0, is_padding: false }
+    }
+
+    /// Makes zeros between two files.
+    pub(crate) fn padding(length: u64, offset: u64) -> Self {
+        Self { parts: Vec::new(), path: PathBuf::new(), length, offset, is_padding: true }
+    }
 }
 
 /// Where a store's list of files comes from.
 #[derive(Debug)]
 pub(crate) enum Source {
     Torrent(Arc<Layout>),
-    /// Leaves in the order of their offsets.
+    /// Leaves in the order of their offsets, with nothing between them.
     Tree(Vec<Leaf>),
 }
 
@@ -77,7 +91,7 @@ impl Store {
     pub(crate) fn is_padding(&self, file: FileIndex) -> bool {
         match &self.source {
             Source::Torrent(layout) => layout.file(file).is_some_and(|f| f.is_padding),
-            Source::Tree(_) => false,
+            Source::Tree(leaves) => leaves.get(file.as_usize()).is_some_and(|l| l.is_padding),
         }
     }
 

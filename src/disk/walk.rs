@@ -4,6 +4,7 @@ use super::config::Config;
 use super::create::{Reason, Skipped};
 use super::error::{Error, Operation, shown};
 use super::file_system::{Entry, Kind, Stat};
+use super::glob::Glob;
 use super::job::{Outcome, Work};
 use super::store::Leaf;
 use std::collections::VecDeque;
@@ -47,31 +48,49 @@ pub(crate) enum WalkTask {
     List(Folder),
 }
 
+/// What a walk found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The files, with their offsets.
+    pub(crate) leaves: Vec<Leaf>,
+    /// What was skipped, in the order of its path.
+    pub(crate) skipped: Vec<Skipped>,
+    /// How many files and folders a pattern left out.
+    pub(crate) excluded: u64,
+    /// Whether the root is a file itself.
+    pub(crate) is_file: bool,
+}
+
 /// Goes through a tree, following links to files and to folders, but not to a folder that is above.
 #[derive(Debug)]
 pub(crate) struct Walk {
     root: PathBuf,
+    exclude: Vec<Glob>,
     begun: bool,
     folders: VecDeque<Folder>,
     listed: usize,
     in_flight: usize,
     leaves: Vec<Leaf>,
     skipped: Vec<Skipped>,
+    /// How many files and folders a pattern left out.
+    excluded: u64,
     is_file: bool,
     /// Whether reads far apart cost a seek in this tree.
     seeks: bool,
 }
 
 impl Walk {
-    pub(crate) fn new(root: PathBuf) -> Self {
+    pub(crate) fn new(root: PathBuf, exclude: Vec<Glob>) -> Self {
         Self {
             root,
+            exclude,
             begun: false,
             folders: VecDeque::new(),
             listed: 0,
             in_flight: 0,
             leaves: Vec::new(),
             skipped: Vec::new(),
+            excluded: 0,
             is_file: false,
             seeks: false,
         }
@@ -118,7 +137,7 @@ impl Walk {
         match stat.kind {
             Kind::File => {
                 self.is_file = true;
-                self.leaves.push(Leaf { parts: Vec::new(), path: self.root.clone(), length: stat.length, offset: 0 });
+                self.leaves.push(Leaf::new(Vec::new(), self.root.clone(), stat.length));
                 Ok(())
             }
             Kind::Folder => {
@@ -137,12 +156,17 @@ impl Walk {
         let path = folder.path.join(&entry.name);
         let mut parts = folder.parts.clone();
         parts.push(entry.name.as_encoded_bytes().to_vec());
+        let is_folder = entry.stat.kind == Kind::Folder;
+        if self.exclude.iter().any(|glob| glob.matches(&parts, is_folder)) {
+            self.excluded += 1;
+            return Ok(());
+        }
         match entry.stat.kind {
             Kind::File => {
                 if self.leaves.len() >= config.files {
                     return Err(Error::TooLarge { what: "files", limit: config.files as u64 });
                 }
-                self.leaves.push(Leaf { parts, path, length: entry.stat.length, offset: 0 });
+                self.leaves.push(Leaf::new(parts, path, entry.stat.length));
             }
             Kind::Folder if folder.chain.contains(entry.stat.identity) => self.skip(&path, Reason::Loop),
             Kind::Folder if parts.len() > config.depth => {
@@ -171,10 +195,14 @@ impl Walk {
         self.skipped.push(Skipped { path: path_text(path), reason });
     }
 
-    /// Gives the files in the order of the bytes of their paths, with their offsets; what was skipped, in the same order; and
-    /// whether the root is a file itself.
-    pub(crate) fn finish(mut self) -> Result<(Vec<Leaf>, Vec<Skipped>, bool), Error> {
-        self.leaves.sort_by_cached_key(|leaf| leaf.parts.join(&b'/'));
+    /// Gives what was found: the files in the order of the bytes of their paths or, where they are put into a tree of folders, in that
+    /// of the tree.
+    pub(crate) fn finish(mut self, in_tree: bool) -> Result<Found, Error> {
+        if in_tree {
+            self.leaves.sort_by(|a, b| a.parts.cmp(&b.parts));
+        } else {
+            self.leaves.sort_by_cached_key(|leaf| leaf.parts.join(&b'/'));
+        }
         self.skipped.sort_by(|a, b| a.path.cmp(&b.path));
         let mut offset = 0u64;
         for leaf in &mut self.leaves {
@@ -185,7 +213,8 @@ impl Walk {
         if offset == 0 {
             return Err(Error::NothingToShare { path: path_text(&self.root) });
         }
-        Ok((self.leaves, self.skipped, self.is_file))
+        let Self { leaves, skipped, excluded, is_file, .. } = self;
+        Ok(Found { leaves, skipped, excluded, is_file })
     }
 }
 

@@ -3,7 +3,8 @@
 use super::command::{Event, Written};
 use super::config::{Config, JOB_BYTES};
 use super::error::Error;
-use super::job::{HashState, Work};
+use super::hash_state::HashState;
+use super::job::Work;
 use super::piece::{Next, Partial};
 use super::torrent::{Answers, Task, Torrent};
 use crate::machine::Block;
@@ -55,8 +56,9 @@ impl Torrent {
     }
 
     fn accept(&mut self, span: Span, block: Block) {
-        let length = self.layout.geometry().length_of(span.piece);
-        let partial = self.partials.entry(span.piece).or_insert_with(|| Partial::new(length));
+        let layout = &self.layout;
+        let new = || Partial::new(layout.geometry().length_of(span.piece), HashState::of(layout, span.piece));
+        let partial = self.partials.entry(span.piece).or_insert_with(new);
         let before = partial.ranges();
         self.waiting += partial.accept(span, block);
         self.ranges = self.ranges - before + partial.ranges();
@@ -162,8 +164,8 @@ impl Torrent {
         let progress = partial.on_done(hash);
         self.saver.change();
         self.answer_writes(progress.kept, &Ok(Written::Kept), out);
-        if let Some((last, digest)) = progress.complete {
-            if self.layout.piece_hash(piece) == Some(&digest) {
+        if let Some((last, hash)) = progress.complete {
+            if hash.matches(&self.layout, piece) {
                 self.have.insert(piece);
                 self.suspects.on_good(piece);
                 self.end_piece(piece, last, Written::PieceGood, out);

@@ -65,6 +65,8 @@ pub struct Created {
     pub metainfo: Vec<u8>,
     /// What was found in the folder and is not in the torrent.
     pub skipped: Vec<create::Skipped>,
+    /// How many files and folders [`CreateOptions::exclude`](create::Options::exclude) left out, without those in such folders.
+    pub excluded: u64,
 }
 
 /// Makes a torrent of a file or folder, hashing on that many threads (0: on the caller's own).
@@ -86,8 +88,8 @@ pub struct Created {
 ///
 /// # Errors
 ///
-/// A file cannot be read or changes meanwhile, a name cannot be in a torrent, there is nothing to share, `progress` said
-/// [`ControlFlow::Break`], or the system gives no thread.
+/// A file cannot be read or changes meanwhile, a name cannot be in a torrent, there is nothing to share, version 2 is asked for without
+/// the feature `v2`, `progress` said [`ControlFlow::Break`], or the system gives no thread.
 pub fn create(
     path: &Path,
     options: create::Options,
@@ -98,7 +100,9 @@ pub fn create(
     let start = create::Command::Start { path: path.to_path_buf(), options: Box::new(options) };
     run(machine, [start, create::Command::Cancel], threads, progress, |event| match event {
         create::Event::Progress { done, total } => News::Progress(TaskProgress { done, total }),
-        create::Event::Created { metainfo, skipped } => News::End(Ok(Created { metainfo, skipped })),
+        create::Event::Created { metainfo, skipped, excluded } => {
+            News::End(Ok(Created { metainfo, skipped, excluded }))
+        }
         create::Event::Failed { error } => News::End(Err(failure(error))),
         create::Event::Cancelled => News::End(Err(TaskError::Cancelled)),
     })
@@ -112,7 +116,8 @@ pub fn create(
 ///
 /// # Errors
 ///
-/// `progress` said [`ControlFlow::Break`], or the system gives no thread.
+/// `progress` said [`ControlFlow::Break`], the torrent is of version 2 and was read without its piece layers, or the system gives no
+/// thread.
 pub fn verify(
     metainfo: &Metainfo,
     root: &Path,

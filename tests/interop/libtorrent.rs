@@ -52,11 +52,16 @@ fn ask(what: &str, args: Args<'_>) -> Result<Value, Failure> {
     serde_json::from_str(ended.text()?).map_err(|error| ended.complain(&format!("wrote no JSON: {error}")))
 }
 
-/// Makes a torrent with libtorrent; `more` are options of `lt_peer.py create`. Gives its info hash in hex.
-pub(crate) fn create(path: &Path, out: &Path, piece_length: u64, more: Args<'_>) -> Result<String, Failure> {
+/// Makes a torrent with libtorrent; `more` are options of `lt_peer.py create`. Gives what libtorrent says of it.
+pub(crate) fn create_any(path: &Path, out: &Path, piece_length: u64, more: Args<'_>) -> Result<Value, Failure> {
     let piece_length = piece_length.to_string();
     let args: [&dyn AsRef<std::ffi::OsStr>; 5] = [&"create", &path, &out, &"--piece-length", &piece_length];
-    let answer = ask("libtorrent's create", &[&args, more].concat())?;
+    ask("libtorrent's create", &[&args, more].concat())
+}
+
+/// The same of version 1, or a hybrid. Gives its info hash in hex.
+pub(crate) fn create(path: &Path, out: &Path, piece_length: u64, more: Args<'_>) -> Result<String, Failure> {
+    let answer = create_any(path, out, piece_length, more)?;
     answer["info_hash"].as_str().map(str::to_owned).ok_or_else(|| format!("libtorrent says {answer}"))
 }
 

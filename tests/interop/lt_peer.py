@@ -4,7 +4,7 @@
     lt_peer.py seed    TORRENT DIR --listen ADDR:PORT [--peer ADDR:PORT]... [--upload-limit BYTES_PER_S]
     lt_peer.py leech   TORRENT DIR --listen ADDR:PORT [--peer ADDR:PORT]... [--announce]
     lt_peer.py check   TORRENT DIR
-    lt_peer.py create  PATH OUT [--piece-length BYTES] [--hybrid] [--private] [--comment TEXT] [--tracker URL]...
+    lt_peer.py create  PATH OUT [--piece-length BYTES] [--hybrid | --v2] [--private] [--comment TEXT] [--tracker URL]...
     lt_peer.py inspect TORRENT
 
 Standard output is one JSON object a line:
@@ -14,7 +14,7 @@ Standard output is one JSON object a line:
     {"event": "done", "up": 0, "down": 0}                                             leech: every piece is there
     {"event": "end", "up": 0, "down": 0}                                              seed, leech: asked to stop
     {"event": "checked", "have": 16, "pieces": 16, "complete": true}                  check
-    {"event": "created", "info_hash": "..."}                                          create
+    {"event": "created", "info_hash": "...", "info_hash_v2": "..."}                   create (null where there is none)
     {"event": "inspected", ...}                                                       inspect
 
 "up" and "down" count payload bytes. seed and leech end at SIGTERM, or when standard input ends, so that nothing is
@@ -165,7 +165,7 @@ def check(args):
 
 
 def create(args):
-    flags = 0 if args.hybrid else lt.create_torrent.v1_only
+    flags = lt.create_torrent.v2_only if args.v2 else 0 if args.hybrid else lt.create_torrent.v1_only
     torrent = lt.create_torrent(lt.list_files(args.path), args.piece_length, flags)
     for tier, url in enumerate(args.tracker):
         torrent.add_tracker(url, tier)
@@ -176,7 +176,13 @@ def create(args):
     lt.set_piece_hashes(torrent, os.path.dirname(os.path.abspath(args.path)))
     with open(args.out, "wb") as out:
         out.write(lt.bencode(torrent.generate()))
-    say("created", info_hash=str(lt.load_torrent_file(args.out).info_hashes.v1))
+    info_hash, info_hash_v2 = hashes(lt.load_torrent_file(args.out))
+    say("created", info_hash=info_hash, info_hash_v2=info_hash_v2)
+
+
+def hashes(loaded):
+    both = loaded.info_hashes
+    return (str(both.v1) if both.has_v1() else None, str(both.v2) if both.has_v2() else None)
 
 
 def bdecode(data, at=0):
@@ -215,6 +221,22 @@ def text(value):
     return None if value is None else value.decode("utf-8")
 
 
+def leaves(tree, path):
+    """The files of a file tree (BEP 52): their paths, with their lengths and roots."""
+    for name, entry in tree.items():
+        here = [*path, text(name)]
+        if b"" in entry:
+            leaf = entry[b""]
+            root = leaf.get(b"pieces root")
+            yield "/".join(here), (leaf[b"length"], root and root.hex())
+        else:
+            yield from leaves(entry, here)
+
+
+def place(host, port):
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def inspect(args):
     with open(args.torrent, "rb") as file:
         data = file.read()
@@ -222,37 +244,66 @@ def inspect(args):
     info = root[b"info"]
     start, end = root.spans[b"info"]
     name = text(info[b"name"])
+    roots = dict(leaves(info[b"file tree"], [name])) if b"file tree" in info else {}
     if b"files" in info:
         files = [
-            {"path": "/".join([name, *map(text, file[b"path"])]), "length": file[b"length"]} for file in info[b"files"]
+            {"path": "/".join([name, *map(text, file[b"path"])]), "length": file[b"length"]}
+            for file in info[b"files"]
+            if b"p" not in file.get(b"attr", b"")
         ]
-    else:
+    elif b"length" in info:
         files = [{"path": name, "length": info[b"length"]}]
+    else:
+        files = [{"path": path, "length": length} for path, (length, _) in roots.items()]
+    if b"length" in info or list(roots) == [f"{name}/{name}"] and b"files" not in info:
+        # One file stands in the tree under the torrent's name.
+        roots = {name: leaf for leaf in roots.values()}
+        files = [{"path": name, "length": files[0]["length"]}]
+    for file in files:
+        file["pieces_root"] = roots[file["path"]][1] if roots else None
     if b"announce-list" in root:
         trackers = [[text(url) for url in tier] for tier in root[b"announce-list"]]
     else:
         trackers = [[text(root[b"announce"])]] if b"announce" in root else []
     loaded = lt.load_torrent_file(args.torrent)
+    info_hash, info_hash_v2 = hashes(loaded)
     layout = loaded.ti.layout()
+    stored = [i for i in range(layout.num_files()) if not layout.file_flags(i) & lt.file_flags_t.flag_pad_file]
+    is_v1, is_v2 = b"pieces" in info, info.get(b"meta version") == 2
+    piece_length = info[b"piece length"]
     say(
         "inspected",
         name=name,
-        info_hash=hashlib.sha1(data[start:end]).hexdigest(),
-        piece_length=info[b"piece length"],
-        pieces=len(info[b"pieces"]) // 20,
+        versions=[version for version, there in ((1, is_v1), (2, is_v2)) if there],
+        info_hash=hashlib.sha1(data[start:end]).hexdigest() if is_v1 else None,
+        info_hash_v2=hashlib.sha256(data[start:end]).hexdigest() if is_v2 else None,
+        piece_length=piece_length,
+        pieces=len(info[b"pieces"]) // 20 if is_v1 else sum(-(-file["length"] // piece_length) for file in files),
         total_length=sum(file["length"] for file in files),
         private=bool(info.get(b"private", 0)),
         files=files,
         trackers=trackers,
+        web_seeds=[text(url) for url in root.get(b"url-list", [])],
+        nodes=[place(text(host), port) for host, port in root.get(b"nodes", [])],
         comment=text(root.get(b"comment")),
         created_by=text(root.get(b"created by")),
         creation_date=root.get(b"creation date"),
         source=text(info.get(b"source")),
         libtorrent={
-            "info_hash": str(loaded.info_hashes.v1),
+            "info_hash": info_hash,
+            "info_hash_v2": info_hash_v2,
+            "pieces": layout.num_pieces(),
             "files": [
-                {"path": layout.file_path(i), "length": layout.file_size(i)} for i in range(layout.num_files())
+                {
+                    "path": layout.file_path(i),
+                    "length": layout.file_size(i),
+                    "pieces_root": str(layout.root(i)) if is_v2 and layout.file_size(i) else None,
+                }
+                for i in stored
             ],
+            "trackers": sorted(loaded.trackers),
+            "web_seeds": sorted(loaded.url_seeds),
+            "nodes": [place(host, port) for host, port in loaded.dht_nodes],
         },
     )
 
@@ -288,6 +339,7 @@ def main():
     command.add_argument("out")
     command.add_argument("--piece-length", type=int, default=0)
     command.add_argument("--hybrid", action="store_true")
+    command.add_argument("--v2", action="store_true")
     command.add_argument("--private", action="store_true")
     command.add_argument("--comment")
     command.add_argument("--tracker", action="append", default=[])

@@ -50,6 +50,8 @@ mod transfer;
 mod transmission;
 #[cfg(target_os = "linux")]
 mod tree;
+#[cfg(target_os = "linux")]
+mod versions;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
@@ -67,6 +69,7 @@ fn main() -> std::process::ExitCode {
             resume::TESTS,
             transfer::TESTS,
             torrents::TESTS,
+            versions::TESTS,
         ]
         .concat(),
     )

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test that meets the unexpected ends there
 
 mod disk;
+mod edit;
 mod magnet;
 mod options;
 mod several;
@@ -9,3 +10,4 @@ mod tool;
 mod torrents;
 mod transfer;
 mod usage;
+mod version_2;

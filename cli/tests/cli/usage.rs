@@ -17,6 +17,15 @@ fn wrong_usage_is_code_2_and_help_is_code_0() {
         &["create", "t", "--piece-length", "8K"],
         &["create", "t", "--piece-length", "0"],
         &["create", "t", "--tracker", "nowhere"],
+        &["create", "t", "--tracker", "http://a/,ftp://b/"],
+        &["create", "t", "--web-seed", "udp://a:1"],
+        &["create", "t", "--node", "a"],
+        &["create", "t", "--exclude", "["],
+        &["create", "t", "--exclude", ""],
+        &["create", "t", "--name", "a/b"],
+        &["create", "t", "--v2", "--hybrid"],
+        &["edit", "t", "--comment", "x", "--no-comment", "-o", "u"],
+        &["edit", "t", "--tracker", "http://a", "--no-trackers", "-o", "u"],
         &["get", "t", "--peer", "host"],
         &["get", "t", "--peer", "::1:6881"],
         &["get", "t", "--listen", "here"],
@@ -33,7 +42,7 @@ fn wrong_usage_is_code_2_and_help_is_code_0() {
         assert!(args.is_empty() || text(&output.stderr).starts_with("bip: "), "{args:?}: {}", text(&output.stderr));
     }
     assert!(text(&folder.bip(&["get", "t", "--listen", "6881"]).stderr).contains("[::]:6881"));
-    for args in [&["--help"][..], &["--version"], &["get", "--help"], &["help", "create"]] {
+    for args in [&["--help"][..], &["--version"], &["get", "--help"], &["help", "create"], &["edit", "--help"]] {
         assert!(!succeeds(folder.bip(args)).is_empty());
     }
     assert_eq!(folder.files().len(), 1);

@@ -3,12 +3,12 @@
 use super::native::Folder;
 use super::*;
 use crate::disk::create::{Command, Create, Event, Options, Reason};
-use crate::disk::{Check, Error, Fault, FileSystem, Native, Operation, check};
+use crate::disk::{Check, Error, Fault, FileSystem, Glob, Native, Operation, check};
 use crate::proto::metainfo::{Limits, Metainfo, Warning};
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use std::fs;
 
-fn create_on(files: impl FileSystem, seed: u64) -> Driver<Create> {
+pub(super) fn create_on(files: impl FileSystem, seed: u64) -> Driver<Create> {
     Driver::new(Create::new(Config::default(), &mut Rng::new(seed)), Executor::new(files), seed)
 }
 
@@ -17,21 +17,21 @@ fn start(path: &Path) -> Command {
     Command::Start { path: path.to_path_buf(), options: Box::new(options) }
 }
 
-fn made(events: &[Event]) -> Metainfo {
+pub(super) fn made(events: &[Event]) -> Metainfo {
     match events.last() {
         Some(Event::Created { metainfo, .. }) => Metainfo::parse(metainfo, &Limits::default()).unwrap(),
         other => panic!("a torrent, instead of {other:?}"),
     }
 }
 
-fn failed(events: &[Event]) -> Error {
+pub(super) fn failed(events: &[Event]) -> Error {
     match events.last() {
         Some(Event::Failed { error }) => error.clone(),
         other => panic!("a failure, instead of {other:?}"),
     }
 }
 
-fn verify(files: impl FileSystem, torrent: &Metainfo, root: &Path) -> check::Report {
+pub(super) fn verify(files: impl FileSystem, torrent: &Metainfo, root: &Path) -> check::Report {
     let mut check = Driver::new(Check::new(Config::default(), &mut Rng::new(1)), Executor::new(files), 1);
     let layout = torrent.layout();
     match check.ask(check::Command::Start { layout, root: root.to_path_buf() }).pop() {
@@ -40,7 +40,7 @@ fn verify(files: impl FileSystem, torrent: &Metainfo, root: &Path) -> check::Rep
     }
 }
 
-fn tree(files: &[(&str, &[u8])]) -> Memory {
+pub(super) fn tree(files: &[(&str, &[u8])]) -> Memory {
     let memory = Memory::new();
     files.iter().for_each(|(name, bytes)| memory.put(&Path::new("/x/album").join(name), bytes));
     memory
@@ -52,7 +52,7 @@ fn a_tree_becomes_a_torrent_in_the_order_of_its_bytes_whatever_the_order_of_jobs
     let mut torrents = Vec::new();
     for seed in 0..10 {
         let events = create_on(memory.clone(), seed).ask(start(Path::new("/x/album")));
-        let Some(Event::Created { metainfo, skipped }) = events.last() else { panic!("{events:?}") };
+        let Some(Event::Created { metainfo, skipped, .. }) = events.last() else { panic!("{events:?}") };
         assert!(skipped.is_empty());
         torrents.push(metainfo.clone());
         let progress: Vec<_> = events
@@ -77,17 +77,22 @@ fn a_single_file_becomes_a_single_file_torrent_with_all_its_options() {
     let mut create = create_on(memory.clone(), 1);
     let options = Options {
         piece_length: Some(4 << 20),
+        web_seeds: vec!["http://w/".into()],
+        nodes: vec![("n".into(), 7)],
         trackers: vec![vec!["http://a/".into(), "http://b/".into()], vec!["http://c/".into()]],
         private: true,
         source: Some("S".into()),
         comment: Some("C".into()),
         created_by: Some("P".into()),
         creation_date: Some(5),
-        name: None,
+        ..Options::default()
     };
     let torrent =
         made(&create.ask(Command::Start { path: "/x/album/song".into(), options: Box::new(options.clone()) }));
     assert!(!torrent.layout().is_multi_file() && torrent.is_private());
+    assert_eq!((torrent.web_seeds(), torrent.nodes()), (&options.web_seeds[..], &options.nodes[..]));
+    assert_eq!((torrent.trackers(), torrent.source()), (options.trackers.clone(), Some("S")));
+    assert_eq!((torrent.comment(), torrent.created_by(), torrent.creation_date()), (Some("C"), Some("P"), Some(5)));
     assert_eq!(torrent.layout().geometry().piece_count(), 2);
     assert!(verify(memory, &torrent, Path::new("/x/album")).is_complete());
     let options = Box::new(Options { name: Some(b"other".to_vec()), ..options });
@@ -164,6 +169,51 @@ fn it_can_be_cancelled_at_any_step_and_started_again() {
         let events = create.run();
         assert!(events.ends_with(&[Event::Failed { error: Error::Cancelled }, Event::Cancelled]), "{events:?}");
         made(&create.ask(start(Path::new("/x/album"))));
+    }
+}
+
+fn start_without(patterns: &[&str]) -> Command {
+    let exclude = patterns.iter().map(|pattern| Glob::parse(pattern).unwrap()).collect();
+    let options = Options { exclude, ..Options::default() };
+    Command::Start { path: "/x/album".into(), options: Box::new(options) }
+}
+
+#[test]
+fn what_a_pattern_is_for_is_left_out_and_a_folder_is_not_even_listed() {
+    let names = ["a.flac", "a.log", "b/a.log", "b/c.flac", "b/secret/x", "logs/d/e.flac", "logs.txt"];
+    let memory = tree(&names.map(|name| (name, name.as_bytes())));
+    memory.set_faults(|call| {
+        let shut = call.operation == Operation::Listing && call.path.ends_with("secret");
+        shut.then_some(Fault::Error(std::io::ErrorKind::PermissionDenied))
+    });
+    for (patterns, left, count) in [
+        (&["secret", "*.log"][..], &["a.flac", "b/c.flac", "logs.txt", "logs/d/e.flac"][..], 3),
+        (&["b", "logs/"], &["a.flac", "a.log", "logs.txt"], 2),
+        (&["/*.log", "b/secret", "logs/**/e*"], &["a.flac", "b/a.log", "b/c.flac", "logs.txt"], 3),
+        (&["/secret", "b/[!ac]*"], &["a.flac", "a.log", "b/a.log", "b/c.flac", "logs.txt", "logs/d/e.flac"], 1),
+    ] {
+        let events = create_on(memory.clone(), 1).ask(start_without(patterns));
+        let paths: Vec<_> = made(&events).files().iter().map(|f| f.path.to_string()).collect();
+        assert_eq!(paths, left.iter().map(|name| format!("album/{name}")).collect::<Vec<_>>(), "{patterns:?}");
+        assert!(matches!(events.last(), Some(Event::Created { excluded, .. }) if *excluded == count), "{events:?}");
+    }
+    let listing = failed(&create_on(memory.clone(), 1).ask(start_without(&["*.log"])));
+    assert!(listing.to_string().starts_with("listing /x/album/b/secret: "), "{listing}");
+    let nothing = failed(&create_on(memory, 1).ask(start_without(&["*"])));
+    assert_eq!(nothing.to_string(), "/x/album holds no bytes to share");
+}
+
+#[cfg(not(feature = "v2"))]
+#[test]
+fn version_2_is_refused_without_its_feature() {
+    use crate::proto::metainfo::Version;
+    let memory = tree(&[("a", b"1")]);
+    for version in [Version::V2, Version::Hybrid] {
+        let options = Options { version, ..Options::default() };
+        let command = Command::Start { path: "/x/album".into(), options: Box::new(options) };
+        let error = failed(&create_on(memory.clone(), 1).ask(command));
+        assert!(error.to_string().contains("needs the feature `v2`"), "{error}");
+        assert_eq!(memory.calls(), 0);
     }
 }
 

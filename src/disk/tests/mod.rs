@@ -15,6 +15,8 @@ mod resuming;
 mod skipping;
 mod suspects;
 mod verifying;
+#[cfg(feature = "v2")]
+mod version_2;
 mod writing;
 
 use super::job::Work;

@@ -67,9 +67,10 @@ pub struct FileSpan {
 }
 
 /// Of which kind a torrent is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Version {
     /// Pieces have a SHA-1 (BEP 3).
+    #[default]
     V1,
     /// Pieces have the root of a hash tree, and files start with a piece (BEP 52).
     V2,

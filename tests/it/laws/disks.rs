@@ -2,10 +2,11 @@
 
 use super::subjects::{block, content, files, geometry, info_hash, layout, span, torrent};
 use super::{Ask, Call, End, Subject, Way, hold, variants};
-use bip::disk::{self, Fault, Memory};
+use bip::disk::{self, Fault, Glob, Memory};
 use bip::machine::{Executor, Rng, TorrentId};
 use bip::proto::geometry::Span;
 use bip::proto::id::PieceIndex;
+use bip::proto::metainfo::Version;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -267,6 +268,8 @@ impl Subject for Creates {
     fn command(&mut self, rng: &mut Rng) -> disk::create::Command {
         let mut options = disk::create::Options::default();
         options.piece_length = (rng.below(2) == 0).then(|| (16 * 1024) << rng.below(3));
+        options.version = [Version::V1, Version::V2, Version::Hybrid][rng.below(3) as usize];
+        options.exclude = (0..rng.below(3)).filter_map(|_| Glob::parse(rng.choose(&["a", "*", "/b"])?).ok()).collect();
         match rng.below(4) {
             0 => disk::create::Command::Cancel,
             n => disk::create::Command::Start {
