@@ -46,10 +46,7 @@ impl<'c, 'a> Item<'c, 'a> {
         if cursor.source.get(cursor.at) != Some(&b'i') {
             return Err(wrong_kind(cursor.source, cursor.here(), Kind::Integer));
         }
-        cursor.count()?;
-        let ((value, end), warning) = cursor.bounds.scan.integer(cursor.source, cursor.at)?;
-        cursor.note(warning);
-        cursor.at = end;
+        let value = cursor.integer()?;
         cursor.open -= 1;
         Ok(value)
     }
