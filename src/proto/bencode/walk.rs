@@ -31,6 +31,13 @@ pub(super) trait Visit {
     /// A string that is a value, or a key, and its bytes end at `end`.
     fn string(&mut self, at: usize, bytes: &[u8], end: usize);
 
+    /// Takes a list that begins at `at`, with `open` lists and dictionaries begun before it, as a whole: gives where it ends, and how many
+    /// tokens there are after its first.
+    #[inline(always)]
+    fn whole(&mut self, _source: &[u8], _at: usize, _open: usize) -> Option<(usize, usize)> {
+        None
+    }
+
     /// A list or dictionary begins within `outer`, with `open` of them begun before it. Gives whether there was room for it.
     fn begin(&mut self, dict: bool, at: usize, outer: Level, open: usize) -> bool;
 
@@ -144,6 +151,11 @@ pub(super) fn walk<V: Visit>(
                 at = end;
             }
             b'l' | b'd' => {
+                let whole = if byte == b'l' { visit.whole(source, at, open) } else { None };
+                if let Some((end, left)) = whole.and_then(|(end, count)| Some((end, tokens.checked_sub(count)?))) {
+                    (at, tokens) = (end, left);
+                    continue;
+                }
                 if open >= room {
                     return Err(Error::TooDeep { at, limit: depth }.into());
                 }
