@@ -223,31 +223,50 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn note(&mut self, warning: Option<Warning>) {
+    fn noted<T>(&mut self, (read, warning): (T, Option<Warning>)) -> T {
         if let Some(warning) = warning {
             self.warnings = self.warnings.with(warning);
         }
+        read
     }
 
-    /// Reads the string that starts with the next byte, a digit.
+    /// Takes the integer that starts with the next byte, an `i`.
+    #[inline(always)]
+    pub(super) fn integer(&mut self) -> Result<i64, Error> {
+        self.count()?;
+        let scan = self.bounds.scan;
+        let (value, end) = match scan.integer(self.source, self.at) {
+            Some(read) => read,
+            None => self.noted(scan.odd_integer(self.source, self.at)?),
+        };
+        self.at = end;
+        Ok(value)
+    }
+
+    /// Takes the string that starts with the next byte, the digit `first`.
     #[inline(always)]
     pub(super) fn string(&mut self, first: u8) -> Result<&'a [u8], Error> {
         self.count()?;
-        let ((bytes, end), warning) = self.bounds.scan.string(self.source, self.at, first)?;
-        self.note(warning);
+        let scan = self.bounds.scan;
+        let (bytes, end) = match scan.string(self.source, self.at, first) {
+            Some(read) => read,
+            None => self.noted(scan.odd_string(self.source, self.at)?),
+        };
         self.at = end;
         Ok(bytes)
     }
 
-    /// Takes the key that starts with the next byte, a digit, after the last one.
+    /// Takes the key that starts with the next byte, the digit `first`, after the last one.
     #[inline(always)]
     pub(super) fn key(&mut self, first: u8, last: &mut Level) -> Result<&'a [u8], Error> {
-        self.count()?;
-        let (key, end, level, (odd, order)) = self.bounds.scan.key(self.source, self.at, first, *last)?;
-        self.note(odd);
-        self.note(order);
+        let at = self.at;
+        let key = self.string(first)?;
+        let level = Level::dict(at, key);
+        if !level.is_after(*last) {
+            let order = self.bounds.scan.order(self.source, *last, key, at)?;
+            self.noted(((), order));
+        }
         *last = level;
-        self.at = end;
         Ok(key)
     }
 

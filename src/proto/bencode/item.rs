@@ -46,10 +46,7 @@ impl<'c, 'a> Item<'c, 'a> {
         if cursor.source.get(cursor.at) != Some(&b'i') {
             return Err(wrong_kind(cursor.source, cursor.here(), Kind::Integer));
         }
-        cursor.count()?;
-        let ((value, end), warning) = cursor.bounds.scan.integer(cursor.source, cursor.at)?;
-        cursor.note(warning);
-        cursor.at = end;
+        let value = cursor.integer()?;
         cursor.open -= 1;
         Ok(value)
     }
@@ -110,12 +107,25 @@ impl<'c, 'a> Item<'c, 'a> {
     /// # Ok::<(), Error>(())
     /// ```
     #[inline(always)]
-    pub fn each_item<E: From<Error>>(self, mut function: impl FnMut(Item<'_, 'a>) -> Result<(), E>) -> Result<(), E> {
+    pub fn each_item<E: From<Error>>(self, function: impl FnMut(Item<'_, 'a>) -> Result<(), E>) -> Result<(), E> {
+        self.each_item_within(function).map(drop)
+    }
+
+    /// The same, and gives the source bytes of the list in the end.
+    #[inline(always)]
+    pub(crate) fn each_item_within<E: From<Error>>(
+        self,
+        mut function: impl FnMut(Item<'_, 'a>) -> Result<(), E>,
+    ) -> Result<&'a [u8], E> {
         let cursor = self.cursor;
+        let start = cursor.at;
         let level = cursor.begin(b'l', Kind::List)?;
         loop {
             match cursor.source.get(cursor.at) {
-                Some(b'e') => break cursor.end(level).map_err(E::from),
+                Some(b'e') => {
+                    cursor.end(level)?;
+                    break Ok(cursor.source.get(start..cursor.at).unwrap_or_default());
+                }
                 Some(_) => {}
                 None => break Err(no_element(cursor.at).into()),
             }

@@ -1,7 +1,8 @@
 //! Reading one string or integer: the part that every byte goes through.
 //!
-//! What is usual is read by a few branches in line; whatever is not (and every error) is read again by a careful function out of line,
-//! which alone decides. It takes and gives plain values, so that the caller's state can stay in registers.
+//! What is usual is read by a few branches in line; whatever is not (and every error) is read again by an `odd_` function out of line,
+//! which alone decides. It takes and gives plain values, so that the caller's state can stay in registers, and the caller takes its
+//! result on the side, so that what is usual has nothing to look at.
 
 use super::error::Error;
 use super::rules::{Rules, Warning};
@@ -18,7 +19,8 @@ pub(super) struct Scan {
 /// Gives the value of an integer that has been read before, by whatever rules.
 pub(super) fn integer_again(span: &[u8]) -> Option<i64> {
     let scan = Scan { string_length: 0, rules: Rules::LENIENT };
-    scan.integer(span, 0).ok().map(|((value, _), _)| value)
+    let odd = || scan.odd_integer(span, 0).ok().map(|(read, _)| read);
+    scan.integer(span, 0).or_else(odd).map(|(value, _)| value)
 }
 
 /// How many digits a number has at most, zeros in front included: as many as the greatest of 64 bits.
@@ -28,44 +30,46 @@ const IN_LENGTH: &str = "a digit or ':' in a string's length";
 const IN_INTEGER: &str = "a digit or 'e' in an integer";
 const FIRST_DIGIT: &str = "a digit in an integer";
 
-/// What was odd about a key as a string, and about its place.
-type Odds = (Option<Warning>, Option<Warning>);
-
 /// A value and where it ends, and what was odd about it.
 type Odd<T> = Result<((T, usize), Option<Warning>), Error>;
 
 impl Scan {
-    /// Gives the bytes of the string that starts at `at`, with the digit `first`, and where they end.
+    /// Gives the bytes of the string that starts at `at`, with the digit `first`, and where they end, if it is a usual one.
     #[inline(always)]
-    pub(super) fn string<'a>(&self, source: &'a [u8], at: usize, first: u8) -> Odd<&'a [u8]> {
+    pub(super) fn string<'a>(&self, source: &'a [u8], at: usize, first: u8) -> Option<(&'a [u8], usize)> {
         let mut length = u64::from(first.wrapping_sub(b'0'));
-        let mut end = at + 1;
-        while let Some(&byte) = source.get(end) {
-            if byte == b':' {
-                // Not more digits than cannot overflow, none of them a zero in front, and a string that is all there. (With the
-                // limit, which is at most the length of the input, the sum cannot overflow either.)
-                let (text, digits) = (end + 1, end - at);
-                let plain = digits == 1 || digits < DIGITS && first != b'0';
-                if !plain || length > self.string_length as u64 {
-                    break;
+        let mut colon = at + 1;
+        let mut byte = *source.get(colon)?;
+        if byte != b':' {
+            if first == b'0' {
+                return None;
+            }
+            while byte != b':' {
+                let digit = byte.wrapping_sub(b'0');
+                if digit > 9 {
+                    return None;
                 }
-                let end = text + length as usize;
-                let Some(bytes) = source.get(text..end) else { break };
-                return Ok(((bytes, end), None));
+                length = length.wrapping_mul(10).wrapping_add(u64::from(digit));
+                colon += 1;
+                byte = *source.get(colon)?;
             }
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                break;
+            // More digits could have overflowed.
+            if colon - at >= DIGITS {
+                return None;
             }
-            length = length.wrapping_mul(10).wrapping_add(u64::from(digit));
-            end += 1;
         }
-        self.odd_string(source, at)
+        if length > self.string_length as u64 {
+            return None;
+        }
+        let text = colon + 1;
+        let bytes = source.get(text..)?.get(..length as usize)?;
+        Some((bytes, text + length as usize))
     }
 
+    /// The same for any string: gives it, and what is odd about it, or says what is wrong.
     #[cold]
     #[inline(never)]
-    fn odd_string(self, source: &[u8], at: usize) -> Odd<&[u8]> {
+    pub(super) fn odd_string(self, source: &[u8], at: usize) -> Odd<&[u8]> {
         let mut length: u64 = 0;
         let mut end = at;
         let mut warning = None;
@@ -104,35 +108,35 @@ impl Scan {
         Ok(((source.get(text..end).unwrap_or_default(), end), warning))
     }
 
-    /// Gives the value of the integer whose `i` stands at `at`, and where it ends.
+    /// Gives the value of the integer whose `i` stands at `at`, and where it ends, if it is a usual one.
     #[inline(always)]
-    pub(super) fn integer(&self, source: &[u8], at: usize) -> Odd<i64> {
-        let negative = source.get(at + 1) == Some(&b'-');
+    pub(super) fn integer(&self, source: &[u8], at: usize) -> Option<(i64, usize)> {
+        let negative = *source.get(at + 1)? == b'-';
         let first = at + 1 + usize::from(negative);
+        let leading = *source.get(first)?;
         let mut end = first;
         let mut magnitude: u64 = 0;
-        while let Some(&byte) = source.get(end) {
+        let mut byte = leading;
+        while byte != b'e' {
             let digit = byte.wrapping_sub(b'0');
             if digit > 9 {
-                let digits = end - first;
-                // Up to 18 digits fit whatever they are. A number with a zero in front is less than its digits allow.
-                let plain = digits == 1 && (magnitude != 0 || !negative)
-                    || (2..=18).contains(&digits) && source.get(first) != Some(&b'0');
-                if byte == b'e' && plain {
-                    let value = magnitude as i64;
-                    return Ok(((if negative { -value } else { value }, end + 1), None));
-                }
-                break;
+                return None;
             }
             magnitude = magnitude.wrapping_mul(10).wrapping_add(u64::from(digit));
             end += 1;
+            byte = *source.get(end)?;
         }
-        self.odd_integer(source, at)
+        // Up to 18 digits fit whatever they are. A zero stands alone and without a minus.
+        let digits = end - first;
+        let plain = if leading == b'0' { digits == 1 && !negative } else { (1..=18).contains(&digits) };
+        let value = magnitude as i64;
+        plain.then_some((if negative { value.wrapping_neg() } else { value }, end + 1))
     }
 
+    /// The same for any integer: gives it, and what is odd about it, or says what is wrong.
     #[cold]
     #[inline(never)]
-    fn odd_integer(self, source: &[u8], at: usize) -> Odd<i64> {
+    pub(super) fn odd_integer(self, source: &[u8], at: usize) -> Odd<i64> {
         let mut end = at + 1;
         let negative = source.get(end) == Some(&b'-');
         if negative {
@@ -181,31 +185,12 @@ impl Scan {
         Ok(((value.ok_or(Error::IntegerOverflow { at })?, end + 1), warning))
     }
 
-    /// Gives the key that starts at `at`, with the digit `first`, where its bytes end, and the level with it; compares it with the one
-    /// before it in its dictionary.
-    #[inline(always)]
-    pub(super) fn key<'a>(
-        &self,
-        source: &'a [u8],
-        at: usize,
-        first: u8,
-        last: Level,
-    ) -> Result<(&'a [u8], usize, Level, Odds), Error> {
-        let ((key, end), warning) = self.string(source, at, first)?;
-        let level = Level::dict(at, key);
-        if level.is_after(last) {
-            return Ok((key, end, level, (warning, None)));
-        }
-        let order = self.order(source, last.key as usize, key, at)?;
-        Ok((key, end, level, (warning, order)))
-    }
-
     /// Compares two keys of which the first bytes did not say enough: fine, or worth a warning, or an error.
     #[cold]
     #[inline(never)]
-    fn order(self, source: &[u8], last: usize, key: &[u8], at: usize) -> Result<Option<Warning>, Error> {
+    pub(super) fn order(self, source: &[u8], last: Level, key: &[u8], at: usize) -> Result<Option<Warning>, Error> {
         let lenient = Scan { string_length: source.len(), rules: Rules::LENIENT };
-        let ((last, _), _) = lenient.odd_string(source, last)?;
+        let ((last, _), _) = lenient.odd_string(source, last.key as usize)?;
         Ok(Some(match last.cmp(key) {
             Ordering::Less => return Ok(None),
             Ordering::Equal if self.rules.duplicate_keys => Warning::DuplicateKey { at },

@@ -196,6 +196,31 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// Decodes as [`Document::decode`], but for lists that a function takes as a whole: they are empty in the document. The function is
+    /// given the source, where a list starts in it and how many lists and dictionaries are open there, and gives where the list ends and
+    /// how many tokens there are after its first; it vouches for them. What it takes is not to be the root.
+    pub(crate) fn decode_around(
+        source: &'a [u8],
+        limits: &Limits,
+        whole: impl FnMut(&[u8], usize, usize) -> Option<(usize, usize)>,
+    ) -> Result<Self, Error> {
+        let bounds = limits.bounds(source, Rules::DEFAULT)?;
+        let tokens = Tokens::for_source(source).0;
+        let mut around = Around { keep: Keep { source, tokens, innermost: 0 }, whole };
+        let start = Place { at: 0, tokens: bounds.tokens, warnings: Warnings::default() };
+        match walk::walk(source, start, &bounds, 0, &mut around) {
+            Ok(Place { at, .. }) if at < source.len() => Err(Error::TrailingBytes { at }),
+            Ok(Place { at, warnings, .. }) => {
+                let mut tokens = around.keep.tokens;
+                tokens.push(Token::new(Tag::End, at, 0));
+                Ok(Self { source, tokens, warnings })
+            }
+            Err(Stop::Error(error)) => Err(error),
+            // There is always room.
+            Err(Stop::Full) => Err(Error::TooDeep { at: 0, limit: bounds.depth }),
+        }
+    }
+
     /// Gives the document's memory back for the next one.
     pub fn into_tokens(self) -> Tokens {
         Tokens(self.tokens)
@@ -358,6 +383,46 @@ impl Visit for Keep<'_> {
             }
             _ => Level::LIST,
         })
+    }
+}
+
+/// Keeps a token of everything but what is in lists that a function takes.
+struct Around<'a, F> {
+    keep: Keep<'a>,
+    whole: F,
+}
+
+impl<F: FnMut(&[u8], usize, usize) -> Option<(usize, usize)>> Visit for Around<'_, F> {
+    #[inline(always)]
+    fn integer(&mut self, at: usize) {
+        self.keep.integer(at);
+    }
+
+    #[inline(always)]
+    fn string(&mut self, at: usize, bytes: &[u8], end: usize) {
+        self.keep.string(at, bytes, end);
+    }
+
+    #[inline(always)]
+    fn whole(&mut self, source: &[u8], at: usize, open: usize) -> Option<(usize, usize)> {
+        let (end, count) = (self.whole)(source, at, open).filter(|(end, _)| *end > at + 1 && open > 0)?;
+        self.keep.tokens.push(Token::new(Tag::List, at, 2));
+        self.keep.tokens.push(Token::new(Tag::End, end - 1, 0));
+        Some((end, count))
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, dict: bool, at: usize, outer: Level, open: usize) -> bool {
+        self.keep.begin(dict, at, outer, open)
+    }
+
+    fn unsorted(&mut self) {
+        self.keep.unsorted();
+    }
+
+    #[inline(always)]
+    fn end(&mut self, at: usize, open: usize, bounds: &Bounds, warnings: &mut Warnings) -> Result<Level, Error> {
+        self.keep.end(at, open, bounds, warnings)
     }
 }
 

@@ -31,6 +31,13 @@ pub(super) trait Visit {
     /// A string that is a value, or a key, and its bytes end at `end`.
     fn string(&mut self, at: usize, bytes: &[u8], end: usize);
 
+    /// Takes a list that begins at `at`, with `open` lists and dictionaries begun before it, as a whole: gives where it ends, and how many
+    /// tokens there are after its first.
+    #[inline(always)]
+    fn whole(&mut self, _source: &[u8], _at: usize, _open: usize) -> Option<(usize, usize)> {
+        None
+    }
+
     /// A list or dictionary begins within `outer`, with `open` of them begun before it. Gives whether there was room for it.
     fn begin(&mut self, dict: bool, at: usize, outer: Level, open: usize) -> bool;
 
@@ -77,11 +84,13 @@ pub(super) fn walk<V: Visit>(
         };
     }
     macro_rules! note {
-        ($warning:expr) => {
-            if let Some(warning) = $warning {
+        ($odd:expr) => {{
+            let (read, warning) = $odd;
+            if let Some(warning) = warning {
                 warnings = warnings.with(warning);
             }
-        };
+            read
+        }};
     }
     loop {
         // A value, or a key, or an end. The first time it is the value that the walk is over.
@@ -102,11 +111,18 @@ pub(super) fn walk<V: Visit>(
             if !byte.is_ascii_digit() {
                 return Err(Error::KeyNotString { at }.into());
             }
-            let (key, end, next, (odd, order)) = scan.key(source, at, byte, level)?;
-            note!(odd);
-            note!(order);
-            if let Some(Warning::UnsortedKey { .. }) = order {
-                visit.unsorted();
+            let (key, end) = match scan.string(source, at, byte) {
+                Some(read) => read,
+                None => note!(scan.odd_string(source, at)?),
+            };
+            let next = Level::dict(at, key);
+            if !next.is_after(level) {
+                if let Some(warning) = scan.order(source, level, key, at)? {
+                    warnings = warnings.with(warning);
+                    if matches!(warning, Warning::UnsortedKey { .. }) {
+                        visit.unsorted();
+                    }
+                }
             }
             level = next;
             visit.string(at, key, end);
@@ -119,18 +135,27 @@ pub(super) fn walk<V: Visit>(
         }
         match byte {
             b'0'..=b'9' => {
-                let ((bytes, end), odd) = scan.string(source, at, byte)?;
-                note!(odd);
+                let (bytes, end) = match scan.string(source, at, byte) {
+                    Some(read) => read,
+                    None => note!(scan.odd_string(source, at)?),
+                };
                 visit.string(at, bytes, end);
                 at = end;
             }
             b'i' => {
-                let ((_, end), odd) = scan.integer(source, at)?;
-                note!(odd);
+                let (_, end) = match scan.integer(source, at) {
+                    Some(read) => read,
+                    None => note!(scan.odd_integer(source, at)?),
+                };
                 visit.integer(at);
                 at = end;
             }
             b'l' | b'd' => {
+                let whole = if byte == b'l' { visit.whole(source, at, open) } else { None };
+                if let Some((end, left)) = whole.and_then(|(end, count)| Some((end, tokens.checked_sub(count)?))) {
+                    (at, tokens) = (end, left);
+                    continue;
+                }
                 if open >= room {
                     return Err(Error::TooDeep { at, limit: depth }.into());
                 }

@@ -179,7 +179,7 @@ impl<'a> Top<'a> {
     #[inline(always)]
     fn take(&mut self, key: &[u8], value: Item<'_, 'a>) -> Result<(), bencode::Error> {
         match key {
-            b"a" => keep(&mut self.arguments, Arguments::read(value)?),
+            b"a" => Arguments::read(value, &mut self.arguments)?,
             b"e" => keep(&mut self.error, read_error(value)?),
             b"ip" => keep(&mut self.ip, field::bytes(value)?.and_then(address)),
             b"q" => keep(&mut self.method, field::bytes(value)?),

@@ -164,13 +164,12 @@ pub(super) struct Arguments<'a> {
 
 impl<'a> Arguments<'a> {
     #[inline(always)]
-    pub(super) fn read(value: Item<'_, 'a>) -> Result<Option<Self>, Error> {
-        if value.kind()? != Kind::Dict {
-            return Ok(None);
+    pub(super) fn read(value: Item<'_, 'a>, arguments: &mut Option<Self>) -> Result<(), Error> {
+        if value.kind()? == Kind::Dict && arguments.is_none() {
+            let arguments = arguments.insert(Self::default());
+            value.each_entry(|key, value| arguments.take(key, value))?;
         }
-        let mut arguments = Self::default();
-        value.each_entry(|key, value| arguments.take(key, value))?;
-        Ok(Some(arguments))
+        Ok(())
     }
 
     #[inline(always)]

@@ -276,16 +276,15 @@ impl<'a> Values<'a> {
         if value.kind()? != Kind::List {
             return Ok(None);
         }
-        let span = value.span()?;
-        let elements = span.get(1..span.len() - 1).unwrap_or_default();
-        let (mut rest, mut all) = (elements, 0);
-        while let Some((_, next)) = first(rest) {
-            rest = next;
+        let (mut all, mut count) = (0, 0);
+        let span = value.each_item_within(|element| {
             all += 1;
-        }
-        let count = Self { elements, count: 0 }.iter().count();
+            let is_peer = |bytes: &[u8]| [Family::V4, Family::V6].iter().any(|family| family.peer_len() == bytes.len());
+            count += usize::from(field::bytes(element)?.is_some_and(is_peer));
+            Ok::<(), Error>(())
+        })?;
         *dropped += all - count;
-        Ok(Some(Self { elements, count }))
+        Ok(Some(Self { elements: span.get(1..span.len() - 1).unwrap_or_default(), count }))
     }
 
     /// Gives how many peers there are.
@@ -313,12 +312,16 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Takes an element off those of a list: its bytes, if it is a string.
+/// Takes an element off those of a list, which have been read before: its bytes, if it is a string.
+#[inline]
 fn first(elements: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
-    if elements.is_empty() {
-        return None;
-    }
-    bencode::read_prefix(elements, &limits(), field::bytes).ok()
+    let (length, rest) = match elements {
+        [] => return None,
+        [b'6', b':', rest @ ..] => (6, rest),
+        [b'1', b'8', b':', rest @ ..] => (18, rest),
+        _ => return bencode::read_prefix(elements, &limits(), field::bytes).ok(),
+    };
+    rest.split_at_checked(length).map(|(bytes, rest)| (Some(bytes), rest))
 }
 
 impl fmt::Debug for Values<'_> {

@@ -139,8 +139,22 @@ impl<'a, 'd, 'l> Files<'a, 'd, 'l> {
 
     /// Gives the place of a string in `info`.
     pub(super) fn place_of(&self, value: Value<'_, '_>) -> u32 {
+        self.offset_in_info(value.position())
+    }
+
+    /// Gives the place in `info` of what stands at an offset of the torrent.
+    pub(super) fn offset_in_info(&self, at: usize) -> u32 {
         // Torrents are shorter than 4 GiB.
-        (value.position() - self.start) as u32
+        at.saturating_sub(self.start) as u32
+    }
+
+    /// Gives the folder that the last path was in, if it stands in these bytes.
+    pub(super) fn recent_folder(&self, parts: &[u8]) -> Option<u32> {
+        (self.recent.0 == parts).then_some(self.recent.1)
+    }
+
+    pub(super) fn set_recent_folder(&mut self, parts: &'a [u8], folder: u32) {
+        self.recent = (parts, folder);
     }
 
     /// Says how long all files together are so far.
@@ -158,7 +172,6 @@ impl<'a, 'd, 'l> Files<'a, 'd, 'l> {
         self.limits.path_depth
     }
 
-    #[cfg(feature = "v2")]
     pub(super) fn enter(&mut self, above: u32, name: &[u8], at: u32) -> u32 {
         self.places.enter(above, name, at)
     }

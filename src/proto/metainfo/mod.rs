@@ -56,6 +56,7 @@ mod path;
 mod piece_hash;
 mod piece_length;
 mod places;
+mod plain;
 mod safe_path;
 #[cfg(test)]
 mod tests;

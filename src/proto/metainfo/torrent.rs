@@ -5,6 +5,7 @@ use super::files::{Files, lossy};
 use super::layout::{File, Layout, Version};
 use super::limits::Limits;
 use super::outer::{Outer, Relatives, optional, optional_text};
+use super::plain::{self, Plain};
 use super::warning::{Warning, Warnings};
 use crate::proto::bencode::{self, Dict, Document, Value};
 use crate::proto::geometry::Geometry;
@@ -43,12 +44,12 @@ impl Metainfo {
     /// without its root; a hybrid whose two descriptions are not of the same files; piece layers that are missing or are not
     /// those of the files. Without it, a torrent of version 2 alone.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
-        let document = decode(bytes, limits)?;
+        let (document, plain) = decode_plain(bytes, limits, 1)?;
         let root = document.root().dict()?;
         let mut warnings = Warnings::default();
         document.unsorted_key().into_iter().for_each(|at| warnings.push(Warning::UnsortedKeys { at }));
         let info = root.dict("info")?;
-        let mut out = Self::from_info(info, limits, &mut warnings)?;
+        let mut out = Self::from_info(bytes, info, plain, limits, &mut warnings)?;
         out.outer = Outer::read(root, &mut warnings);
         out.relatives.read(root, &mut warnings);
         out.relatives = out.relatives.finish();
@@ -65,16 +66,22 @@ impl Metainfo {
     ///
     /// As [`Metainfo::parse`]; paths in messages begin below `info`.
     pub fn parse_info(bytes: &[u8], limits: &Limits) -> Result<Self, Error> {
-        let document = decode(bytes, limits)?;
+        let (document, plain) = decode_plain(bytes, limits, 0)?;
         let mut warnings = Warnings::default();
         document.unsorted_key().into_iter().for_each(|at| warnings.push(Warning::UnsortedKeys { at }));
-        let mut out = Self::from_info(document.root().dict()?, limits, &mut warnings)?;
+        let mut out = Self::from_info(bytes, document.root().dict()?, plain, limits, &mut warnings)?;
         out.relatives = out.relatives.finish();
         out.warnings = warnings.finish();
         Ok(out)
     }
 
-    fn from_info(info: Dict<'_, '_>, limits: &Limits, warnings: &mut Warnings) -> Result<Self, Error> {
+    fn from_info(
+        bytes: &[u8],
+        info: Dict<'_, '_>,
+        plain: Option<Plain>,
+        limits: &Limits,
+        warnings: &mut Warnings,
+    ) -> Result<Self, Error> {
         let span = info.value().span();
         let at = info.value().position();
         let version = version(info, warnings)?;
@@ -92,9 +99,16 @@ impl Metainfo {
         }
 
         let info_hash = InfoHash(Sha1::digest(span));
-        let expected = info.get("files").and_then(Value::as_list).map_or(1, |files| files.iter().count());
+        let listed = || info.get("files").and_then(Value::as_list).map_or(1, |files| files.iter().count());
+        let expected = plain.as_ref().map_or_else(listed, Plain::len);
         let mut files = Files::new(info.value(), &name, info_hash.as_bytes(), limits, warnings, expected);
-        let listed_at = read_files(&mut files, info, version, raw_name, piece_length)?;
+        let listed_at = match plain {
+            Some(plain) if info.get("length").is_none() => {
+                files.plain(&plain, bytes)?;
+                info.required("files")?.position()
+            }
+            _ => read_files(&mut files, info, version, raw_name, piece_length)?,
+        };
         let total = files.total();
         if total == 0 {
             return Err(Error::Empty { at });
@@ -300,16 +314,28 @@ impl Metainfo {
 }
 
 pub(super) fn decode<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Document<'a>, Error> {
-    if bytes.len() > limits.torrent_bytes {
-        return Err(Error::TooLong { length: bytes.len(), limit: limits.torrent_bytes });
-    }
-    let bencode_limits = bencode::Limits {
+    not_too_long(bytes, limits)?;
+    Ok(Document::decode(bytes, &bencode_limits(limits))?)
+}
+
+/// The same, but that a plain list of files is read by itself.
+fn decode_plain<'a>(bytes: &'a [u8], limits: &Limits, outside: usize) -> Result<(Document<'a>, Option<Plain>), Error> {
+    not_too_long(bytes, limits)?;
+    plain::decode(bytes, limits, &bencode_limits(limits), outside)
+}
+
+fn not_too_long(bytes: &[u8], limits: &Limits) -> Result<(), Error> {
+    let (length, limit) = (bytes.len(), limits.torrent_bytes);
+    if length > limit { Err(Error::TooLong { length, limit }) } else { Ok(()) }
+}
+
+pub(super) fn bencode_limits(limits: &Limits) -> bencode::Limits {
+    bencode::Limits {
         depth: limits.bencode_depth,
         tokens: limits.bencode_tokens,
         string_length: usize::MAX,
         input_length: usize::MAX,
-    };
-    Ok(Document::decode(bytes, &bencode_limits)?)
+    }
 }
 
 /// Finds out the version. Unknown ones are found before anything else can be wrong.

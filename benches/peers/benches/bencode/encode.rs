@@ -29,12 +29,13 @@ struct Info {
 #[derive(Serialize)]
 struct File {
     length: i64,
-    path: [String; 2],
+    path: Vec<String>,
 }
 
 impl Torrent {
     pub fn new() -> Self {
-        let files = (0..input::FILES).map(|file| File { length: 5_242_880 + file as i64, path: input::path(file) });
+        let files =
+            (0..input::FILES).map(|file| File { length: 5_242_880 + file as i64, path: input::path(file).into() });
         Self {
             announce: "udp://tracker.example.org:1337/announce",
             created_by: "bench/1",
