@@ -85,6 +85,8 @@ impl Partial {
             distrusted: false,
             last: None,
             queued: false,
+            held: false,
+            flush: false,
         }
     }
 
@@ -168,7 +170,7 @@ impl Partial {
 
     /// Gives where the bytes end that are hashed or can be.
     fn hashable(&self) -> u32 {
-        self.written.end_from(self.hash.at)
+        self.written.end_from(self.hash.at())
     }
 
     /// Gives where the bytes end that follow, written or waiting.
