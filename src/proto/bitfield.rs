@@ -153,6 +153,24 @@ mod tests {
     }
 
     #[test]
+    fn members_are_walked_in_order_wherever_they_are() {
+        for pieces in [&[][..], &[0], &[15], &[23], &[0, 2, 4, 5, 6, 7, 16, 17, 23]] {
+            let mut set = Bitfield::new(24);
+            pieces.iter().for_each(|piece| assert!(set.insert(PieceIndex(*piece))));
+            let again = Bitfield::from_bytes(set.as_bytes(), 24).unwrap();
+            assert_eq!(again.iter().map(|piece| piece.0).collect::<Vec<_>>(), pieces);
+            let missing: Vec<u32> = again.iter_missing().map(|piece| piece.0).collect();
+            assert_eq!(missing, (0..24).filter(|piece| !pieces.contains(piece)).collect::<Vec<_>>());
+            assert_eq!(
+                (again.count() as usize, pieces.iter().all(|p| again.contains(PieceIndex(*p)))),
+                (pieces.len(), true)
+            );
+        }
+        let none = Bitfield::from_bytes(&[], 0).unwrap();
+        assert_eq!((none.iter().count(), none.iter_missing().count(), none.count()), (0, 0, 0));
+    }
+
+    #[test]
     fn a_wrong_length_or_a_spare_bit_is_refused() {
         assert!(Bitfield::from_bytes(&[0xff, 0xc0], 10).is_some_and(|b| b.is_full()));
         assert!(Bitfield::from_bytes(&[0xff, 0xe0], 10).is_none());

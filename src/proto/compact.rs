@@ -301,6 +301,38 @@ mod tests {
     }
 
     #[test]
+    fn runs_of_none_of_one_and_of_two_are_read_byte_for_byte_and_written_again() {
+        let id = |byte| [byte; 20];
+        let v4: [(&str, &[u8]); 2] =
+            [("127.0.0.1:1443", b"\x7f\0\0\x01\x05\xa3"), ("192.0.2.1:6881", b"\xc0\0\x02\x01\x1a\xe1")];
+        let v6: [(&str, &[u8]); 2] = [
+            ("[2001:db8::7]:1443", b"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07\x05\xa3"),
+            ("[::1]:6881", b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x1a\xe1"),
+        ];
+        for (family, all) in [(Family::V4, v4), (Family::V6, v6)] {
+            for count in 0..=all.len() {
+                let addresses: Vec<SocketAddr> = all[..count].iter().map(|(text, _)| text.parse().unwrap()).collect();
+                let peers: Vec<u8> = all[..count].iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
+                let read = Peers::new(family, &peers).unwrap();
+                assert_eq!((read.len(), read.iter().collect::<Vec<_>>()), (count, addresses.clone()));
+                let mut again = Vec::new();
+                read.iter().for_each(|address| encode(address, &mut again));
+                assert_eq!(again, peers);
+
+                let nodes: Vec<u8> =
+                    (0..).zip(&all[..count]).flat_map(|(at, (_, bytes))| [&id(at)[..], bytes].concat()).collect();
+                let read = Nodes::new(family, &nodes).unwrap();
+                let expected =
+                    (0..).zip(&addresses).map(|(at, address)| Node { id: NodeId(id(at)), address: *address });
+                assert_eq!((read.len(), read.iter().collect::<Vec<_>>()), (count, expected.collect()));
+                let mut again = Vec::new();
+                read.iter().for_each(|node| node.encode(&mut again));
+                assert_eq!(again, nodes);
+            }
+        }
+    }
+
+    #[test]
     fn a_run_that_is_cut_is_refused_and_says_so() {
         let error = Peers::new(Family::V6, &[0; 37]).unwrap_err();
         assert_eq!(error.to_string(), "37 bytes of compact addresses of 18 bytes each");

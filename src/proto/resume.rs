@@ -381,7 +381,8 @@ mod tests {
         let spare = Resume { geometry: Geometry::new(5 << 14, 1 << 14).unwrap(), ..sample() };
         assert!(decode(&Resume { have: Bitfield::full(7), ..spare }.encode()).is_err());
         assert!(decode(&Resume { have: Bitfield::full(9), geometry, ..sample() }.encode()).is_err());
-        for state in [&b"de"[..], b"le", b"i5e", b"d5:filesli1eee"] {
+        let nested = [&b"d5:files"[..], &vec![b'l'; 20_000], &vec![b'e'; 20_001]].concat();
+        for state in [&b"de"[..], b"le", b"i5e", b"d5:filesli1eee", &nested] {
             assert!(decode(&wrapped(state)).is_err());
         }
     }

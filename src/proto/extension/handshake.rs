@@ -413,6 +413,22 @@ mod tests {
     }
 
     #[test]
+    fn nesting_in_a_message_costs_no_stack() {
+        for start in ["", "d1:x", "d1:m", "d1:md6:ut_pex", "d1:md6:ut_pexi1ee1:v"] {
+            for open in ["l", "d1:a"] {
+                let deep = [start.as_bytes(), &open.as_bytes().repeat(20_000)].concat();
+                let closed = [&deep[..], &vec![b'e'; 20_001]].concat();
+                for payload in [deep, closed] {
+                    let Err(Error::Bencode(error)) = Handshake::decode(&payload, &Limits::default()) else {
+                        panic!("{start} {open}")
+                    };
+                    assert!(matches!(error, bencode::Error::TooDeep { limit: 8, .. }), "{start} {open}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn keys_of_ones_own_must_be_ones_own() {
         let mut handshake = Handshake::default();
         assert!(handshake.set_other(b"complete_ago", b"i60e") && handshake.set_other(b"complete_ago", b"i61e"));

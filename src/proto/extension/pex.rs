@@ -165,6 +165,7 @@ fn read(family: Family, bytes: &[u8], most: usize, mut take: impl FnMut(Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::bencode;
     use proptest::prelude::*;
 
     fn read(payload: &[u8]) -> Pex {
@@ -249,6 +250,22 @@ mod tests {
         let both = [&mapped[..], &peers(Family::V6, 1)].concat();
         let pex = read(&lists(&[("added6", &both), ("added6.f", &[1, 2]), ("dropped6", &mapped)]));
         assert_eq!((pex.added.len(), pex.added[0].flags, pex.dropped.len(), pex.left_out), (1, Flags(2), 0, 2));
+    }
+
+    #[test]
+    fn nesting_in_a_message_costs_no_stack() {
+        for start in ["", "d1:x", "d5:added", "d5:added0:7:added.f"] {
+            for open in ["l", "d1:a"] {
+                let deep = [start.as_bytes(), &open.as_bytes().repeat(20_000)].concat();
+                let closed = [&deep[..], &vec![b'e'; 20_001]].concat();
+                for payload in [deep, closed] {
+                    let Err(Error::Bencode(error)) = Pex::decode(&payload, &Limits::default()) else {
+                        panic!("{start} {open}")
+                    };
+                    assert!(matches!(error, bencode::Error::TooDeep { limit: 8, .. }), "{start} {open}: {error}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -220,6 +220,7 @@ mod tests {
     use crate::proto::id::PieceIndex;
     use crate::proto::message::{HashSpan, Hashes};
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     /// An item that owns its bytes; a block's bytes joined.
     #[derive(Debug, Clone, PartialEq, Eq)]
@@ -302,10 +303,13 @@ mod tests {
             Message::Extended { id: 0, payload: b"d1:md11:ut_metadatai1eee" },
             Message::Cancel(span),
             Message::HaveAll,
+            Message::HaveNone,
             Message::Suggest(PieceIndex(5)),
+            Message::AllowedFast(PieceIndex(6)),
             Message::Reject(span),
             Message::Hashes(Hashes::new(&[3; 48], &[4; 32]).unwrap()),
             Message::HashRequest(HashSpan::from_bytes(&[3; 48])),
+            Message::HashReject(HashSpan::from_bytes(&[5; 48])),
             Message::Unknown { id: 10, payload: b"xyz" },
             Message::Unknown { id: 24, payload: b"" },
             Message::Port(6881),
@@ -326,6 +330,14 @@ mod tests {
     #[test]
     fn a_stream_in_one_part_gives_every_message() {
         let (stream, items) = one_of_each();
+        // There is no id with a meaning that is not in it.
+        let ids = items.iter().filter_map(|item| match item {
+            Owned::Message(bytes) => bytes.get(4).copied(),
+            Owned::Piece(..) => Some(id::PIECE),
+            Owned::Cut => None,
+        });
+        let ids: BTreeSet<u8> = ids.collect();
+        assert!((0..=9).chain(13..=17).chain(20..=23).all(|id| ids.contains(&id)), "{ids:?}");
         assert_eq!(read(Limits::default(), [&stream[..]]), (items, None));
     }
 

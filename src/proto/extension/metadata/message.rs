@@ -118,6 +118,7 @@ impl<'a> Message<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::bencode;
     use proptest::prelude::*;
 
     fn read(payload: &[u8]) -> Result<Message<'_>, Error> {
@@ -188,6 +189,21 @@ mod tests {
             for kind in 0..3 {
                 let bytes = format!("d8:msg_typei{kind}e5:piecei{piece}ee").into_bytes();
                 assert_eq!(read(&bytes), Err(Error::OutOfRange { key: "piece", value: piece }));
+            }
+        }
+    }
+
+    #[test]
+    fn nesting_in_a_message_costs_no_stack() {
+        for start in ["", "d1:x", "d8:msg_typei0e5:piece", "d8:msg_typei1e5:piecei0e10:total_size", "d8:msg_typei9e1:x"]
+        {
+            for open in ["l", "d1:a"] {
+                let deep = [start.as_bytes(), &open.as_bytes().repeat(20_000)].concat();
+                let closed = [&deep[..], &vec![b'e'; 20_001]].concat();
+                for payload in [deep, closed] {
+                    let Err(Error::Bencode(error)) = read(&payload) else { panic!("{start} {open}") };
+                    assert!(matches!(error, bencode::Error::TooDeep { limit: 8, .. }), "{start} {open}: {error}");
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 use super::*;
+use crate::proto::bencode;
 use crate::proto::id::{FileIndex, InfoHash, PieceIndex};
-use crate::proto::metainfo::Warning;
+use crate::proto::metainfo::{Edit, Warning};
 use crate::proto::sha1::Sha1;
 
 #[test]
@@ -117,6 +118,45 @@ fn a_torrent_cut_anywhere_is_one_error_with_its_byte() {
 fn hostile_bencode_is_one_error_with_its_byte() {
     let nested = [&b"d1:x"[..], &vec![b'l'; 20_000], &vec![b'e'; 20_001]].concat();
     assert_eq!(message(parse(&nested)), "nested deeper than the limit of 64 at byte 67");
+    // Wherever it stands, closed or not: beside info, in it, in a file of it, and in what is read and in what is not.
+    for start in [
+        "l",
+        "d1:x",
+        "d7:comment",
+        "d13:announce-list",
+        "d5:nodes",
+        "d8:url-list",
+        "d12:piece layers",
+        "d4:info",
+        "d4:infod1:x",
+        "d4:infod4:name",
+        "d4:infod5:files",
+        "d4:infod5:filesl",
+        "d4:infod5:filesld1:x",
+        "d4:infod5:filesld4:path",
+        "d4:infod9:file tree",
+        "d4:infod9:file treed0:",
+        "d4:infod6:pieces",
+    ] {
+        for (open, depth) in [("l", 20_000), ("d1:x", 20_000), ("d0:", 20_000)] {
+            let open = open.repeat(depth);
+            for close in ["", &"e".repeat(depth + 4)] {
+                let bytes = [start, &open, close].concat().into_bytes();
+                let refused = |error| {
+                    assert!(
+                        matches!(error, Error::Bencode(bencode::Error::TooDeep { limit: 64, .. })),
+                        "{start}: {error}"
+                    )
+                };
+                refused(parse(&bytes).unwrap_err());
+                refused(Edit::of(&bytes, &HOST).unwrap_err());
+                // As `info` by itself, as it comes from peers.
+                if let Some(info) = bytes.strip_prefix(b"d4:info") {
+                    refused(Metainfo::parse_info(info, &HOST).unwrap_err());
+                }
+            }
+        }
+    }
     assert_eq!(
         message(parse(b"d4:info18446744073709551615:x")),
         "a string of 18446744073709551615 bytes with 1 left at byte 7"
