@@ -47,6 +47,20 @@ pub enum Command {
         /// What becomes of its files.
         files: Files,
     },
+    /// Deletes what a torrent that is not open left, as a [`Remove`](Self::Remove) with [`Files::Delete`] of an open one would: for
+    /// instance after its [`Add`](Self::Add) failed, or its last deletion. Nothing is checked first. Ends in [`Event::Deleted`].
+    Delete {
+        /// The session's name for it: no torrent of that name is open.
+        torrent: TorrentId,
+        /// Its files.
+        layout: Arc<Layout>,
+        /// As in [`Add`](Self::Add).
+        root: PathBuf,
+        /// As in [`Add`](Self::Add).
+        writable: bool,
+        /// As in [`Add`](Self::Add).
+        resume: Option<ResumeFile>,
+    },
     /// Keeps a block. Ends in [`Event::Written`].
     Write {
         /// The torrent.
@@ -86,6 +100,11 @@ pub enum Files {
     /// Its files go, whoever made them and whether they are skipped or not, with its parts file and its resume data; then those of
     /// its folders that are empty, up to its own top folder, and never the root. Whatever else lies there stays, and so does what
     /// is no regular file: a symbolic link in the place of a file or folder is an error, and is not followed.
+    ///
+    /// A file that is not there is none that failed. Where the root itself is not there, as when a disk is not mounted, that is
+    /// [`Error::NoRoot`]: only the resume data goes, and the rest can be deleted later ([`Command::Delete`]).
+    ///
+    /// A sync that was asked for and has not ended is withdrawn: its [`Event::Synced`] says [`Error::Removing`].
     ///
     /// Of a torrent that was opened for reading only, only the resume data goes, for others may read the same files: that is
     /// [`Error::ReadOnly`].

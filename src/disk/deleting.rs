@@ -1,12 +1,16 @@
 //! What a torrent wrote on its way out: deleted once its files are closed.
 
 use super::checker::STATS;
-use super::command::{Deletion, Event};
+use super::command::{Deletion, Event, Files};
+use super::config::Config;
 use super::error::Error;
 use super::job::{Outcome, Work};
+use super::resume::ResumeFile;
+use super::store::Store;
 use super::torrent::{Answers, Task, Torrent, failure};
-use crate::machine::JobError;
+use crate::machine::{JobError, Rng, TorrentId};
 use crate::proto::id::FileIndex;
+use crate::proto::metainfo::Layout;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,9 +61,26 @@ impl Deletion {
 }
 
 impl Torrent {
+    /// Makes a torrent that is there to be deleted and for nothing else.
+    pub(super) fn on_its_way_out(
+        id: TorrentId,
+        store: Arc<Store>,
+        layout: Arc<Layout>,
+        resume: Option<ResumeFile>,
+        config: &Config,
+        rng: &mut Rng,
+        out: &mut Answers,
+    ) -> Self {
+        let mut torrent = Self::new(id, store, layout, Arc::default(), resume, config, rng);
+        torrent.checker = None;
+        torrent.on_remove(Files::Delete, out);
+        torrent
+    }
+
     /// Takes note that what was written is to be deleted: nothing of it need be saved.
-    pub(super) fn on_delete(&mut self) {
+    pub(super) fn on_delete(&mut self, out: &mut Answers) {
         self.deleting.asked += 1;
+        self.withdraw_syncs(out);
         if let Some(file) = self.saver.abandon() {
             self.deleting.resume = Some(file.path);
         }

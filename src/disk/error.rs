@@ -82,6 +82,11 @@ pub enum Error {
     ReadOnly,
     /// The limits of [`Config`](super::Config) are reached: answers must be taken before more is asked (refused).
     Busy,
+    /// The root folder that was given is not there, or is no folder: its disk may not be mounted (refused).
+    NoRoot {
+        /// The folder.
+        root: String,
+    },
     /// The span is empty, lies outside its piece, or is longer than a block may be (the asker's fault).
     OutOfRange {
         /// The span.
@@ -182,6 +187,7 @@ impl fmt::Display for Error {
             Error::Removing => f.write_str("the torrent is being removed"),
             Error::ReadOnly => f.write_str("the torrent was opened for reading only"),
             Error::Busy => f.write_str("too much is unanswered"),
+            Error::NoRoot { root } => write!(f, "the folder {root} is not there"),
             Error::OutOfRange { span } => write!(f, "no such place in the torrent: {span}"),
             Error::WrongLength { span, found } => write!(f, "a block of {found} bytes for {span}"),
             Error::WrongSelection => f.write_str("the skipped files are those of another torrent"),

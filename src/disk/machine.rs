@@ -70,25 +70,54 @@ impl Disk {
         skipped: Vec<bool>,
         resume: Option<ResumeFile>,
     ) {
-        let error = if self.torrents.contains_key(&torrent) {
-            Error::TorrentExists
+        let fits = || fits(&layout, &skipped).then_some(()).ok_or(Error::WrongSelection);
+        let verifiable = || layout.is_verifiable().then_some(()).ok_or(Error::NoPieceLayers);
+        match self.may_open(torrent).and_then(|()| fits()).and_then(|()| verifiable()) {
+            Ok(()) => {
+                let store = self.open(&layout, root, writable);
+                let (config, rng) = (&self.config, &mut self.rng);
+                let entry = Torrent::new(torrent, store, layout, skipped.into(), resume, config, rng);
+                self.torrents.insert(torrent, entry);
+                self.wake(torrent, Class::Check);
+            }
+            Err(error) => self.out.answer(Event::AddFailed { torrent, error }),
+        }
+    }
+
+    fn on_delete(
+        &mut self,
+        torrent: TorrentId,
+        layout: Arc<Layout>,
+        root: PathBuf,
+        writable: bool,
+        resume: Option<ResumeFile>,
+    ) {
+        match self.may_open(torrent) {
+            Ok(()) => {
+                let store = self.open(&layout, root, writable);
+                let (config, rng, out) = (&self.config, &mut self.rng, &mut self.out);
+                let entry = Torrent::on_its_way_out(torrent, store, layout, resume, config, rng, out);
+                self.torrents.insert(torrent, entry);
+                self.wake(torrent, Class::Read);
+            }
+            Err(error) => self.out.answer(Event::Deleted { torrent, deletion: Deletion::refused(error) }),
+        }
+    }
+
+    fn may_open(&self, torrent: TorrentId) -> Result<(), Error> {
+        if self.torrents.contains_key(&torrent) {
+            Err(Error::TorrentExists)
         } else if self.torrents.len() >= self.config.torrents {
-            Error::Busy
-        } else if !fits(&layout, &skipped) {
-            Error::WrongSelection
-        } else if !layout.is_verifiable() {
-            Error::NoPieceLayers
+            Err(Error::Busy)
         } else {
-            let id = StoreId(self.next_store);
-            self.next_store += 1;
-            let store = Store { id, root, source: Source::Torrent(Arc::clone(&layout)), writable };
-            let (config, rng) = (&self.config, &mut self.rng);
-            let entry = Torrent::new(torrent, Arc::new(store), layout, skipped.into(), resume, config, rng);
-            self.torrents.insert(torrent, entry);
-            self.wake(torrent, Class::Check);
-            return;
-        };
-        self.out.answer(Event::AddFailed { torrent, error });
+            Ok(())
+        }
+    }
+
+    fn open(&mut self, layout: &Arc<Layout>, root: PathBuf, writable: bool) -> Arc<Store> {
+        let id = StoreId(self.next_store);
+        self.next_store += 1;
+        Arc::new(Store { id, root, source: Source::Torrent(Arc::clone(layout)), writable })
     }
 
     fn wake(&mut self, torrent: TorrentId, class: Class) {
@@ -168,12 +197,18 @@ impl Machine for Disk {
                     out.answer(Event::Deleted { torrent, deletion: Deletion::refused(Error::UnknownTorrent) });
                 }
                 (Some(entry), files) => {
-                    entry.on_remove(files);
+                    entry.on_remove(files, out);
                     self.wake(torrent, Class::Read);
                     // What is held back is written now.
                     self.wake(torrent, Class::Write);
                 }
             },
+            Command::Delete { torrent, .. } if busy => {
+                out.answer(Event::Deleted { torrent, deletion: Deletion::refused(Error::Busy) });
+            }
+            Command::Delete { torrent, layout, root, writable, resume } => {
+                self.on_delete(torrent, layout, root, writable, resume);
+            }
             Command::Write { torrent, span, block } => {
                 let error = match self.torrents.get_mut(&torrent) {
                     None => Error::UnknownTorrent,

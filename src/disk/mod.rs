@@ -90,8 +90,9 @@
 //!
 //! The torrent's files are known by their names alone: one that was there before is deleted as one that was downloaded. Everything else in its
 //! folders stays, with the folders that it is in, and so does what stands in a file's place and is no regular file. A file that is not
-//! there is no error; one that cannot be deleted is, and the others go nonetheless ([`Deletion`]). What is to be deleted is not brought
-//! to the medium before, but a sync that has begun or was asked for comes to its end first. After a kill in the middle there is no resume data, and a check finds what is left.
+//! there is no error; one that cannot be deleted is, and the others go nonetheless ([`Deletion`]). A root that is not there is one, too
+//! ([`Error::NoRoot`]): its disk may not be mounted. What is to be deleted is not brought to the medium before: a sync that was asked for is
+//! withdrawn. [`Command::Delete`] does the same for a torrent that is not open, as one is not that could not be added. After a kill in the middle there is no resume data, and a check finds what is left.
 //!
 //! # Reading
 //!

@@ -4,6 +4,7 @@ use super::command::Deletion;
 use super::deleting::Remains;
 use super::error::{Error, Operation, shown};
 use super::executor::{Executor, retried};
+use super::file_system::Kind;
 use super::parts;
 use super::resume;
 use super::store::{Source, Store};
@@ -18,6 +19,16 @@ impl Executor {
         let mut deletion = Deletion::default();
         match (remains, &store.source) {
             (Remains::Resume(path), _) => self.delete_resume(path, &mut deletion),
+            (Remains::Parts | Remains::Files(_), Source::Torrent(layout)) if self.is_rootless(store) => {
+                // What is on a disk that is not there is not gone.
+                let named = |files: &Range<u32>| files.clone().filter_map(|file| layout.file(FileIndex(file)));
+                if let Remains::Files(files) = remains {
+                    let own = named(files).filter(|file| !file.is_padding).count();
+                    deletion.failed = u32::try_from(own).unwrap_or(u32::MAX);
+                }
+                let root = shown(store.root.as_os_str().as_encoded_bytes());
+                deletion.error = Some(Error::NoRoot { root });
+            }
             (Remains::Parts, Source::Torrent(layout)) => {
                 if let Some(path) = parts::name(layout) {
                     if self.delete_file(store, &path, &mut deletion) {
@@ -32,6 +43,14 @@ impl Executor {
             (_, Source::Tree(_)) => {}
         }
         deletion
+    }
+
+    /// Says whether the torrent's root is not there. An empty one in its place, such as a mount leaves, is a root like any other.
+    fn is_rootless(&self, store: &Store) -> bool {
+        match retried(|| self.files.stat(&store.root)) {
+            Ok(stat) => stat.kind != Kind::Folder,
+            Err(e) => matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+        }
     }
 
     fn delete_resume(&self, path: &Path, deletion: &mut Deletion) {

@@ -58,6 +58,18 @@ impl Torrent {
         None
     }
 
+    /// Gives up what is not on the medium yet: it is to be deleted. A job that is under way ends for nobody.
+    pub(super) fn withdraw_syncs(&mut self, out: &mut Answers) {
+        let mut asked = std::mem::take(&mut self.syncs);
+        if let Some(syncing) = &mut self.syncing {
+            asked += std::mem::take(&mut syncing.asked);
+            syncing.left.clear();
+        }
+        for _ in 0..asked {
+            out.answer(Event::Synced { torrent: self.id, error: Some(Error::Removing) });
+        }
+    }
+
     fn end_sync(&mut self, out: &mut Answers) {
         let Some(Syncing { asked, snapshot, mut error, .. }) = self.syncing.take() else { return };
         self.after_sync(snapshot, error.as_ref());

@@ -202,10 +202,10 @@ impl Torrent {
         }
     }
 
-    pub(crate) fn on_remove(&mut self, files: Files) {
+    pub(crate) fn on_remove(&mut self, files: Files, out: &mut Answers) {
         self.removals += 1;
         if files == Files::Delete {
-            self.on_delete();
+            self.on_delete(out);
         }
         self.rechecks.stop();
         if let Some(checker) = &mut self.checker {

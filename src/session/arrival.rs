@@ -2,26 +2,34 @@
 
 use super::command::{AddError, Directive, Event, Spec};
 use super::machine::Coordinator;
-use super::retrying::Tries;
-use super::selection::{self, Completion, Selecting};
+use super::selection;
 use super::torrent::{Phase, Torrent};
-use crate::disk::{self, Checked, Files, Oddity};
+use crate::disk::{self, Checked, Oddity};
 use crate::machine::TorrentId;
 use crate::peer::{self, Refusal};
 use crate::proto::bitfield::Bitfield;
 use crate::proto::geometry::Span;
 use crate::proto::metainfo::Layout;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 impl Coordinator {
-    pub(super) fn on_add(&mut self, id: TorrentId, spec: Spec) {
-        let refusal = if self.shut_downs > 0 || self.torrents.len() >= self.config.max_torrents {
+    /// Says why a torrent cannot be dealt with beside those that are here.
+    pub(super) fn refusal(&self, id: TorrentId, spec: &Spec) -> Option<Refusal> {
+        if self.shut_downs > 0 || self.torrents.len() >= self.config.max_torrents {
             Some(Refusal::Full)
         } else if self.torrents.contains_key(&id) || self.torrents.values().any(|t| t.info_hash == spec.info_hash) {
             Some(Refusal::DuplicateTorrent)
-        } else if self.torrents.values().any(|t| share_files(&t.spec, &spec)) {
+        } else if self.torrents.values().any(|t| share_files(&t.spec, spec)) {
             Some(Refusal::SameFiles)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn on_add(&mut self, id: TorrentId, spec: Spec) {
+        let refusal = if let Some(refusal) = self.refusal(id, &spec) {
+            Some(refusal)
         } else if !spec.selection.fits(&spec.layout) {
             Some(Refusal::WrongSelection)
         } else if !spec.layout.version().has_v1() {
@@ -44,28 +52,7 @@ impl Coordinator {
             skipped: spec.selection.skipped(),
             resume: spec.resume.clone().map(|path| disk::ResumeFile { path, info_hash: spec.info_hash }),
         }));
-        self.torrents.insert(
-            id,
-            Torrent {
-                info_hash: spec.info_hash,
-                spec,
-                phase: Phase::Checking { checked: 0, cancelled: false },
-                paused: false,
-                failed: None,
-                tries: Tries::default(),
-                lost: false,
-                stored: Vec::new(),
-                completion: Completion::default(),
-                early_peers: Vec::new(),
-                early_limits: false,
-                add_unanswered: Some(AddError::Removed),
-                removal_asked: false,
-                files: Files::Keep,
-                selecting: Selecting::default(),
-                asked: VecDeque::new(),
-                figures,
-            },
-        );
+        self.torrents.insert(id, Torrent::new(spec, figures));
         self.publish(id);
     }
 

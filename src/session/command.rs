@@ -88,6 +88,15 @@ pub enum Command {
         /// What becomes of its files.
         files: Files,
     },
+    /// Deletes what a torrent that is not in the session left, its own files and no others ([`Files::Delete`]): for instance after it
+    /// could not be added, or after a deletion that did not reach all of it. Ends in [`Event::Deleted`], or in [`Event::Refused`] where
+    /// the torrent, or another with the same files, is in the session.
+    Delete {
+        /// The program's name for it; never used twice.
+        torrent: TorrentId,
+        /// The torrent.
+        spec: Spec,
+    },
     /// Closes a torrent's connections and makes no more. Ends in [`Event::Paused`] or [`Event::Refused`].
     Pause {
         /// The torrent.

@@ -1,8 +1,8 @@
 //! How a torrent goes: the swarm lets it go, the disk closes its files, and all that is owed is answered.
 
-use super::command::{Directive, Event};
+use super::command::{Directive, Event, Spec};
 use super::machine::Coordinator;
-use super::torrent::Phase;
+use super::torrent::{Phase, Torrent};
 use crate::disk::{self, Deletion, Files};
 use crate::machine::TorrentId;
 use crate::peer::{self, Refusal};
@@ -23,6 +23,37 @@ impl Coordinator {
             None => Refusal::UnknownTorrent,
         };
         self.refuse(id, refusal);
+    }
+
+    /// Deletes what a torrent left that is not here. Until that is done it is one that is on its way out, so that nobody adds it, or
+    /// another with its files, meanwhile.
+    pub(super) fn on_delete(&mut self, id: TorrentId, spec: Spec) {
+        if let Some(refusal) = self.refusal(id, &spec) {
+            return self.refuse(id, refusal);
+        }
+        self.torrents.insert(id, Torrent::to_delete(spec));
+        self.delete(id);
+        self.publish(id);
+    }
+
+    fn delete(&mut self, torrent: TorrentId) {
+        let Some(Torrent { spec, .. }) = self.torrents.get(&torrent) else { return };
+        let info_hash = spec.info_hash;
+        self.push(Directive::ToDisk(disk::Command::Delete {
+            torrent,
+            layout: spec.layout.clone(),
+            root: spec.root.clone(),
+            writable: spec.writable,
+            resume: spec.resume.clone().map(|path| disk::ResumeFile { path, info_hash }),
+        }));
+    }
+
+    pub(super) fn on_disk_deleted(&mut self, id: TorrentId, deletion: Deletion) {
+        if deletion.error == Some(disk::Error::UnknownTorrent) {
+            // It could not be opened, and the disk was done with it when the removal came.
+            return self.delete(id);
+        }
+        self.forget(id, None, Some(deletion));
     }
 
     fn start_removal(&mut self, id: TorrentId) {
@@ -93,7 +124,7 @@ impl Coordinator {
 
 #[cfg(test)]
 mod tests {
-    use super::super::command::{Command, Spec};
+    use super::super::command::Command;
     use super::super::config::Config;
     use super::*;
     use crate::disk::Checked;
@@ -156,6 +187,54 @@ mod tests {
         let answer = Directive::Answer(Event::Deleted { torrent: TORRENT, deletion });
         let end = [answer, Directive::Withdraw(TORRENT), Directive::Answer(Event::ShutDown)];
         assert_eq!(ask(&mut coordinator, Command::FromDisk(deleted)), end);
+    }
+
+    #[test]
+    fn what_a_torrent_left_is_deleted_when_it_is_not_here_and_nobody_takes_its_files_meanwhile() {
+        let mut coordinator = checking();
+        let spec = || {
+            let path = SafePath::from_parts(["a"]).unwrap();
+            let layout = Arc::new(Layout::new(vec![(path, 5)], 16 * 1024, &[Sha1::digest(b"hello")]).unwrap());
+            Spec::new(InfoHash([1; 20]), layout, "/folder")
+        };
+        let other = || Spec { info_hash: InfoHash([2; 20]), ..spec() };
+        let (second, third) = (TorrentId(1), TorrentId(2));
+        for (torrent, spec, refusal) in [
+            (TORRENT, spec(), Refusal::DuplicateTorrent),
+            (second, spec(), Refusal::DuplicateTorrent),
+            (second, other(), Refusal::SameFiles),
+        ] {
+            let told = ask(&mut coordinator, Command::Delete { torrent, spec });
+            assert_eq!(told, [Directive::Answer(Event::Refused { torrent, refusal })]);
+        }
+        let failed = disk::Event::AddFailed { torrent: TORRENT, error: disk::Error::Busy };
+        ask(&mut coordinator, Command::FromDisk(failed));
+        let told = ask(&mut coordinator, Command::Delete { torrent: second, spec: spec() });
+        let asked = |directive: &Directive| matches!(directive, Directive::ToDisk(disk::Command::Delete { torrent, .. }) if *torrent == TorrentId(1));
+        assert!(told.len() == 1 && asked(&told[0]), "{told:?}");
+        let told = ask(&mut coordinator, Command::Add { torrent: third, spec: other() });
+        assert!(matches!(told[..], [Directive::Answer(Event::AddFailed { .. })]), "{told:?}");
+        assert_eq!(ask(&mut coordinator, Command::ShutDown), []);
+        let deleted = disk::Event::Deleted { torrent: second, deletion: Deletion::default() };
+        let answer = Directive::Answer(Event::Deleted { torrent: second, deletion: Deletion::default() });
+        let end = [answer, Directive::Withdraw(second), Directive::Answer(Event::ShutDown)];
+        assert_eq!(ask(&mut coordinator, Command::FromDisk(deleted)), end);
+    }
+
+    #[test]
+    fn files_are_deleted_also_of_a_torrent_that_failed_while_its_removal_was_under_way() {
+        let mut coordinator = checking();
+        assert_eq!(ask(&mut coordinator, remove(Files::Delete)), [to_disk(Files::Delete)]);
+        let failed = disk::Event::AddFailed { torrent: TORRENT, error: disk::Error::Busy };
+        assert_eq!(ask(&mut coordinator, Command::FromDisk(failed)), []);
+        let deletion = Deletion { error: Some(disk::Error::UnknownTorrent), ..Deletion::default() };
+        let unknown = disk::Event::Deleted { torrent: TORRENT, deletion };
+        let told = ask(&mut coordinator, Command::FromDisk(unknown));
+        assert!(matches!(told[..], [Directive::ToDisk(disk::Command::Delete { .. })]), "{told:?}");
+        let deletion = Deletion { files: 1, ..Deletion::default() };
+        let deleted = disk::Event::Deleted { torrent: TORRENT, deletion: deletion.clone() };
+        let told = ask(&mut coordinator, Command::FromDisk(deleted));
+        assert!(told.contains(&Directive::Answer(Event::Deleted { torrent: TORRENT, deletion })), "{told:?}");
     }
 
     #[test]

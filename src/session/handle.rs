@@ -60,12 +60,17 @@ impl Session {
     }
 
     /// Takes a torrent in with all that can be said about it. Answered as [`add`](Self::add).
-    pub fn add_with(&self, mut spec: Spec) -> Result<TorrentId, Error> {
+    pub fn add_with(&self, spec: Spec) -> Result<TorrentId, Error> {
+        self.send_named(spec, |torrent, spec| Command::Add { torrent, spec })
+    }
+
+    /// Sends a command about a torrent that is not in the session; gives the torrent's new name.
+    fn send_named(&self, mut spec: Spec, of: fn(TorrentId, Spec) -> Command) -> Result<TorrentId, Error> {
         if let (None, Some(folder)) = (&spec.resume, &self.state) {
             spec.resume = Some(folder.join(format!("{}.resume", spec.info_hash)));
         }
         let torrent = TorrentId(self.next_torrent.fetch_add(1, Ordering::Relaxed));
-        self.send(Command::Add { torrent, spec })?;
+        self.send(of(torrent, spec))?;
         Ok(torrent)
     }
 
@@ -109,6 +114,14 @@ impl Session {
     /// ```
     pub fn remove_with_files(&self, torrent: TorrentId) -> Result<(), Error> {
         self.send(Command::Remove { torrent, files: Files::Delete })
+    }
+
+    /// Deletes what a torrent that is not in the session left: its own files, its resume data, and the folders that this leaves empty.
+    /// For a torrent that could not be added, or whose files could not be deleted with it because their disk was not there
+    /// ([`NoRoot`](crate::disk::Error::NoRoot)). Nothing is checked first, and whoever made the files, they go ([`Files::Delete`]): so it
+    /// takes the same [`Spec`] as [`add_with`](Self::add_with). Answered by [`Event::Deleted`] or [`Event::Refused`].
+    pub fn delete_files(&self, spec: Spec) -> Result<TorrentId, Error> {
+        self.send_named(spec, |torrent, spec| Command::Delete { torrent, spec })
     }
 
     /// Closes a torrent's connections and makes no more. Answered by [`Event::Paused`] or [`Event::Refused`].

@@ -154,7 +154,7 @@ impl Coordinator {
                 }
             }
             disk::Event::Removed { torrent, error } => self.forget(torrent, error, None),
-            disk::Event::Deleted { torrent, deletion } => self.forget(torrent, None, Some(deletion)),
+            disk::Event::Deleted { torrent, deletion } => self.on_disk_deleted(torrent, deletion),
             disk::Event::Synced { torrent: id, error } => self.on_synced(now, id, error),
             disk::Event::Checking { torrent: id, checked, good, pieces } => {
                 if let Some(torrent) = self.torrents.get_mut(&id) {
@@ -291,6 +291,7 @@ impl Machine for Coordinator {
     fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
             Command::Add { torrent, spec } => self.on_add(torrent, spec),
+            Command::Delete { torrent, spec } => self.on_delete(torrent, spec),
             Command::Remove { torrent, files } => self.on_remove(torrent, files),
             Command::Pause { torrent } => self.on_pause(torrent, true),
             Command::Resume { torrent } => self.on_pause(torrent, false),

@@ -67,6 +67,41 @@ pub(super) enum Asked {
 }
 
 impl Torrent {
+    /// Makes a torrent that the disk is to check.
+    pub(super) fn new(spec: Spec, figures: peer::Status) -> Self {
+        Self {
+            info_hash: spec.info_hash,
+            spec,
+            phase: Phase::Checking { checked: 0, cancelled: false },
+            paused: false,
+            failed: None,
+            tries: Tries::default(),
+            lost: false,
+            stored: Vec::new(),
+            completion: Completion::default(),
+            early_peers: Vec::new(),
+            early_limits: false,
+            add_unanswered: Some(AddError::Removed),
+            removal_asked: false,
+            files: Files::Keep,
+            selecting: Selecting::default(),
+            asked: VecDeque::new(),
+            figures,
+        }
+    }
+
+    /// Makes one that the disk is to delete.
+    pub(super) fn to_delete(spec: Spec) -> Self {
+        let figures = peer::Status::default();
+        Self {
+            phase: Phase::Closing,
+            add_unanswered: None,
+            removal_asked: true,
+            files: Files::Delete,
+            ..Self::new(spec, figures)
+        }
+    }
+
     pub(super) fn status(&self, torrent: TorrentId) -> Status {
         let state = match &self.phase {
             Phase::Checking { checked, .. } => State::Checking { checked: *checked },

@@ -107,7 +107,10 @@ fn what_was_never_made_is_no_error_and_neither_is_what_lies_beside_skipped_files
     assert_eq!(deletion, Deletion { files: 4, folders: 4, failed: 0, error: None });
     assert_eq!(names(&memory, &root()), 0);
 
-    let mut disk = disk_on(&Memory::new(), 2);
+    // Also where nothing was made: but the root is there.
+    let memory = Memory::new();
+    memory.put(&root().join("other"), b"precious");
+    let mut disk = disk_on(&memory, 2);
     disk.ask(Sample::new(&[100], 64).add());
     assert_eq!(self::deletion(&disk.ask(removal(Files::Delete))), Deletion::default());
 }
@@ -272,9 +275,104 @@ fn blocks_that_wait_are_answered_first_and_other_torrents_go_on() {
     };
     let last = events.iter().rfind(|e| of(e) == T);
     assert!(matches!(last, Some(Event::Deleted { .. })), "{last:?}");
-    assert!(events.contains(&Event::Synced { torrent: T, error: None }), "it was asked for before");
+    let withdrawn = Event::Synced { torrent: T, error: Some(Error::Removing) };
+    assert_eq!(events.iter().filter(|e| **e == withdrawn).count(), 1);
     assert_eq!(names(&memory, &super::root()), 0);
     assert!(memory.contents(Path::new("/elsewhere/t/3")).is_some_and(|bytes| bytes == sample.contents(3)));
+}
+
+#[test]
+fn a_sync_that_was_asked_for_is_withdrawn_and_nothing_more_goes_to_the_medium() {
+    let sample = tree();
+    for begun in [false, true] {
+        let (mut disk, memory) = added(&sample);
+        sample.all_spans().iter().for_each(|s| disk.send(sample.write(*s)));
+        disk.run();
+        disk.send(Command::Sync { torrent: T });
+        disk.send(Command::Sync { torrent: T });
+        disk.steps(u32::from(begun));
+        disk.send(removal(Files::Delete));
+        // One may be under way.
+        let mut syncs = Vec::new();
+        loop {
+            disk.collect();
+            let under_way = disk.jobs.iter().filter(|(_, job)| matches!(job.work, Work::Sync { .. }));
+            syncs.extend(under_way.map(|(id, _)| *id));
+            if !disk.step() {
+                break;
+            }
+        }
+        syncs.dedup();
+        assert!(syncs.len() <= usize::from(begun), "{begun}: {syncs:?}");
+        let events = std::mem::take(&mut disk.events);
+        let withdrawn = Event::Synced { torrent: T, error: Some(Error::Removing) };
+        assert_eq!(events[..2], [withdrawn.clone(), withdrawn]);
+        assert!(matches!(events[2..], [Event::Deleted { .. }]), "{events:?}");
+        assert_eq!(names(&memory, &root()), 0);
+    }
+}
+
+fn delete(sample: &Sample, writable: bool) -> Command {
+    let resume = Some(ResumeFile { path: state(), info_hash: InfoHash([7; 20]) });
+    Command::Delete { torrent: T, layout: Arc::clone(&sample.layout), root: root(), writable, resume }
+}
+
+#[test]
+fn a_root_that_is_not_there_is_told_and_what_was_in_it_can_be_deleted_when_it_is_back() {
+    let sample = tree();
+    let memory = Memory::new();
+    let mut disk = downloaded(&sample, &memory, 1);
+    // The disk was taken out.
+    memory.set_faults(|call| call.path.starts_with(root()).then_some(Fault::Error(ErrorKind::NotFound)));
+    let no_root = Some(Error::NoRoot { root: "/downloads".into() });
+    let expected = Deletion { files: 1, failed: 5, error: no_root.clone(), ..Deletion::default() };
+    assert_eq!(deletion(&disk.ask(removal(Files::Delete))), expected);
+    assert_eq!(deletion(&disk.ask(delete(&sample, true))), Deletion { files: 0, ..expected });
+    memory.clear_faults();
+    sample.check_files(&memory);
+    let told = deletion(&disk.ask(delete(&sample, true)));
+    assert_eq!(told, Deletion { files: 5, folders: 4, failed: 0, error: None });
+    assert_eq!(names(&memory, &root()), 0);
+    // Once more there is nothing to do.
+    assert_eq!(deletion(&disk.ask(delete(&sample, true))), Deletion::default());
+
+    let memory = Memory::new();
+    memory.put(&root(), b"a file");
+    assert_eq!(deletion(&disk_on(&memory, 1).ask(delete(&sample, true))).error, no_root);
+    assert!(memory.contents(&root()).is_some());
+}
+
+#[test]
+fn what_a_torrent_left_that_cannot_be_added_is_deleted_and_nothing_else() {
+    let sample = tree();
+    let memory = Memory::new();
+    drop(downloaded(&sample, &memory, 1));
+    // Somebody's folder is in the way of a file.
+    memory.discard(&sample.path(3)).unwrap();
+    let foreign = sample.path(3).join("foreign");
+    memory.put(&foreign, b"precious");
+    let mut disk = disk_on(&memory, 2);
+    let events = disk.ask(sample.add_resuming());
+    assert!(matches!(events[..], [Event::AddFailed { .. }]), "{events:?}");
+    assert_eq!(deletion(&disk.ask(removal(Files::Delete))).error, Some(Error::UnknownTorrent));
+    let told = deletion(&disk.ask(delete(&sample, true)));
+    assert_eq!((told.files, told.failed), (5, 1), "four files and the resume data: {told:?}");
+    assert!(matches!(told.error, Some(Error::Io { operation: Operation::Deleting, .. })), "{told:?}");
+    assert!(memory.contents(&foreign).is_some_and(|bytes| bytes == b"precious"));
+    assert_eq!(names(&memory, &root().join("t")), 1);
+}
+
+#[test]
+fn what_is_open_is_deleted_by_its_removal_alone_and_what_is_only_read_not_at_all() {
+    let sample = tree();
+    let memory = Memory::new();
+    let mut disk = downloaded(&sample, &memory, 1);
+    let refused = deletion(&disk.ask(delete(&sample, true)));
+    assert_eq!(refused, Deletion { error: Some(Error::TorrentExists), ..Deletion::default() });
+    disk.ask(removal(Files::Keep));
+    let told = deletion(&disk.ask(delete(&sample, false)));
+    assert_eq!(told, Deletion { files: 1, error: Some(Error::ReadOnly), ..Deletion::default() });
+    sample.check_files(&memory);
 }
 
 #[test]

@@ -14,6 +14,7 @@ fn expected(command: &Command) -> Answer {
     match command {
         Command::Add { torrent, .. } => (0, *torrent, None, 0),
         Command::Remove { torrent, files } => (1, *torrent, None, u64::from(*files == Files::Delete)),
+        Command::Delete { torrent, .. } => (1, *torrent, None, 1),
         Command::Write { torrent, span, .. } => (2, *torrent, Some(*span), 0),
         Command::Read { torrent, span, ticket } => (3, *torrent, Some(*span), *ticket),
         Command::Sync { torrent } => (4, *torrent, None, 0),
@@ -59,6 +60,10 @@ fn command(rng: &mut Rng, sample: &Sample) -> Command {
                 skipped: Vec::new(),
                 resume: None,
             }
+        }
+        10 if rng.below(4) == 0 => {
+            let (layout, root) = (Arc::clone(&sample.layout), root().join(torrent.0.to_string()));
+            Command::Delete { torrent, layout, root, writable: rng.below(10) > 0, resume: None }
         }
         10..12 => {
             let files = if rng.below(3) == 0 { Files::Delete } else { Files::Keep };

@@ -162,6 +162,15 @@ impl Disk {
                 }
                 None => Event::Removed { torrent, error: Some(Error::UnknownTorrent) },
             },
+            Command::Delete { torrent, .. } if self.torrents.contains_key(&torrent) => {
+                let mut deletion = disk::Deletion::default();
+                deletion.error = Some(Error::TorrentExists);
+                Event::Deleted { torrent, deletion }
+            }
+            Command::Delete { torrent, .. } => {
+                self.torrents.insert(torrent, Store { checked: true, removals: 1, deletions: 1, ..Store::default() });
+                return;
+            }
             Command::Sync { torrent } => match self.torrents.get_mut(&torrent) {
                 Some(store) if store.removals == 0 => {
                     store.syncs += 1;
@@ -277,6 +286,9 @@ impl Subject for Coordinators {
                     )
                 },
             },
+            17 if rng.below(2) == 0 => {
+                Command::Delete { torrent, spec: Spec::new(info_hash(torrent), layout(torrent.0), "/nowhere") }
+            }
             8 | 9 => Command::Remove { torrent, files: files(rng) },
             10 | 11 => Command::Pause { torrent },
             12 | 13 => Command::Resume { torrent },
@@ -295,6 +307,7 @@ impl Subject for Coordinators {
             Command::Add { torrent, .. } => return Some(Ask { about: format!("add {torrent}"), kind: String::new() }),
             Command::ShutDown => return Some(Ask { about: "shut down".into(), kind: String::new() }),
             Command::Remove { torrent, files } => (torrent, format!("remove and {files:?}")),
+            Command::Delete { torrent, .. } => (torrent, "remove and Delete".into()),
             Command::Pause { torrent } => (torrent, "pause".into()),
             Command::Resume { torrent } => (torrent, "resume".into()),
             Command::Select { torrent, .. } => (torrent, "select".into()),

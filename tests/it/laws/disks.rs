@@ -124,6 +124,13 @@ impl Subject for Disks {
                 }),
             },
             2 => disk::Command::Select { torrent, skipped: skipped(rng) },
+            3 if rng.below(8) == 0 => disk::Command::Delete {
+                torrent,
+                layout: layout(torrent.0),
+                root: PathBuf::from(*rng.choose(&["/store", "/nowhere"]).unwrap()),
+                writable: rng.below(8) != 0,
+                resume: None,
+            },
             3 if rng.below(2) == 0 => disk::Command::Remove { torrent, files: files(rng) },
             4 => disk::Command::Sync { torrent },
             5 | 6 => disk::Command::Retry { torrent },
@@ -140,6 +147,7 @@ impl Subject for Disks {
         let (torrent, kind) = match command {
             Command::Add { torrent, .. } => (torrent, "add".into()),
             Command::Remove { torrent, files } => (torrent, format!("remove and {files:?}")),
+            Command::Delete { torrent, .. } => (torrent, "remove and Delete".into()),
             Command::Write { torrent, span, .. } => (torrent, format!("write {span}")),
             Command::Read { torrent, span, ticket } => (torrent, format!("read {span} for {ticket}")),
             Command::Sync { torrent } => (torrent, "sync".into()),
