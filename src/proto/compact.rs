@@ -93,6 +93,7 @@ pub fn encode(address: SocketAddr, out: &mut Vec<u8>) {
 /// assert_eq!(compact::decode(b"axje.u"), Some("97.120.106.101:11893".parse().unwrap()));
 /// assert_eq!(compact::decode(b"axje."), None);
 /// ```
+#[inline]
 pub fn decode(bytes: &[u8]) -> Option<SocketAddr> {
     let (ip, port) = bytes.split_last_chunk::<2>()?;
     let ip = match ip.len() {

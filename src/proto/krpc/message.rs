@@ -193,30 +193,32 @@ impl<'a> Top<'a> {
         Ok(())
     }
 
+    /// Makes the message, in place: it is large, because a reply is.
     #[inline(always)]
-    fn message(self) -> Result<Message<'a>, Error<'a>> {
+    fn message(&self) -> Result<Message<'a>, Error<'a>> {
         let length = self.transaction.map(<[u8]>::len);
         let Some(transaction) = self.transaction.filter(|id| (1..=MAX_TRANSACTION).contains(&id.len())) else {
             return Err(Error { transaction: None, reason: Reason::Transaction { length } });
         };
-        let body = match (self.kind, self.method, &self.arguments, &self.reply) {
-            (Some(b"q"), Some(method), Some(arguments), _) => arguments.query(method).map(Body::Query),
-            (Some(b"q"), None, ..) => Err(Reason::NoMethod),
-            (Some(b"q"), _, None, _) => Err(Reason::NoArguments),
-            (Some(b"r"), .., Some(reply)) => Ok(Body::Reply(*reply)),
-            (Some(b"r"), ..) => Err(Reason::NoValues),
+        let (version, read_only, ip) = (self.version, self.read_only, self.ip);
+        let reason = match (self.kind, self.method, &self.arguments, &self.reply) {
+            (Some(b"q"), Some(method), Some(arguments), _) => match arguments.query(method) {
+                Ok(query) => return Ok(Message { transaction, version, read_only, ip, body: Body::Query(query) }),
+                Err(reason) => reason,
+            },
+            (Some(b"q"), None, ..) => Reason::NoMethod,
+            (Some(b"q"), _, None, _) => Reason::NoArguments,
+            (Some(b"r"), .., Some(reply)) => {
+                return Ok(Message { transaction, version, read_only, ip, body: Body::Reply(*reply) });
+            }
+            (Some(b"r"), ..) => Reason::NoValues,
             (Some(b"e"), ..) => {
                 let (code, text) = self.error.unwrap_or_default();
-                Ok(Body::Error { code, text })
+                return Ok(Message { transaction, version, read_only, ip, body: Body::Error { code, text } });
             }
-            _ => Err(Reason::UnknownKind),
+            _ => Reason::UnknownKind,
         };
-        match body {
-            Ok(body) => {
-                Ok(Message { transaction, version: self.version, read_only: self.read_only, ip: self.ip, body })
-            }
-            Err(reason) => Err(Error { transaction: Some(transaction), reason }),
-        }
+        Err(Error { transaction: Some(transaction), reason })
     }
 }
 

@@ -42,9 +42,11 @@
 
 mod builder;
 mod detail;
+mod duplicates;
 mod edit;
 mod entry;
 mod error;
+mod fields;
 mod files;
 mod flags;
 #[cfg(feature = "v2")]

@@ -41,12 +41,8 @@ impl Names {
 
     /// Says whether a name can stay as it is.
     pub(super) fn keeps(self, name: &[u8]) -> bool {
-        let plain = !name.is_empty()
-            && name.len() <= self.length_limit()
-            // Without an early end it is done many bytes at a time.
-            && !name.iter().fold(false, |bad, &b| bad | (b == b'/') | (b == 0))
-            && name != b"."
-            && name != b"..";
+        let plain =
+            !name.is_empty() && name.len() <= self.length_limit() && is_one_part(name) && name != b"." && name != b"..";
         plain
             && (!self.is_portable()
                 || std::str::from_utf8(name).is_ok_and(|text| {
@@ -93,6 +89,19 @@ impl Names {
         let folded: String = lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
         Cow::Owned(folded.into_bytes())
     }
+}
+
+/// Says whether a name has neither a `/` nor a NUL, eight bytes at a time.
+fn is_one_part(name: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // Has a high bit where a byte of the word is zero, or above one that is.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let bad = |word: u64| zeros(word) | zeros(word ^ (ONES * 0x2f));
+    let words = name.chunks_exact(8);
+    let mut last = [b' '; 8];
+    last.iter_mut().zip(words.remainder()).for_each(|(to, from)| *to = *from);
+    let whole = words.filter_map(|word| word.first_chunk()).fold(0, |all, word| all | bad(u64::from_le_bytes(*word)));
+    whole | bad(u64::from_le_bytes(last)) == 0
 }
 
 fn is_unportable(c: char) -> bool {
@@ -179,6 +188,22 @@ mod tests {
         assert_eq!(host("../../x"), b".._.._x");
         assert_eq!(host("a\0b"), b"a_b");
         assert_eq!(host("\0"), b"_");
+    }
+
+    #[test]
+    fn a_slash_or_a_nul_is_found_wherever_it_stands() {
+        for length in 1..40 {
+            for at in 0..length {
+                for byte in 0..=255 {
+                    // Those that differ from the two by one, and by the high bit, stand beside them.
+                    for other in [1, b'.', b'0', 0x80, 0xaf, b'x'] {
+                        let mut name = vec![other; length];
+                        name[at] = byte;
+                        assert_eq!(is_one_part(&name), !matches!(byte, 0 | b'/'), "{name:?}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

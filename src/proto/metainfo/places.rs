@@ -3,25 +3,21 @@
 use super::path::Names;
 use super::safe_path::{Folder, NONE, SafePath, Store, text_at, write_text};
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::sync::Arc;
-
-/// How many candidates for new names may turn out to be taken; more do only in a torrent that was made for it.
-const MAX_MISSES: usize = 5_000;
 
 /// Who has a name in a folder.
 #[derive(Debug, Clone, Copy)]
-enum Owner {
+pub(super) enum Owner {
     File(u32),
     Folder(u32),
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Key {
-    folder: u32,
-    name: u32,
-    tag: u32,
-    owner: Owner,
+pub(super) struct Key {
+    pub(super) folder: u32,
+    pub(super) name: u32,
+    pub(super) tag: u32,
+    pub(super) owner: Owner,
 }
 
 /// Where a file stands.
@@ -31,10 +27,6 @@ pub(super) struct Place {
     /// The name it is stored under.
     pub(super) name: u32,
 }
-
-/// There are more than the permitted number of duplicates.
-#[derive(Debug)]
-pub(super) struct TooMany;
 
 /// How far paths have come that are in order, part by part: so long none of them can clash.
 #[derive(Debug)]
@@ -61,7 +53,7 @@ impl InOrder {
 /// to look up while paths come in order, as they mostly do.
 #[derive(Debug)]
 pub(super) struct Places<'i> {
-    names: Names,
+    pub(super) names: Names,
     info: &'i [u8],
     more: Vec<u8>,
     folders: Vec<Folder>,
@@ -71,7 +63,7 @@ pub(super) struct Places<'i> {
     secret: (u64, u64),
     in_order: Option<InOrder>,
     /// The files that need another name.
-    losers: Vec<u32>,
+    pub(super) losers: Vec<u32>,
     /// Whether there are more bytes of names than can be counted in 32 bits.
     is_full: bool,
 }
@@ -129,7 +121,7 @@ impl<'i> Places<'i> {
     }
 
     /// Puts a string beyond the end of `info`, and gives its place.
-    fn write(&mut self, text: &[u8]) -> u32 {
+    pub(super) fn write(&mut self, text: &[u8]) -> u32 {
         let at = self.info.len() + self.more.len();
         self.is_full |= at + text.len() >= (NONE - 32) as usize;
         if self.is_full {
@@ -144,7 +136,7 @@ impl<'i> Places<'i> {
         self.write(text)
     }
 
-    fn text(&self, at: u32) -> &[u8] {
+    pub(super) fn text(&self, at: u32) -> &[u8] {
         text_at(self.info, &self.more, at)
     }
 
@@ -165,7 +157,7 @@ impl<'i> Places<'i> {
     }
 
     /// Finds who has a name in a folder. Otherwise gives the slot that is free for it, and its tag.
-    fn find(&self, folder: u32, folded: &[u8]) -> Result<usize, (usize, u32)> {
+    pub(super) fn find(&self, folder: u32, folded: &[u8]) -> Result<usize, (usize, u32)> {
         let hash = self.hash(folder, folded);
         let (mask, tag) = (self.slots.len() - 1, (hash >> 32) as u32);
         let mut slot = hash as usize & mask;
@@ -181,7 +173,7 @@ impl<'i> Places<'i> {
         }
     }
 
-    fn insert(&mut self, slot: usize, key: Key) {
+    pub(super) fn insert(&mut self, slot: usize, key: Key) {
         self.keys.push(key);
         // Fewer than 2^32: each has a place of its own, counted in 32 bits.
         self.slots[slot] = self.keys.len() as u32;
@@ -379,52 +371,6 @@ impl<'i> Places<'i> {
         &self.losers
     }
 
-    /// Gives new places to the files that need one, and tells each with the path that was taken. `limited` says which files count
-    /// against `limit`.
-    pub(super) fn rename(
-        &mut self,
-        places: &mut [Place],
-        limited: impl Fn(u32) -> bool,
-        limit: usize,
-        mut tell: impl FnMut(&Self, u32, Vec<u8>, Place),
-    ) -> Result<(), TooMany> {
-        let losers = std::mem::take(&mut self.losers);
-        if losers.iter().filter(|&&file| limited(file)).count() > limit {
-            return Err(TooMany);
-        }
-        let of = |file: u32| places.get(file as usize).copied();
-        let mut sorted: Vec<(Vec<u8>, u32)> =
-            losers.into_iter().filter_map(|file| Some((self.path(of(file)?), file))).collect();
-        sorted.sort_unstable_by(|a, b| compare(&a.0, &b.0).then(a.1.cmp(&b.1)));
-        let (mut misses, mut number) = (0, 0);
-        let mut last: Option<Vec<u8>> = None;
-        for (path, file) in sorted {
-            // Numbers go on within a group, or a thousand files of one name would each try them all again.
-            if last.as_ref() != Some(&path) {
-                number = 0;
-            }
-            let Some(place) = places.get_mut(file as usize) else { continue };
-            let name = self.text(place.name).to_vec();
-            let folder = self.folder(place.folder).map_or(place.folder, |f| f.same_as);
-            loop {
-                number += 1;
-                let candidate = self.names.numbered(&name, number);
-                if let Err((slot, tag)) = self.find(folder, &self.names.fold(&candidate)) {
-                    place.name = self.write(&candidate);
-                    self.insert(slot, Key { folder, name: place.name, tag, owner: Owner::File(file) });
-                    break;
-                }
-                misses += 1;
-                if misses > MAX_MISSES {
-                    return Err(TooMany);
-                }
-            }
-            tell(self, file, path.clone(), *place);
-            last = Some(path);
-        }
-        Ok(())
-    }
-
     /// Ends the collecting of names; `info` is to be the bytes that it was made for.
     pub(super) fn finish(mut self, info: Arc<[u8]>) -> Arc<Store> {
         self.more.shrink_to_fit();
@@ -438,11 +384,6 @@ impl<'i> Places<'i> {
 pub(super) enum Found {
     File(u32),
     Folder(u32),
-}
-
-/// Orders paths part by part, so that what is in a folder comes directly after a file of the folder's name.
-fn compare(a: &[u8], b: &[u8]) -> Ordering {
-    a.split(|&byte| byte == b'/').cmp(b.split(|&byte| byte == b'/'))
 }
 
 /// Finds a path that cannot stand beside the others on this host: it is that of another file, or of a folder.
@@ -463,91 +404,4 @@ pub(super) fn clash<'p>(paths: impl Iterator<Item = &'p SafePath> + Clone, names
         }
     }
     places.losers().first().and_then(|&file| paths.clone().nth(file as usize)).cloned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn resolve(paths: &[&str], names: Names) -> Result<Vec<String>, TooMany> {
-        let mut places = Places::new(&[], names, &[7; 20], 0);
-        places.set_name(b"t");
-        let mut found = Vec::new();
-        for (file, path) in (0..).zip(paths) {
-            let (folders, name) = path.rsplit_once('/').map_or((None, *path), |(folders, name)| (Some(folders), name));
-            let folders = folders.into_iter().flat_map(|folders| folders.split('/'));
-            let folder = folders.fold(0, |folder, part| {
-                let at = places.foreign(part.as_bytes());
-                places.enter(folder, part.as_bytes(), at)
-            });
-            let at = places.foreign(name.as_bytes());
-            found.push(places.put(file, folder, name.as_bytes(), at).0);
-        }
-        places.rename(&mut found, |_| true, 500, |_, _, _, _| {})?;
-        Ok(found.iter().map(|place| String::from_utf8(places.path(*place)).unwrap()).collect())
-    }
-
-    fn assert_resolves(paths: &[&str], names: Names, wanted: &[&str]) {
-        assert_eq!(resolve(paths, names).expect("not too many"), wanted);
-    }
-
-    #[test]
-    fn of_files_with_one_path_the_first_keeps_it() {
-        assert_resolves(&["a.b", "x", "a.b", "a.b"], Names::Portable, &["a.b", "x", "a.1.b", "a.2.b"]);
-        assert_resolves(&["d/a", "d/a", ".rc", ".rc"], Names::Portable, &["d/a", "d/a.1", ".rc", ".rc.1"]);
-    }
-
-    #[test]
-    fn a_new_name_is_one_that_no_other_file_or_folder_has() {
-        assert_resolves(
-            &["a", "a", "a.1", "a.2/x", "a.3", "a.3"],
-            Names::Portable,
-            &["a", "a.4", "a.1", "a.2/x", "a.3", "a.1.3"],
-        );
-        assert_resolves(&["A", "a", "a.1"], Names::Portable, &["A", "a.2", "a.1"]);
-    }
-
-    #[test]
-    fn a_file_where_a_folder_must_be_is_renamed() {
-        assert_resolves(&["a", "a/b", "a!"], Names::Portable, &["a.1", "a/b", "a!"]);
-        assert_resolves(&["a/b/c", "a/b", "a"], Names::Portable, &["a/b/c", "a/b.1", "a.1"]);
-        assert_resolves(&["a", "a", "a/b"], Names::Portable, &["a.1", "a.2", "a/b"]);
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn case_counts_on_a_host_where_it_does() {
-        assert_resolves(&["a", "A", "ß", "SS"], Names::Host, &["a", "A", "ß", "SS"]);
-        assert_resolves(&["a", "A", "ß", "SS"], Names::Portable, &["a", "A.1", "ß", "SS.1"]);
-        assert_resolves(&["d", "D/x"], Names::Portable, &["d.1", "D/x"]);
-        assert_resolves(&["D/a", "d/A", "d/b"], Names::Portable, &["D/a", "d/A.1", "d/b"]);
-    }
-
-    #[test]
-    fn five_hundred_duplicates_are_renamed_and_one_more_is_refused() {
-        let names = vec!["a"; 502];
-        assert!(resolve(&names[..501], Names::Host).is_ok_and(|found| found[500] == "a.500"));
-        assert!(resolve(&names, Names::Host).is_err());
-    }
-
-    #[test]
-    fn many_files_and_folders_keep_their_paths() {
-        let paths: Vec<String> = (0..3_000).map(|i| format!("d{}/e{}/f{i}", i % 50, i % 7)).collect();
-        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        assert_resolves(&paths, Names::Host, &paths);
-    }
-
-    #[test]
-    fn a_torrent_made_to_use_up_all_names_is_refused() {
-        // Cut to the longest name, all of these duplicates want the same new names, and all of those are taken.
-        let stem = "x".repeat(230);
-        let taken: Vec<String> = (1..2000)
-            .map(|i| Names::Host.numbered(format!("{stem}{}", "y".repeat(25)).as_bytes(), i))
-            .map(|b| String::from_utf8(b).unwrap())
-            .collect();
-        let twice: Vec<String> = (0..100).map(|i| format!("{stem}{}{i:03}", "y".repeat(22))).collect();
-        let paths: Vec<&str> = taken.iter().chain(&twice).chain(&twice).map(String::as_str).collect();
-        assert!(resolve(&paths, Names::Host).is_err());
-        assert!(resolve(&paths[..2100], Names::Host).is_ok());
-    }
 }

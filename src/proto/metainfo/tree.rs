@@ -1,7 +1,8 @@
 //! The file tree of version 2 (BEP 52).
 
 use super::error::{Disagreement, Error};
-use super::files::{Fields, Files, Listed, file_length, lossy};
+use super::fields::{Fields, file_length};
+use super::files::{Files, Listed, lossy};
 use super::flags::Flags;
 use super::places::Place;
 use super::safe_path::NONE;

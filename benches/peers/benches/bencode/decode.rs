@@ -2,6 +2,7 @@
 
 use bendy::decoding::{Decoder, Object};
 use bip::proto::bencode::{Document, Error, Limits, read};
+use bip::proto::krpc;
 use lava_torrent::bencode::BencodeElem;
 use serde::Deserialize as Derive;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
@@ -64,6 +65,7 @@ pub const TORRENT: &[Row<Torrent>] = &[
 
 pub const MESSAGE: &[Row<Message>] = &[
     ("bip", bip_message),
+    ("bip krpc", krpc_message),
     ("bip Document", document_message),
     ("librqbit-bencode", |source| {
         serde_message(bencode::from_bytes::<SerdeMessage<buffers::ByteBuf<'_>>>(source).ok())
@@ -169,6 +171,36 @@ fn bip_message(source: &[u8]) -> Message {
     });
     ok.expect("a sound message");
     out
+}
+
+/// What a node takes: all keys are known, and what their values must be is checked.
+fn krpc_message(source: &[u8]) -> Message {
+    let message = krpc::Message::decode(source).expect("a sound message");
+    let out = Message { transaction: text(message.transaction), ..Message::default() };
+    match &message.body {
+        krpc::Body::Query(query) => Message {
+            kind: text(b"q"),
+            method: text(query.method.name()),
+            id: text(&query.id.0),
+            info_hash: query.method.target().map_or(Text::default(), |target| text(&target.0)),
+            ..out
+        },
+        krpc::Body::Reply(reply) => Message {
+            kind: text(b"r"),
+            id: reply.id.map_or(Text::default(), |id| text(&id.0)),
+            nodes: reply.nodes.map_or(Text::default(), |nodes| text(nodes.as_bytes())),
+            token: reply.token.map_or(Text::default(), text),
+            values: reply.values.map_or(0, |values| values.len()),
+            ports: reply
+                .values
+                .into_iter()
+                .flat_map(|values| values.iter())
+                .map(|peer| port(&peer.port().to_be_bytes()))
+                .sum(),
+            ..out
+        },
+        krpc::Body::Error { .. } => panic!("no error is read here"),
+    }
 }
 
 fn document_message(source: &[u8]) -> Message {

@@ -1,7 +1,8 @@
 //! Bencode: what a client reads of a torrent and of three DHT messages, and the same written, by six crates.
 //!
 //! Each reads by the fastest way that it offers without giving up its checks, borrows what it can, and gives the same summary, which is
-//! asserted before anything is timed. Time is that of the thread on a processor. Nobody has to build a list that nobody wants: the serde crates fold lists as they come.
+//! asserted before anything is timed. Nobody has to build a list that nobody wants: the serde crates fold lists as they come. `bip` reads
+//! by its bencode cursor, and `bip krpc` (of messages) by what its DHT takes them by. Time is that of the thread on a processor.
 
 mod clock;
 mod decode;
