@@ -878,6 +878,7 @@ fn limits(reader: &mut Reader<'_>) -> Limits {
         download_rate: rate(reader),
         max_connections: usize::from(reader.below(10)),
         max_connections_per_torrent: usize::from(reader.below(8)),
+        max_connections_per_network: 2,
         // At least as many as may be under way, so that none is too many at once.
         max_dials: 3 + usize::from(reader.below(4)),
         dials_per_second: [0, 1, 30, u32::MAX][usize::from(reader.below(4))],

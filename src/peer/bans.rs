@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// Whom a ban, a parole or a limit is about: an IP address, whatever the port and the peer id, which cost nothing to change.
+/// Whom a ban or a parole is about: an IP address, whatever the port and the peer id, which cost nothing to change.
 ///
 /// So are the last 64 bits of a global IPv6 address: most lines have at least a /64 to themselves, and their hosts draw new addresses as
-/// they like. There the /64 is the party. (Some hosting companies put many customers into one: these are one party, too.) All other IPv6 addresses are parties of their own: link-local and unique local ones, whose /64 is a
+/// they like. There the /64 is the party. (Some hosting companies put many customers into one: these are one party, too, but may have
+/// several connections; see [`Crowd`](super::crowd::Crowd).) All other IPv6 addresses are parties of their own: link-local and unique local ones, whose /64 is a
 /// network with many hosts that nobody reaches from outside; and those of translators, which have others' hosts in one /64.
 ///
 /// Peers behind one address translator are one party, as are those on one line: they are let in or kept out together. Loopback

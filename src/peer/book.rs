@@ -1,9 +1,11 @@
+use super::bans::Party;
+use super::crowd::{Crowd, Room};
 use super::{Config, Source};
 use crate::machine::{DialId, Instant, Map, Rng};
 use crate::proto::id::PeerId;
 use slab::Slab;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 mod entry;
@@ -15,7 +17,8 @@ use entry::{Entry, Rank, State, Uselessness, distrust};
 /// Only addresses that somebody named are here: a peer that came in is not dialled, since its port is not where it listens.
 ///
 /// What it tracks: each address is idle, or being connected, or connected. Idle ones wait for their time in `later`; from then on they are
-/// in `due`, best first. All idle ones are in `idle` as well, the least useful last. So every call takes a few steps in an ordered
+/// in `due`, best first. Those whose host or network has as many connections as it may have are in `crowded` and cost nothing, until
+/// such a place may be free: then its network is in `freed`, and the first that there is room for is due. All idle ones are in `idle` as well, the least useful last. So every call takes a few steps in an ordered
 /// set, however many addresses there are.
 #[derive(Debug)]
 pub(super) struct Book {
@@ -23,10 +26,15 @@ pub(super) struct Book {
     by_address: Map<SocketAddr, usize>,
     later: BTreeSet<(Instant, usize)>,
     due: BTreeSet<(Rank, usize)>,
+    /// By network and host.
+    crowded: BTreeSet<(Party, IpAddr, usize)>,
+    freed: BTreeSet<Party>,
     idle: BTreeSet<(Uselessness, usize)>,
     /// The entries whose peers' ids are known.
     by_peer_id: BTreeSet<(PeerId, usize)>,
     connecting: usize,
+    /// Whom those are to that are shaking hands.
+    crowd: Crowd,
     /// How often an address was named.
     named: u64,
 }
@@ -38,9 +46,12 @@ impl Book {
             by_address: Map::new(rng),
             later: BTreeSet::new(),
             due: BTreeSet::new(),
+            crowded: BTreeSet::new(),
+            freed: BTreeSet::new(),
             idle: BTreeSet::new(),
             by_peer_id: BTreeSet::new(),
             connecting: 0,
+            crowd: Crowd::default(),
             named: 0,
         }
     }
@@ -124,10 +135,15 @@ impl Book {
         match entry.state {
             State::Later(at) => drop(self.later.insert((at, key))),
             State::Due(_) => drop(self.due.insert((entry.rank(), key))),
-            State::Dialling(_) | State::Shaking => self.connecting += 1,
+            State::Crowded => drop(self.crowded.insert(crowded(entry.address, key))),
+            State::Dialling(_) => self.connecting += 1,
+            State::Shaking => {
+                self.connecting += 1;
+                self.crowd.enter(entry.address);
+            }
             State::Connected | State::Ourselves => {}
         }
-        if let State::Later(_) | State::Due(_) = entry.state {
+        if let State::Later(_) | State::Due(_) | State::Crowded = entry.state {
             self.idle.insert((entry.uselessness(), key));
         }
         if let Some(peer_id) = entry.peer_id {
@@ -137,15 +153,65 @@ impl Book {
 
     fn unlist(&mut self, key: usize) {
         let Some(entry) = self.entries.get(key) else { return };
+        // Where one that was to be dialled is, or comes to nothing, there may be room for another.
+        let mut frees = false;
         match entry.state {
             State::Later(at) => drop(self.later.remove(&(at, key))),
-            State::Due(_) => drop(self.due.remove(&(entry.rank(), key))),
-            State::Dialling(_) | State::Shaking => self.connecting -= 1,
+            State::Due(_) => frees = self.due.remove(&(entry.rank(), key)),
+            State::Crowded => drop(self.crowded.remove(&crowded(entry.address, key))),
+            State::Dialling(_) => self.connecting -= 1,
+            State::Shaking => {
+                self.connecting -= 1;
+                self.crowd.leave(entry.address);
+                frees = true;
+            }
             State::Connected | State::Ourselves => {}
         }
         self.idle.remove(&(entry.uselessness(), key));
         if let Some(peer_id) = entry.peer_id {
             self.by_peer_id.remove(&(peer_id, key));
+        }
+        if frees {
+            let address = entry.address;
+            self.on_place_free(address);
+        }
+    }
+
+    /// Takes note that the host at an address, and its network, may have a connection less.
+    pub(super) fn on_place_free(&mut self, address: SocketAddr) {
+        let party = Party::of(address);
+        if self.crowded.range((party, LEAST, 0)..).next().is_some_and(|(first, ..)| *first == party) {
+            self.freed.insert(party);
+        }
+    }
+
+    /// Takes note that an address was dialled in vain, because others had taken the room meanwhile.
+    pub(super) fn on_crowded(&mut self, address: SocketAddr) {
+        if let Some(key) = self.find(address, |state| matches!(state, State::Later(_) | State::Due(_))) {
+            self.change(key, |entry| entry.state = State::Crowded);
+        }
+    }
+
+    /// Takes note that hosts and networks may have more connections than before.
+    pub(super) fn on_room(&mut self) {
+        self.freed.extend(self.crowded.iter().map(|(party, ..)| *party));
+    }
+
+    /// Has addresses be due that there is room for again: of each network one, which brings the next when it is dialled. At most as
+    /// many hosts are passed over as the network has connections.
+    fn use_room(&mut self, now: Instant, room: &impl Fn(SocketAddr, &Crowd) -> Room) {
+        while let Some(party) = self.freed.pop_first() {
+            let mut from = (party, LEAST, 0);
+            while let Some((_, ip, key)) = self.crowded.range(from..).next().copied().filter(|(of, ..)| *of == party) {
+                match self.entries.get(key).map(|entry| room(entry.address, &self.crowd)) {
+                    Some(Room::Free) => {
+                        self.change(key, |entry| entry.state = State::Due(now));
+                        break;
+                    }
+                    Some(Room::HostFull) => from = (party, ip, usize::MAX),
+                    Some(Room::NetworkFull) | None => break,
+                }
+            }
         }
     }
 
@@ -161,6 +227,9 @@ impl Book {
 
     /// Gives the time at which the next address may be dialled.
     pub(super) fn next_due(&self) -> Option<Instant> {
+        if !self.freed.is_empty() {
+            return Some(Instant::ZERO);
+        }
         let due = self.due.first().and_then(|(_, key)| match self.entries.get(*key)?.state {
             State::Due(since) => Some(since),
             _ => None,
@@ -168,14 +237,27 @@ impl Book {
         due.or_else(|| self.later.first().map(|(at, _)| *at))
     }
 
-    /// Gives the best address that is due, which is being dialled from now on.
-    pub(super) fn dial(&mut self, now: Instant, dial: DialId) -> Option<SocketAddr> {
+    /// Gives the best address that is due, which is being dialled from now on. Those that there is no room for, beside the crowd of
+    /// those that are shaking hands, are passed over until there is. Of those that are being dialled most will not answer.
+    pub(super) fn dial(
+        &mut self,
+        now: Instant,
+        dial: DialId,
+        room: impl Fn(SocketAddr, &Crowd) -> Room,
+    ) -> Option<SocketAddr> {
         while let Some((at, key)) = self.later.first().copied().filter(|(at, _)| *at <= now) {
             self.change(key, |entry| entry.state = State::Due(at));
         }
-        let (_, key) = self.due.first().copied()?;
-        self.change(key, |entry| entry.state = State::Dialling(dial));
-        self.entries.get(key).map(|entry| entry.address)
+        loop {
+            self.use_room(now, &room);
+            let (_, key) = self.due.first().copied()?;
+            let address = self.entries.get(key)?.address;
+            if room(address, &self.crowd) == Room::Free {
+                self.change(key, |entry| entry.state = State::Dialling(dial));
+                return Some(address);
+            }
+            self.change(key, |entry| entry.state = State::Crowded);
+        }
     }
 
     /// Takes back all dials, and gives them.
@@ -281,6 +363,13 @@ impl Book {
     }
 }
 
+/// The first of all addresses in their order.
+const LEAST: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+fn crowded(address: SocketAddr, key: usize) -> (Party, IpAddr, usize) {
+    (Party::of(address), Party::whole(address.ip()).ip, key)
+}
+
 /// How a dial or connection ended, for the pause before the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -308,6 +397,74 @@ mod tests {
         SocketAddr::from(([10, 0, 0, 1], port))
     }
 
+    /// Dials whatever the host has.
+    fn dial(book: &mut Book, now: Instant, dial: DialId) -> Option<SocketAddr> {
+        book.dial(now, dial, |_, _| Room::Free)
+    }
+
+    /// Dials an address of which the host, and the network, have no other.
+    fn dial_alone(book: &mut Book, now: Instant, connected: &Crowd, dial: u64) -> Option<SocketAddr> {
+        let config = Config::default();
+        let room = |address, shaking: &Crowd| Crowd::room(&[connected, shaking], address, &config);
+        let address = book.dial(now, DialId(dial), room)?;
+        assert!(book.on_connected(address, DialId(dial)));
+        Some(address)
+    }
+
+    #[test]
+    fn an_address_of_a_host_that_is_full_is_passed_over_and_dialled_as_soon_as_there_is_room() {
+        let (config, mut rng) = (Config::default(), Rng::new(1));
+        let mut book = Book::new(&mut rng);
+        let now = Instant::ZERO;
+        let other = SocketAddr::from(([10, 0, 0, 2], 1));
+        assert!([4, 3, 2, 1].iter().all(|port| add(&mut book, now, *port, Source::Tracker, 9)));
+        assert!(book.add(now, other, Source::Tracker, 0, &config));
+        let mut crowd = Crowd::default();
+        assert_eq!(dial_alone(&mut book, now, &crowd, 1), Some(address(4)));
+        assert_eq!((dial_alone(&mut book, now, &crowd, 2), dial_alone(&mut book, now, &crowd, 3)), (Some(other), None));
+        // They wait without a time, and without a failure.
+        assert_eq!((book.next_due(), book.idle()), (None, 3));
+        book.on_ended(now, address(4), Outcome::Useless, &config, &mut rng);
+        assert!(book.next_due().is_some_and(|at| at <= now));
+        let next = dial_alone(&mut book, now, &crowd, 4).unwrap();
+        assert!(next != address(4) && next != other);
+        // The place is taken by one who comes in, and the dial fails: no other is tried.
+        crowd.enter(address(99));
+        book.on_ended(now, next, Outcome::Useless, &config, &mut rng);
+        assert_eq!(dial_alone(&mut book, now, &crowd, 5), None);
+        crowd.leave(address(99));
+        book.on_place_free(address(99));
+        let third = dial_alone(&mut book, now, &crowd, 6).unwrap();
+        // It is forgotten: that leaves a place, too.
+        book.forget(third);
+        assert!(dial_alone(&mut book, now, &crowd, 7).is_some());
+        assert!(book.entries.iter().all(|(_, entry)| entry.failures <= 1));
+    }
+
+    #[test]
+    fn of_a_network_with_few_places_left_hosts_that_are_full_are_passed_over() {
+        let (config, mut rng) = (Config::default(), Rng::new(1));
+        let mut book = Book::new(&mut rng);
+        let now = Instant::ZERO;
+        let at = |host: u16, port| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, host], port));
+        for (host, port) in (1..=12).flat_map(|host| [(host, 1), (host, 2)]) {
+            assert!(book.add(now, at(host, port), Source::Tracker, 0, &config));
+        }
+        let crowd = Crowd::default();
+        let dialled: Vec<_> = (0..).map_while(|n| dial_alone(&mut book, now, &crowd, n)).collect();
+        let hosts: BTreeSet<_> = dialled.iter().map(|address| address.ip()).collect();
+        assert_eq!((dialled.len(), hosts.len(), book.next_due()), (8, 8, None));
+        book.on_ended(now, dialled[3], Outcome::Useless, &config, &mut rng);
+        let next = dial_alone(&mut book, now, &crowd, 50).unwrap();
+        assert!(!hosts.contains(&next.ip()) || next.ip() == dialled[3].ip());
+        assert_eq!(dial_alone(&mut book, now, &crowd, 51), None);
+        // A higher limit lets more be dialled.
+        book.on_room();
+        let all = (60..).map_while(|n| dial(&mut book, now, DialId(n))).count();
+        // All but those that were dialled; the one that failed waits for its time.
+        assert_eq!((all, book.idle()), (15, 1));
+    }
+
     #[test]
     fn pauses_double_with_jitter_up_to_the_longest() {
         let (config, mut rng) = (Config::default(), Rng::new(1));
@@ -316,12 +473,12 @@ mod tests {
         assert!(add(&mut book, now, 1, Source::Program, 10));
         let mut pauses = Vec::new();
         for n in 0..12 {
-            assert_eq!(book.dial(now, DialId(n)), Some(address(1)));
-            assert_eq!(book.dial(now, DialId(n)), None);
+            assert_eq!(dial(&mut book, now, DialId(n)), Some(address(1)));
+            assert_eq!(dial(&mut book, now, DialId(n)), None);
             book.on_ended(now, address(1), Outcome::Useless, &config, &mut rng);
             let due = book.next_due().unwrap();
             pauses.push(due.since(now));
-            assert_eq!(book.dial(due - Duration::from_micros(1), DialId(99)), None);
+            assert_eq!(dial(&mut book, due - Duration::from_micros(1), DialId(99)), None);
             now = due;
         }
         for (n, pause) in pauses.iter().enumerate() {
@@ -337,7 +494,7 @@ mod tests {
         let mut book = Book::new(&mut rng);
         assert!(add(&mut book, Instant::ZERO, 1, Source::Program, 1));
         assert!(!add(&mut book, Instant::ZERO, 2, Source::Program, 1));
-        assert!(book.dial(Instant::ZERO, DialId(1)).is_some());
+        assert!(dial(&mut book, Instant::ZERO, DialId(1)).is_some());
         assert!(!book.on_connected(address(1), DialId(9)));
         assert!(book.on_connected(address(1), DialId(1)));
         book.on_ourselves(address(1));
@@ -351,9 +508,9 @@ mod tests {
         book.add(now, address(port), source, u32::from(port), &config)
     }
 
-    fn fail(book: &mut Book, now: Instant, dial: u64) -> Option<SocketAddr> {
-        let address = book.dial(now, DialId(dial))?;
-        book.on_failed(now, address, DialId(dial), &Config::default(), &mut Rng::new(dial));
+    fn fail(book: &mut Book, now: Instant, n: u64) -> Option<SocketAddr> {
+        let address = dial(book, now, DialId(n))?;
+        book.on_failed(now, address, DialId(n), &Config::default(), &mut Rng::new(n));
         Some(address)
     }
 
@@ -365,7 +522,7 @@ mod tests {
         sources.into_iter().for_each(|(port, source)| assert!(add(&mut book, now, port, source, 9)));
         assert_eq!((fail(&mut book, now, 0), fail(&mut book, now, 1)), (Some(address(1)), Some(address(5))));
         now += Duration::from_secs(10);
-        let order: Vec<_> = (9..14).map_while(|n| book.dial(now, DialId(n))).map(|a| a.port()).collect();
+        let order: Vec<_> = (9..14).map_while(|n| dial(&mut book, now, DialId(n))).map(|a| a.port()).collect();
         assert_eq!(order, [1, 4, 3, 5]);
         assert_eq!((book.connecting(), book.idle()), (4, 0));
     }
@@ -374,7 +531,7 @@ mod tests {
     fn a_full_book_forgets_the_least_useful_and_never_the_connected_or_what_the_program_named() {
         let mut book = Book::new(&mut Rng::new(1));
         let now = Instant::ZERO;
-        assert!(add(&mut book, now, 9, Source::PeerExchange, 4) && book.dial(now, DialId(0)).is_some());
+        assert!(add(&mut book, now, 9, Source::PeerExchange, 4) && dial(&mut book, now, DialId(0)).is_some());
         let named = [(1, Source::PeerExchange), (2, Source::Program), (3, Source::Tracker)];
         named.into_iter().for_each(|(port, source)| assert!(add(&mut book, now, port, source, 4)));
         let knows = |book: &Book| (1..=9).filter(|n| book.by_address.contains_key(&address(*n))).collect::<Vec<_>>();
@@ -415,9 +572,9 @@ mod tests {
         let now = Instant::ZERO;
         assert!(add(&mut book, now, 1, Source::Tracker, 9) && fail(&mut book, now, 1).is_some());
         assert!(add(&mut book, now, 1, Source::PeerExchange, 9));
-        assert_eq!(book.dial(now, DialId(2)), None);
+        assert_eq!(dial(&mut book, now, DialId(2)), None);
         assert!(add(&mut book, now, 1, Source::Program, 9));
-        assert_eq!(book.dial(now, DialId(3)), Some(address(1)));
+        assert_eq!(dial(&mut book, now, DialId(3)), Some(address(1)));
     }
 
     #[test]
@@ -427,8 +584,9 @@ mod tests {
             let mut book = Book::new(&mut rng);
             let mut now = Instant::ZERO;
             let config = Config { max_known_peers: 6, max_failures: 3, ..Config::default() };
+            let connected = Crowd::default();
             for n in 0..300 {
-                let at = address(rng.below(12) as u16);
+                let at = SocketAddr::from(([10, 0, 0, rng.below(4) as u8], rng.below(3) as u16));
                 let sources = [Source::Program, Source::Tracker, Source::Dht, Source::PeerExchange];
                 match rng.below(10) {
                     0..=2 => {
@@ -436,11 +594,9 @@ mod tests {
                         book.add(now, at, source, rng.below(4), &config);
                     }
                     3 => {
-                        if let Some(dialled) = book.dial(now, DialId(n)) {
-                            assert!(book.on_connected(dialled, DialId(n)));
-                        }
+                        dial_alone(&mut book, now, &connected, n);
                     }
-                    4 => drop(book.dial(now, DialId(n))),
+                    4 => drop(book.dial(now, DialId(n), |at, shaking| Crowd::room(&[shaking], at, &Config::default()))),
                     5 => book.on_shaken(at, PeerId([rng.below(3) as u8; 20])),
                     6 => {
                         let all = [Outcome::Stopped, Outcome::Useful, Outcome::Useless, Outcome::Needless];
@@ -452,10 +608,18 @@ mod tests {
                     _ => now += Duration::from_secs(u64::from(rng.below(40))),
                 }
                 let count = |test: fn(&State) -> bool| book.entries.iter().filter(|(_, e)| test(&e.state)).count();
-                let idle = count(|s| matches!(s, State::Later(_) | State::Due(_)));
+                let idle = count(|s| matches!(s, State::Later(_) | State::Due(_) | State::Crowded));
                 let connecting = count(|s| matches!(s, State::Dialling(_) | State::Shaking));
                 assert_eq!((book.idle(), book.connecting()), (idle, connecting), "seed {seed}");
-                assert_eq!(book.later.len() + book.due.len(), idle, "seed {seed}");
+                // Whoever waits for room waits for somebody.
+                let waits = |(_, e): (usize, &Entry)| {
+                    let full = Crowd::room(&[&book.crowd], e.address, &config) != Room::Free;
+                    let soon =
+                        book.due.iter().any(|(_, key)| Party::of(book.entries[*key].address) == Party::of(e.address));
+                    e.state != State::Crowded || full || soon || book.freed.contains(&Party::of(e.address))
+                };
+                assert!(book.entries.iter().all(waits), "seed {seed}");
+                assert_eq!(book.later.len() + book.due.len() + book.crowded.len(), idle, "seed {seed}");
                 assert!(book.entries.len() <= 6 && book.by_address.len() == book.entries.len(), "seed {seed}");
                 let ids = book.entries.iter().filter(|(_, e)| e.peer_id.is_some()).count();
                 assert_eq!(book.by_peer_id.len(), ids, "seed {seed}");

@@ -41,11 +41,10 @@ pub struct Config {
     /// The most connections that came in and have not shaken hands; 256 by default. Another closes the oldest of them, so that
     /// silent ones keep nobody out.
     pub max_incoming_handshakes: usize,
-    /// The most connections of one torrent to one IP address, or to one /64 of global IPv6 addresses (2000::/3 without Teredo), whatever
-    /// the peer ids and ports; 1 by default, so that nobody fills our places from one host. Several peers behind one address translator
-    /// share it, as do those on one line, which mostly has a /64 to itself, and the customers that a hosting company put into one: in a network of our own with many peers, raise it, or name them
-    /// by their IPv4, unique local or link-local addresses, which count each for itself. Loopback addresses are exempt. 0 counts
-    /// as 1.
+    /// The most connections of one torrent to one IP address, whatever the peer ids and ports; 1 by default, so that nobody fills our
+    /// places from one host. Several peers behind one address translator share it: in a network of our own where that is so, raise it.
+    /// How many a /64 of global IPv6 addresses has is a limit of its own ([`Limits::max_connections_per_network`]). Loopback addresses
+    /// are exempt. 0 counts as 1.
     pub max_connections_per_ip: usize,
     /// The most addresses known in one torrent; 1,000 by default. Another takes the place of the least useful that is not connected:
     /// of those that failed, the one that failed most often; else the one that came from the worst source, longest ago. What the program

@@ -123,6 +123,7 @@ impl Liars {
     }
 
     /// Gives how many connections a party has.
+    #[cfg(test)]
     pub(super) fn connections(&self, party: Party) -> usize {
         let giver = self.by_party.get(&party).and_then(|key| self.givers.get(*key as usize));
         giver.map_or(0, |giver| giver.connections as usize)

@@ -16,6 +16,7 @@ use std::num::NonZeroU64;
 /// | [`download_rate`](Self::download_rate) | the session | none |
 /// | [`max_connections`](Self::max_connections) | the session | 200 |
 /// | [`max_connections_per_torrent`](Self::max_connections_per_torrent) | each torrent | 100 |
+/// | [`max_connections_per_network`](Self::max_connections_per_network) | each torrent | 8 |
 /// | [`max_dials`](Self::max_dials) | the session | 100 |
 /// | [`dials_per_second`](Self::dials_per_second) | the session | 30 |
 /// | [`upload_slots`](Self::upload_slots) | each torrent | 4 |
@@ -33,6 +34,11 @@ use std::num::NonZeroU64;
 /// because it sends unasked or was asked at a higher rate before, is not read until that is made up for: a new rate holds at once.
 ///
 /// # Connections
+///
+/// A torrent has one connection to an IP address ([`Config::max_connections_per_ip`](super::Config::max_connections_per_ip)), so that nobody
+/// fills our places from one host. Of global IPv6 a host can have as many addresses as it likes, all in the /64 of its line: so a /64 has a
+/// limit of its own. It is more than one, for some hosting companies put many customers into one. An address that there is no room for
+/// is passed over and dialled once there is.
 ///
 /// Where a limit is lowered, the surplus is closed at once: peers without interest on either side first, then those on which no block
 /// has moved for [`Config::idle_inbound`](super::Config::idle_inbound), then the newest. Dials under way are left to end. Where one
@@ -55,6 +61,10 @@ pub struct Limits {
     pub max_connections: usize,
     /// The most peers that have shaken hands in one torrent.
     pub max_connections_per_torrent: usize,
+    /// The most peers of one torrent in one /64 of global IPv6 addresses (2000::/3 without Teredo). Counts as
+    /// [`Config::max_connections_per_ip`](super::Config::max_connections_per_ip) where it is less. When it is lowered, those that are
+    /// connected stay.
+    pub max_connections_per_network: usize,
     /// The most dials and dialled connections that have not shaken hands (half-open), over all torrents. Others wait.
     pub max_dials: usize,
     /// How many dials may begin in a second, over all torrents. Others wait. 0 counts as 1.
@@ -72,6 +82,7 @@ impl Default for Limits {
             download_rate: None,
             max_connections: 200,
             max_connections_per_torrent: 100,
+            max_connections_per_network: 8,
             max_dials: 100,
             dials_per_second: 30,
             upload_slots: 4,
@@ -101,6 +112,9 @@ impl Swarm {
         self.hub.set_dial_rate(now, per_second);
         let places: Vec<usize> = self.torrents.iter().map(|(place, _)| place).collect();
         for place in &places {
+            if let Some(torrent) = self.torrents.get_mut(*place) {
+                torrent.book.on_room();
+            }
             self.close_surplus_here(now, *place);
         }
         let surplus = self.hub.open.saturating_sub(self.hub.config.limits.max_connections);

@@ -24,8 +24,8 @@
 //!
 //! Two connections to the same peer id on the same IP address in a torrent are one too many; so are two by addresses of the two
 //! families, for a peer may have both. The same id on another address of the family is another peer: ids are no secret, and whoever
-//! repeats one is to keep nobody out. An IP address, or a /64 of global IPv6 addresses, has one connection in a torrent, whatever the ids
-//! ([`Config::max_connections_per_ip`]). Of a pair that crossed, both sides keep
+//! repeats one is to keep nobody out. An IP address has one connection in a torrent, whatever the ids
+//! ([`Config::max_connections_per_ip`]), and a /64 of global IPv6 addresses has a few ([`Limits::max_connections_per_network`]). Of a pair that crossed, both sides keep
 //! the one that the larger peer id dialled. That is so only while the older is new and no block has moved on it
 //! ([`Config::pair_window`]): a peer id is no secret, and whoever repeats one takes no connection over. A connection to ourselves is closed, and an address that led to it is never dialled
 //! again. Addresses that were named are dialled with pauses that double, those that the program named until the torrent goes, others
@@ -147,6 +147,7 @@ mod closing;
 mod command;
 mod config;
 mod connection;
+mod crowd;
 mod download;
 mod hub;
 mod liars;

@@ -18,12 +18,6 @@ impl Torrent {
         same_id.find(|((_, other), _)| *other == ip || other.is_ipv4() != ip.is_ipv4()).map(|(_, key)| *key)
     }
 
-    /// Says whether there are as many connections to an address, or to its /64, as may be.
-    pub(super) fn is_crowded(&self, address: SocketAddr, most: usize) -> bool {
-        let party = Party::of(address);
-        !party.ip.is_loopback() && self.liars.connections(party) >= most.max(1)
-    }
-
     /// Takes note that a peer that had shaken hands is gone.
     pub(super) fn on_peer_gone(&mut self, key: usize, link: &Link, address: SocketAddr, most_suspects: usize) {
         let name = (link.peer_id, Party::of(address).ip);
@@ -31,6 +25,8 @@ impl Torrent {
             self.by_peer_id.remove(&name);
         }
         self.liars.leave(link.giver, most_suspects);
+        self.crowd.leave(address);
+        self.book.on_place_free(address);
     }
 }
 

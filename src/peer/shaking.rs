@@ -1,5 +1,6 @@
 use super::bans::Party;
 use super::connection::{Connection, Link, Stage};
+use super::crowd::{Crowd, Room};
 use super::hub::Timer;
 use super::machine::Swarm;
 use super::{Event, Gone};
@@ -80,6 +81,8 @@ impl Swarm {
             }
             None => {
                 self.hub.abort(id);
+                // Another address of its network may be dialled in its place.
+                self.hub.set_timer_by(now, Timer::Dial(torrent), now);
                 self.on_dial_ended(now);
             }
         }
@@ -145,7 +148,13 @@ impl Swarm {
                 if let Some(torrent) = self.torrents.get_mut(place).filter(|_| dialled) {
                     torrent.book.on_shaken(address, peer_id);
                 }
+                let twin = self.torrents.get(place).and_then(|torrent| torrent.twin(peer_id, address));
                 self.close(now, key, gone);
+                if let Some(torrent) = self.torrents.get_mut(place).filter(|_| dialled && twin.is_none()) {
+                    if Crowd::room(&[&torrent.crowd], address, &self.hub.config) != Room::Free {
+                        torrent.book.on_crowded(address);
+                    }
+                }
                 false
             }
             None => {
@@ -174,7 +183,7 @@ impl Swarm {
             self.close(now, other, Gone::Duplicate);
             return None;
         }
-        if torrent.is_crowded(address, config.max_connections_per_ip) {
+        if Crowd::room(&[&torrent.crowd], address, config) != Room::Free {
             return Some(Gone::Duplicate);
         }
         let (most, most_here) = (config.limits.max_connections, torrent.max_connections(&config.limits));
@@ -220,6 +229,7 @@ impl Swarm {
         let peer = torrent.enter(key);
         let party = Party::of(address);
         torrent.by_peer_id.insert((peer_id, party.ip), key);
+        torrent.crowd.enter(address);
         let giver = torrent.liars.enter(party);
         let pieces = torrent.geometry.piece_count();
         let mut link = Link::new(now, place, peer, peer_id, pieces, giver, &mut self.hub);
@@ -263,7 +273,9 @@ impl Swarm {
         let mut useless = full;
         while !useless && most > 0 && self.hub.may_dial(now) {
             let dial = DialId(self.next_dial);
-            let Some(address) = torrent.book.dial(now, dial) else {
+            let crowd = &torrent.crowd;
+            let room = |address, shaking: &Crowd| Crowd::room(&[crowd, shaking], address, &self.hub.config);
+            let Some(address) = torrent.book.dial(now, dial, room) else {
                 useless = true;
                 break;
             };

@@ -1,4 +1,5 @@
 use super::book::Book;
+use super::crowd::Crowd;
 use super::hub::{Hub, Timer};
 use super::liars::Liars;
 use super::selecting::Wanted;
@@ -30,6 +31,8 @@ pub(super) struct Torrent {
     pub(super) inbound: usize,
     /// By peer id and IP address, of a global IPv6 address the first of its /64.
     pub(super) by_peer_id: BTreeMap<(PeerId, IpAddr), usize>,
+    /// Whom the connections that have shaken hands are to.
+    pub(super) crowd: Crowd,
     pub(super) book: Book,
     pub(super) liars: Liars,
     /// Whether what is missing is wanted.
@@ -117,6 +120,7 @@ impl Torrent {
             latest_peer: Peer(0),
             inbound: 0,
             by_peer_id: BTreeMap::new(),
+            crowd: Crowd::default(),
             book: Book::new(rng),
             liars: Liars::default(),
             downloads: true,

@@ -35,6 +35,8 @@ pub(super) enum State {
     Later(Instant),
     /// To be dialled since that time.
     Due(Instant),
+    /// To be dialled as soon as its host and its network have fewer connections.
+    Crowded,
     /// Being dialled.
     Dialling(DialId),
     /// Connected and shaking hands.

@@ -89,6 +89,7 @@ pub(super) fn limits(rng: &mut Rng) -> peer::Limits {
         download_rate: rate(rng),
         max_connections: rng.below(30) as usize,
         max_connections_per_torrent: rng.below(20) as usize,
+        max_connections_per_network: rng.below(4) as usize,
         max_dials: rng.below(DIALS as u32 + 1) as usize,
         dials_per_second: *rng.choose(&[0, 1, 30, u32::MAX]).unwrap(),
         upload_slots: rng.below(6) as usize,

@@ -206,18 +206,21 @@ fn of_ten_thousand_addresses_each_is_dialled_before_any_is_again() {
 }
 
 #[test]
-fn one_line_has_one_connection_to_a_torrent_whatever_addresses_of_its_64_it_uses() {
+fn one_line_has_a_few_connections_to_a_torrent_whatever_addresses_of_its_64_it_uses_and_an_address_has_one() {
     let mut world = World::new(1);
-    let b = world.leech(Config::default(), geometry(3));
+    let limits = Limits { max_connections_per_network: 3, ..Limits::default() };
+    let b = world.leech(Config { limits, ..Config::default() }, geometry(3));
     let from = |world: &mut World, id, ip: &str| world.shaken_from(b, id, format!("[{ip}]:5000").parse().unwrap());
+    let twice = [40, 41].map(|id| from(&mut world, id, "2001:db8:0:9::1"));
     let line: Vec<usize> = (1..=9).map(|n| from(&mut world, n, &format!("2001:db8:0:1:{n}::{n}"))).collect();
     // The next line, and hosts in networks that nobody reaches from outside, or behind one translator.
     let others =
         ["2001:db8:0:2::1", "fd00::1", "fd00::2", "fe80::1", "fe80::2", "64:ff9b::1.2.3.4", "64:ff9b::1.2.3.5"];
     let others: Vec<usize> = (10..).zip(others).map(|(id, ip)| from(&mut world, id, ip)).collect();
     world.run(seconds(1));
-    assert_eq!(line.iter().filter(|raw| !world.is_closed(**raw)).count(), 1);
+    assert_eq!(line.iter().filter(|raw| !world.is_closed(**raw)).count(), 3);
     assert!(others.iter().all(|raw| !world.is_closed(*raw)));
+    assert_eq!(twice.map(|raw| world.is_closed(raw)), [false, true]);
     line.iter().for_each(|raw| world.hang_up(*raw));
     world.run(seconds(1));
     let again = from(&mut world, 30, "2001:db8:0:1::9");
@@ -240,4 +243,70 @@ fn of_a_pair_that_crossed_by_two_addresses_of_a_64_both_sides_keep_the_same() {
         world.run(seconds(1));
         assert_eq!((world.is_closed(ours), world.is_closed(theirs)), (!keeps_ours, keeps_ours), "{id}");
     }
+}
+
+#[test]
+fn an_address_whose_host_or_network_is_full_is_dialled_when_it_is_not_and_never_in_vain() {
+    let hosts = [["20.1.1.1:1", "20.1.1.1:2"], ["[2001:db8::1]:1", "[2001:db8::2]:1"]];
+    for addresses in hosts.map(|pair| pair.map(|address| address.parse::<SocketAddr>().unwrap())) {
+        let mut world = World::new(1);
+        let limits = Limits { max_connections_per_network: 1, ..Limits::default() };
+        let b = world.leech(Config { limits, ..Config::default() }, geometry(3));
+        world.listeners.extend(addresses.map(|address| (address, Listener::Raw)));
+        name(&mut world, b, addresses[0], Source::Tracker);
+        world.run(seconds(1));
+        let first = *world.raws.keys().next_back().unwrap();
+        name(&mut world, b, addresses[1], Source::Tracker);
+        world.run(seconds(1));
+        world.write(first, &handshake(1));
+        world.run(seconds(1));
+        // For longer than any pause; the peer keeps its connection alive.
+        for _ in 0..8 {
+            world.run(seconds(60));
+            world.send(first, &[Message::KeepAlive]);
+        }
+        assert_eq!((world.nodes[b].dials.len(), world.nodes[b].connected()), (1, 1));
+        world.hang_up(first);
+        world.run(seconds(1));
+        assert_eq!(world.nodes[b].dials[1..], [addresses[1]]);
+    }
+}
+
+#[test]
+fn a_higher_limit_of_a_network_lets_those_be_dialled_that_waited() {
+    let mut world = World::new(1);
+    let set = |most| Limits { max_connections_per_network: most, ..Limits::default() };
+    let b = world.leech(Config { limits: set(0), ..Config::default() }, geometry(3));
+    for n in 1..=9 {
+        let address = format!("[2001:db8::{n}]:1").parse().unwrap();
+        world.listeners.insert(address, Listener::Raw);
+        name(&mut world, b, address, Source::Tracker);
+        world.run(seconds(1) / 10);
+    }
+    assert_eq!(world.nodes[b].dials.len(), 1);
+    world.command(b, Command::SetLimits { limits: set(5) });
+    world.run(seconds(1));
+    assert!(world.nodes[b].dials.len() >= 5);
+}
+
+#[test]
+fn who_was_dialled_while_another_of_its_host_took_the_place_waits_for_it_and_not_for_a_pause() {
+    let mut world = World::new(1);
+    let b = world.leech(Config::default(), geometry(3));
+    let addresses = [1, 2].map(|port| SocketAddr::from(([20, 1, 1, 1], port)));
+    for address in addresses {
+        world.listeners.insert(address, Listener::Raw);
+        name(&mut world, b, address, Source::Tracker);
+    }
+    world.run(seconds(1));
+    assert_eq!(world.nodes[b].dials, addresses);
+    let raws: Vec<usize> = world.raws.keys().copied().collect();
+    (1..).zip(&raws).for_each(|(id, raw)| world.write(*raw, &handshake(id)));
+    world.run(seconds(1));
+    let (closed, open): (Vec<usize>, Vec<usize>) = raws.into_iter().partition(|raw| world.is_closed(*raw));
+    assert_eq!((closed.len(), open.len()), (1, 1));
+    // The other one is dialled again after a second at the soonest.
+    world.hang_up(open[0]);
+    world.run(seconds(1) / 2);
+    assert_eq!(world.nodes[b].dials.len(), 3);
 }
