@@ -115,10 +115,13 @@ fn play(seed: u64) -> String {
         if round < 399 {
             disk.steps(rng.below(8));
             disk.collect();
+            if hold_bytes > 0 && rng.below(4) == 0 {
+                disk.wait(Config::default().hold_time);
+            }
             if rng.below(40) == 0 {
                 if let Some((job, _)) = disk.jobs.pop() {
                     let done = Err(JobError::Panicked);
-                    disk.machine.handle_input(Instant::ZERO, Input::Done { job, done });
+                    disk.machine.handle_input(disk.now, Input::Done { job, done });
                 }
             }
         } else {
