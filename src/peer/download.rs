@@ -5,9 +5,13 @@ use super::torrent::Torrent;
 use super::{Event, Gone, Stored, Violation};
 use crate::machine::Instant;
 use crate::proto::geometry::Span;
+use crate::proto::id::PieceIndex;
 use crate::proto::message::Message;
 use crate::select::Arrival;
 use log::{debug, info};
+
+/// How many times its queue of requests a piece may be for a peer that is asked for whole ones.
+const FAST: usize = 8;
 
 impl Torrent {
     /// Says whether a peer may be asked for blocks at all.
@@ -19,6 +23,12 @@ impl Torrent {
             && self.is_running()
             && self.storing < hub.config.store_credit
             && now >= self.retry_at.max(self.liars.parole_until(link.giver))
+    }
+
+    /// Says whether a peer would send a piece in a short time: its queue of requests holds half a second's worth or more.
+    fn is_fast(&self, link: &Link) -> bool {
+        let blocks = self.geometry.blocks_in(PieceIndex(0)) as usize;
+        link.pipeline.depth().saturating_mul(FAST) >= blocks
     }
 
     /// Asks a peer for as many blocks as should be asked of it and the download rate allows.
@@ -47,7 +57,11 @@ impl Torrent {
             }
         }
         let mut spans = std::mem::take(&mut hub.spans);
-        self.picker.pick(link.peer, &link.has, room, &mut spans);
+        if self.is_fast(link) {
+            self.picker.pick_apart(link.peer, &link.has, room, &mut spans);
+        } else {
+            self.picker.pick(link.peer, &link.has, room, &mut spans);
+        }
         if spans.len() == room && room < wanted {
             self.wait(hub, link, Lane::Ask, now);
         }

@@ -35,6 +35,7 @@ pub enum Arrival {
 ///
 /// - What is begun is finished first: the piece that the peer gave blocks of before, else of all begun pieces that it has the one
 ///   with the fewest blocks missing. Several peers may share a piece.
+/// - Peers that are [asked apart](Self::pick_apart), because they send a piece in a short time, share no piece while there are others to begin.
 /// - Then the rarest piece is begun, any of the equally rare ones with the same likelihood.
 /// - What has a higher priority comes before that, begun or not, and what is skipped is never asked for nor taken
 ///   ([`set_priorities`](Self::set_priorities)). In sequential mode the first of the begun pieces is gone on with and then the first
@@ -198,10 +199,23 @@ impl Picker {
     /// Fewer than `count` are all that the peer can be asked for now. There may be more when it has another piece, when blocks become
     /// missing again (a release, a failed store, a bad piece).
     pub fn pick(&mut self, peer: Peer, has: &Bitfield, count: usize, out: &mut Vec<Span>) {
+        self.pick_as(peer, has, count, false, out);
+    }
+
+    /// As [`pick`](Self::pick), for a peer that sends a piece in a short time: it rather begins one of its own than share what others
+    /// are asked for, as long as fewer pieces have missing blocks than one and a half for each peer.
+    ///
+    /// Peers with long queues that share pieces send the blocks of each in any order, and of all that they were asked for at once: then
+    /// a store cannot hash a piece as it comes, and reads it back.
+    pub fn pick_apart(&mut self, peer: Peer, has: &Bitfield, count: usize, out: &mut Vec<Span>) {
+        self.pick_as(peer, has, count, true, out);
+    }
+
+    fn pick_as(&mut self, peer: Peer, has: &Bitfield, count: usize, apart: bool, out: &mut Vec<Span>) {
         let goal = out.len().saturating_add(count);
         let mut from = [0; CLASSES];
         while out.len() < goal {
-            let Some(piece) = self.choose(peer, has, &mut from) else { break };
+            let Some(piece) = self.choose(peer, has, apart, &mut from) else { break };
             let progress = match self.suspects.own(piece, peer) {
                 Some(suspect) => &mut suspect.progress,
                 None => self.begin(piece),
@@ -309,26 +323,43 @@ impl Picker {
     }
 
     /// Chooses a piece with a missing block. `from` is as in [`Availability::first`], for each class.
-    fn choose(&mut self, peer: Peer, has: &Bitfield, from: &mut [usize; CLASSES]) -> Option<PieceIndex> {
+    fn choose(&mut self, peer: Peer, has: &Bitfield, apart: bool, from: &mut [usize; CLASSES]) -> Option<PieceIndex> {
         let first = (0..CLASSES).zip(from).find_map(|(class, from)| {
             let suspect = self.suspects.first_for(peer, has, |piece| self.class(piece) == Some(class));
-            suspect.or_else(|| self.choose_unsuspected(peer, has, class, from))
+            suspect.or_else(|| self.choose_unsuspected(peer, has, class, apart, from))
         });
         first.or_else(|| {
             (0..CLASSES).find_map(|class| self.suspects.last_for(has, |piece| self.class(piece) == Some(class)))
         })
     }
 
-    fn choose_unsuspected(&mut self, peer: Peer, has: &Bitfield, class: usize, from: &mut usize) -> Option<PieceIndex> {
-        let begun = if self.sequential { self.open[class].first(has) } else { self.choose_begun(peer, has, class) };
+    fn choose_unsuspected(
+        &mut self,
+        peer: Peer,
+        has: &Bitfield,
+        class: usize,
+        apart: bool,
+        from: &mut usize,
+    ) -> Option<PieceIndex> {
+        let peers = self.peers.len() + usize::from(!self.peers.contains_key(&peer));
+        if apart && !self.sequential && self.open[class].list.len() < peers.saturating_mul(3).div_ceil(2) {
+            let own = self.choose_begun(peer, has, class, true);
+            let own = own.or_else(|| self.availability.rarest(class, has, &mut self.rng));
+            if own.is_some() {
+                return own;
+            }
+        }
+        let begun =
+            if self.sequential { self.open[class].first(has) } else { self.choose_begun(peer, has, class, false) };
         begun.or_else(|| match self.sequential {
             true => self.availability.first(class, has, from),
             false => self.availability.rarest(class, has, &mut self.rng),
         })
     }
 
-    /// Chooses a begun piece with a missing block.
-    fn choose_begun(&mut self, peer: Peer, has: &Bitfield, class: usize) -> Option<PieceIndex> {
+    /// Chooses a begun piece with a missing block; if it is to be apart, the one that the peer is asked for already, or else one of which
+    /// nobody is.
+    fn choose_begun(&mut self, peer: Peer, has: &Bitfield, class: usize, apart: bool) -> Option<PieceIndex> {
         let open = &self.open[class];
         let latest = self.peers.get(&peer).map(|asked| asked.latest);
         if let Some(piece) = latest.filter(|p| open.set.contains(*p) && has.contains(*p)) {
@@ -337,9 +368,10 @@ impl Picker {
         let count = open.list.len();
         let start = if count <= OPEN_SCAN { 0 } else { self.rng.below(count as u32) as usize };
         let (tail, head) = (&open.list[start..], &open.list[..start]);
-        let looked_at = tail.iter().chain(head).take(OPEN_SCAN).filter(|p| has.contains(**p));
+        let left = |piece| !apart || self.begun.get(piece).is_some_and(|progress| progress.asked().is_empty());
+        let looked_at = tail.iter().chain(head).take(OPEN_SCAN).filter(|p| has.contains(**p) && left(*p));
         let best = looked_at.min_by_key(|p| self.begun.get(p).map_or(0, Progress::missing)).copied();
-        if best.is_none() && count > OPEN_SCAN { open.search(has) } else { best }
+        if best.is_none() && count > OPEN_SCAN && !apart { open.search(has) } else { best }
     }
 
     fn note_asked(&mut self, peer: Peer, piece: PieceIndex, blocks: &[u32], out: &mut Vec<Span>) {

@@ -41,6 +41,44 @@ fn a_begun_piece_is_finished_before_another_is_begun_and_peers_share_it() {
     assert_eq!(together.len(), 8);
 }
 
+fn pick_apart(picker: &mut Picker, peer: u32, has: &Bitfield, count: usize) -> Vec<Span> {
+    let mut out = Vec::new();
+    picker.pick_apart(Peer(peer), has, count, &mut out);
+    out
+}
+
+#[test]
+fn apart_each_peer_has_pieces_of_its_own_and_what_nobody_goes_on_with_comes_before_new_ones() {
+    let mut p = picker(50, 8, 1);
+    let all = Bitfield::full(50);
+    (0..3).for_each(|_| p.peer_joined(&all));
+    let first = pieces(&pick_apart(&mut p, 1, &all, 3));
+    let second = pieces(&pick_apart(&mut p, 2, &all, 3));
+    assert!(first.len() == 1 && second.len() == 1 && first != second);
+    // The first one's piece to its end, and the beginning of another.
+    let more = pick_apart(&mut p, 1, &all, 7);
+    assert_eq!(more.iter().filter(|span| first.contains(&span.piece.0)).count(), 5);
+    let next = more[6].piece;
+    assert!(!second.contains(&next.0) && more[5].piece == next);
+    // Who is gone leaves a piece of which a block has come.
+    p.on_block(Peer(1), more[5]);
+    p.release(Peer(1));
+    assert_eq!(pieces(&pick_apart(&mut p, 3, &all, 7)), BTreeSet::from([next.0]));
+}
+
+#[test]
+fn apart_pieces_are_shared_all_the_same_where_many_are_begun_or_none_is_left() {
+    let mut p = picker(6, 8, 1);
+    let all = Bitfield::full(6);
+    p.peer_joined(&all);
+    (0..5).for_each(|n| drop(pick_apart(&mut p, 1, &set(6, [n]), 1)));
+    assert!(pieces(&pick_apart(&mut p, 2, &all, 8)).iter().all(|piece| *piece < 5));
+    let mut p = picker(1, 8, 1);
+    p.peer_joined(&Bitfield::full(1));
+    let both = [1, 2].map(|peer| pick_apart(&mut p, peer, &Bitfield::full(1), 4));
+    assert_eq!(both.concat().len(), 8);
+}
+
 #[test]
 fn a_peer_goes_on_with_its_own_piece_rather_than_with_one_nearer_to_its_end() {
     let mut p = picker(50, 8, 1);

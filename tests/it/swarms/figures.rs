@@ -14,6 +14,7 @@ pub(super) struct Figures {
     received: u64,
     redundant: u64,
     wanted: u64,
+    reread: u64,
     pub(super) liars: usize,
     /// How many members took a wrong block of a liar's, and how many then banned it.
     pub(super) wronged: usize,
@@ -30,6 +31,7 @@ impl Figures {
             received: 0,
             redundant: 0,
             wanted: 0,
+            reread: 0,
             liars: 0,
             wronged: 0,
             bans: 0,
@@ -39,6 +41,7 @@ impl Figures {
     pub(super) fn count(&mut self, member: &Member) {
         self.received += member.received;
         self.redundant += member.redundant;
+        self.reread += member.store.reread;
         self.liars += usize::from(member.role == Role::Liar);
         self.wronged += member.wronged_by.len();
         self.bans += member.banned.len();
@@ -79,6 +82,11 @@ impl Figures {
         100.0 * (self.received - self.wanted - self.redundant) as f64 / self.received as f64
     }
 
+    /// Gives the bytes that a store reads back to hash them, in percent of all that came.
+    pub(super) fn reread(&self) -> f64 {
+        100.0 * self.reread as f64 / self.received as f64
+    }
+
     /// Gives Jain's index of what each got for what it can give: 1 where all got the same for the same.
     pub(super) fn fairness(&self) -> f64 {
         let shares: Vec<f64> = self.contributors.iter().map(|(up, taken)| 1.0 / taken / *up as f64).collect();
@@ -107,7 +115,7 @@ impl fmt::Display for Figures {
             self.percentile(0.95),
             self.percentile(1.0)
         )?;
-        write!(f, " {:>9.3} {:>7.3} {:>6.3}", self.redundant(), self.wasted(), self.fairness())?;
+        write!(f, " {:>9.3} {:>7.3} {:>6.1} {:>6.3}", self.redundant(), self.wasted(), self.reread(), self.fairness())?;
         match self.free_riders() {
             Some(ratio) => write!(f, " {ratio:>6.3}")?,
             None => write!(f, " {:>6}", "-")?,

@@ -14,6 +14,7 @@ const HEAD: &str = "\
 # mean, p95, max   the times of those who contribute, over the bound: 1 is perfect, and a mean below 1.5 is good
 # redundant   blocks that were there already when they came, in percent of all that came
 # wasted      what else came in vain (of pieces with a wrong hash, or cut off in the middle), in percent
+# reread      blocks that came before an earlier one of their piece, in percent: a store reads them back to hash the piece
 # jain    Jain's index of download rate over the own uplink's rate, of those who contribute: 1 is even
 # riders  the mean time of free riders over that of those who contribute: above 1 they come last
 # bans    liars that were banned / members that took a wrong block of a liar, counted in pairs
@@ -29,8 +30,8 @@ fn path() -> PathBuf {
 
 fn columns() -> String {
     format!(
-        "{:<24} {:>4} {:>8} {:>6} {:>6} {:>6} {:>9} {:>7} {:>6} {:>6} {:>9}",
-        "scenario", "seed", "bound", "mean", "p95", "max", "redundant", "wasted", "jain", "riders", "bans"
+        "{:<24} {:>4} {:>8} {:>6} {:>6} {:>6} {:>9} {:>7} {:>6} {:>6} {:>6} {:>9}",
+        "scenario", "seed", "bound", "mean", "p95", "max", "redundant", "wasted", "reread", "jain", "riders", "bans"
     )
 }
 

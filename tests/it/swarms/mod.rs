@@ -84,6 +84,11 @@ fn rates_stay_within_their_limits_and_are_used() {
 }
 
 #[test]
+fn from_many_fast_seeds_pieces_come_mostly_in_the_order_in_which_they_are_hashed() {
+    with_seeds("from_many_fast_seeds", 2, &scenarios::fast_seeds(1), true);
+}
+
+#[test]
 fn everything_at_once_ends_well_for_all() {
     with_seeds("everything_at_once", 1, &scenarios::everything(1), true);
 }
@@ -106,6 +111,7 @@ fn many_seeds_of_bigger_swarms_end_well() {
         scenarios::free_riders(3),
         scenarios::liars(3),
         scenarios::limited(3),
+        scenarios::fast_seeds(2),
         scenarios::everything(2),
     ];
     for scenario in &all {

@@ -76,6 +76,14 @@ pub(super) fn limited(scale: usize) -> Scenario {
     scenario("limited rates", 128, groups)
 }
 
+/// One who downloads from fifty seeds with fast and unequal links, so that the queues to them are deep.
+pub(super) fn fast_seeds(scale: usize) -> Scenario {
+    let seeds = |up: u64| Group::new(Role::Seeder, 25 * scale, up, 10 * up);
+    let leecher = Group::new(Role::Leecher, 1, 10_000 * KB, 50_000 * KB);
+    let groups = vec![seeds(400 * KB), Group { latency: (5, 20), ..seeds(2_000 * KB) }, leecher];
+    Scenario { piece_length: 256 * 1024, ..scenario("fast seeds", 1_000 * scale as u32, groups) }
+}
+
 /// Everything at once.
 pub(super) fn everything(scale: usize) -> Scenario {
     let hard = |group: Group| Group {
@@ -109,6 +117,7 @@ pub(super) fn judge(scenario: &Scenario, figures: &Figures) {
             assert!(ratio > 1.1, "free riders take {ratio:.3} times as long as those who give");
             assert!(mean <= 2.0, "the mean is {mean:.3} times the bound");
         }
+        "fast seeds" => assert!(figures.reread() < 20.0, "{:.1} % are read back", figures.reread()),
         "liars" => assert!(figures.wronged > 0, "nobody took a wrong block: the scenario shows nothing"),
         _ => assert!(mean <= 3.0, "the mean is {mean:.3} times the bound"),
     }

@@ -19,6 +19,10 @@ pub(super) struct Store {
     /// How many pieces had a wrong hash, and those of which the right hashes are to be told.
     pub(super) bad_pieces: u32,
     accused: Vec<PieceIndex>,
+    /// Of a piece that is not there, how many of its first blocks came before all others: what a store hashes as it comes.
+    hashed: BTreeMap<PieceIndex, u32>,
+    /// Bytes of blocks that came before one that is before them in their piece: a store reads them back for the piece's hash.
+    pub(super) reread: u64,
     /// How many in a hundred blocks are given with a wrong byte.
     lies: u32,
     rng: Rng,
@@ -33,6 +37,8 @@ impl Store {
             blocks: BTreeMap::new(),
             bad_pieces: 0,
             accused: Vec::new(),
+            hashed: BTreeMap::new(),
+            reread: 0,
             lies,
             rng,
         }
@@ -42,6 +48,7 @@ impl Store {
     pub(super) fn on_crash(&mut self) {
         self.blocks.clear();
         self.accused.clear();
+        self.hashed.clear();
     }
 
     pub(super) fn has(&self, span: Span) -> bool {
@@ -81,9 +88,18 @@ impl Store {
         let wrong = (block != self.content.block(span)).then(|| Sha1::digest(block));
         let blocks = self.blocks.entry(span.piece).or_default();
         assert!(blocks.insert(number, wrong).is_none(), "block {span} is stored twice");
+        let hashed = self.hashed.entry(span.piece).or_default();
+        if number == *hashed {
+            while blocks.contains_key(hashed) {
+                *hashed += 1;
+            }
+        } else {
+            self.reread += u64::from(span.length);
+        }
         if blocks.len() < self.content.geometry.blocks_in(span.piece) as usize {
             return vec![stored(Stored::Kept)];
         }
+        self.hashed.remove(&span.piece);
         let blocks = self.blocks.remove(&span.piece).expect("it was just seen");
         let spans = self.content.spans(span.piece);
         let hashes = spans.map(|s| blocks[&self.content.number(s).unwrap()].unwrap_or(self.content.hash(s))).collect();
