@@ -7,7 +7,7 @@ use bip::peer::{Command, Config, Event, Gone, Refusal, Selection, Swarm, Torrent
 use bip::proto::bitfield::Bitfield;
 use bip::proto::geometry::{BLOCK_LENGTH, Geometry};
 use bip::proto::id::PieceIndex;
-use bip::proto::message::Message;
+use bip::proto::message::{HashSpan, Hashes, Message};
 use std::net::SocketAddr;
 
 #[test]
@@ -108,6 +108,59 @@ fn messages_of_the_fast_extension_that_we_never_offered_change_nothing_whatever_
     world.introduce(b, a);
     assert!(world.run_until(seconds(100), |w| w.nodes[b].is_complete()));
     assert!(!world.is_closed(raw));
+}
+
+#[test]
+fn hashes_and_requests_for_them_mean_nothing_in_a_torrent_of_version_1() {
+    let shape = geometry(4);
+    let root = [0xab; 32];
+    let ask =
+        |base_layer, index, length, proof_layers| HashSpan { root: &root, base_layer, index, length, proof_layers };
+    let spans = [ask(0, 0, 2, 0), ask(0, 0, 512, 10), ask(1, 512, 2, 9), ask(u32::MAX, u32::MAX, u32::MAX, u32::MAX)];
+    let most = vec![[1; 32]; 1024].concat();
+    let mut world = World::new(1);
+    let (a, b) = (world.seed(Config::default(), shape), world.leech(Config::default(), shape));
+    let raws = [a, b].map(|n| {
+        let raw = world.shaken(n, 1);
+        world.send(raw, &[Message::Interested, Message::Unchoke]);
+        world.run(seconds(1));
+        let before = world.messages(raw).len();
+        for span in spans {
+            let fields = span.to_bytes();
+            // Unasked for: none, one, as many as were never asked for; and neither a request nor a reject is answered.
+            for hashes in [&most[..0], &most[..32], &most] {
+                world.send(raw, &[Message::Hashes(Hashes::new(&fields, hashes).unwrap())]);
+            }
+            world.send(raw, &[Message::HashRequest(span), Message::HashReject(span)]);
+        }
+        world.run(seconds(1));
+        assert!(!world.is_closed(raw), "{:?}", world.nodes[n].gone());
+        assert_eq!(world.messages(raw).len(), before, "something was answered");
+        assert_eq!(world.nodes[n].store.stores, 0);
+        raw
+    });
+    // The connection is what it was: it is served, and the torrent comes from another.
+    world.send(raws[0], &[Message::Request(span(0, 0, 100))]);
+    world.introduce(b, a);
+    assert!(world.run_until(seconds(100), |w| w.nodes[b].is_complete()));
+    assert_eq!(world.count(raws[0], 7), 1);
+    assert!(raws.iter().all(|raw| !world.is_closed(*raw)));
+}
+
+#[test]
+fn more_hashes_than_a_message_may_have_close_the_connection_before_they_come() {
+    let config = Config::default();
+    let longest = config.longest_message;
+    for (length, legal) in [(longest + 1, true), (longest + 2, false)] {
+        let mut world = World::new(1);
+        let b = world.leech(config.clone(), geometry(4));
+        let raw = world.shaken(b, 1);
+        world.write(raw, &[&length.to_be_bytes()[..], &[22]].concat());
+        world.run(seconds(1));
+        assert_eq!(world.is_closed(raw), !legal, "{length}");
+        let gone = if legal { vec![] } else { vec![Gone::Violation(Violation::Malformed)] };
+        assert_eq!(world.nodes[b].gone(), gone, "{length}");
+    }
 }
 
 #[test]
