@@ -88,14 +88,13 @@ pub(crate) fn write(path: &Path, contents: &[u8], force: bool) -> Result<(), Fai
         return opened.and_then(|mut file| file.write_all(contents)).map_err(fail);
     }
     let temporary = folder(&target).join(format!(".bip-{}.torrent.tmp", std::process::id()));
-    let placed = File::create_new(&temporary)
-        .and_then(|mut file| {
-            file.write_all(contents)?;
-            // Who may read the file that is written over may read the new one, and nobody else.
-            found.map_or(Ok(()), |found| file.set_permissions(found.permissions()))?;
-            file.sync_all()
-        })
-        .and_then(|()| place(&temporary, &target, force));
+    let mut file = File::create_new(&temporary).map_err(|error| Failure::new(temporary.display(), reason(&error)))?;
+    let written = file.write_all(contents).and_then(|()| {
+        // Who may read the file that is written over may read the new one, and nobody else.
+        found.map_or(Ok(()), |found| file.set_permissions(found.permissions()))?;
+        file.sync_all()
+    });
+    let placed = written.and_then(|()| place(&temporary, &target, force));
     if placed.is_err() {
         // What went wrong first is what is told.
         let _ = fs::remove_file(&temporary);

@@ -251,7 +251,7 @@ impl<'a> Transfer<'a> {
         let already = self.came == 0;
         let took = self.started.elapsed();
         let place = self.plan.dir.join(self.torrent.layout().name());
-        let (wanted, total) = (self.wanted, self.torrent.total_length());
+        let (wanted, total) = (self.wanted, self.torrent.layout().content_length());
         if self.output.is_json() {
             return self.tell(json!({
                 "event": "completed",

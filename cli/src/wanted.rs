@@ -14,7 +14,7 @@ impl Wanted {
     pub(crate) fn of(torrent: &Metainfo, priorities: &[Priority]) -> Self {
         let files = torrent.files();
         if priorities.is_empty() {
-            return Self { files: crate::torrent::file_count(torrent), length: torrent.total_length() };
+            return Self { files: crate::torrent::file_count(torrent), length: torrent.layout().content_length() };
         }
         let wanted = files.iter().zip(priorities);
         let wanted = wanted.filter(|(file, priority)| !file.is_padding && **priority != Priority::Skip);

@@ -30,27 +30,27 @@ macro_rules! targets {
 }
 
 targets! {
-    bencode: 1 << 20, 64;
+    bencode: 1 << 20, 256;
     connection: 1 << 20, 20_000;
-    extension: 64 << 10, 64;
-    handshake: 64 << 10, 64;
-    http_tracker_reply: 64 << 10, 64;
-    http_tracker_request: 64 << 10, 64;
-    krpc: 64 << 10, 64;
-    lsd: 64 << 10, 64;
-    magnet: 64 << 10, 64;
-    merkle: 64 << 10, 64;
-    message: 64 << 10, 64;
+    extension: 64 << 10, 256;
+    handshake: 64 << 10, 256;
+    http_tracker_reply: 64 << 10, 256;
+    http_tracker_request: 64 << 10, 256;
+    krpc: 64 << 10, 256;
+    lsd: 64 << 10, 256;
+    magnet: 64 << 10, 256;
+    merkle: 64 << 10, 256;
+    message: 64 << 10, 256;
     metainfo: 1 << 20, 1024;
-    mse: 64 << 10, 64;
-    peer_id: 64 << 10, 64;
-    resume: 64 << 10, 64;
+    mse: 64 << 10, 256;
+    peer_id: 64 << 10, 256;
+    resume: 64 << 10, 256;
     swarm: 1 << 20, 20_000;
-    tracker_url: 64 << 10, 64;
-    udp_tracker: 64 << 10, 64;
-    ut_metadata: 64 << 20, 64;
-    ut_pex: 64 << 10, 64;
-    utp: 64 << 10, 64;
+    tracker_url: 64 << 10, 256;
+    udp_tracker: 64 << 10, 256;
+    ut_metadata: 64 << 20, 256;
+    ut_pex: 64 << 10, 256;
+    utp: 64 << 10, 256;
 }
 
 /// Divides bytes into parts whose lengths come from `sizes`, used again and again; no part is empty.

@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::error::Error;
-use super::hash_state::HashState;
+use super::hash_state::{HashState, Verdict};
 use super::interval::IntervalSet;
 use super::job::{Outcome, Work};
 use super::parts::{self, Fragment};
@@ -362,7 +362,7 @@ impl Checker {
                 return;
             }
             Ok(state) => {
-                if state.matches(&self.layout, piece) {
+                if state.verdict(&self.layout, piece) == Verdict::Good {
                     self.have.insert(piece);
                 }
             }

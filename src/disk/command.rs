@@ -39,6 +39,12 @@ pub enum Command {
         /// As in [`Add`](Self::Add).
         skipped: Vec<bool>,
     },
+    /// Writes what is held back of a torrent, and holds nothing back any more: it is about to be removed, and who waits for the answers is
+    /// not to wait for a timer. Ends in [`Event::Released`].
+    Release {
+        /// The torrent.
+        torrent: TorrentId,
+    },
     /// Closes a torrent's files, after writing them out or to delete them. Ends in [`Event::Removed`] or [`Event::Deleted`], after
     /// the last answer about it. Of several, one that deletes prevails, also when it comes later.
     Remove {
@@ -265,6 +271,11 @@ pub enum Event {
         good: u32,
         /// Pieces in all.
         pieces: u32,
+    },
+    /// Nothing is held back of the torrent, if it is here.
+    Released {
+        /// The torrent.
+        torrent: TorrentId,
     },
     /// Notice: the torrent's files cannot be written; writes fail until [`Command::Retry`]. Other torrents go on.
     Stopped {

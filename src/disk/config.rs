@@ -23,9 +23,10 @@ pub struct Config {
     /// Bytes of blocks waiting to be written, per torrent; beyond that blocks are answered with
     /// [`Error::Busy`](super::Error::Busy). Default 64 MiB.
     pub write_bytes: usize,
-    /// Bytes of blocks that may be held back, per torrent, so that a piece is written and hashed with few jobs: until it is there, or 256 KiB
+    /// Bytes of blocks that may be held back, over all torrents that hold some in equal shares, so that a piece is written and hashed with few jobs: until it is there, or 256 KiB
     /// that follow what is written already. Once there are as many, what was held longest is written as it is. They are
-    /// lost when the process is killed, and count as blocks that wait. 0 holds nothing. Default 8 MiB.
+    /// lost when the process is killed, and count as blocks that wait, of which at most half of
+    /// [`write_bytes`](Self::write_bytes) are held. 0 holds nothing. Default 8 MiB.
     pub hold_bytes: usize,
     /// How long blocks are held back at least when no more come; they go before twice as long. Default 1 s.
     pub hold_time: Duration,

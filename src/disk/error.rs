@@ -143,6 +143,11 @@ pub enum Error {
     },
     /// The torrent is of version 2, and the piece layer of a file is not known: there is nothing to verify its pieces with.
     NoPieceLayers,
+    /// The bytes of a hybrid's piece have one of the two hashes that the torrent gives for them, and not the other: it contradicts itself.
+    Contradiction {
+        /// The piece.
+        piece: PieceIndex,
+    },
     /// The metainfo could not be built.
     Metainfo {
         /// Why not.
@@ -202,6 +207,9 @@ impl fmt::Display for Error {
             Error::Glob { glob, at, problem } => write!(f, "pattern {glob}: {problem} at byte {at}"),
             Error::NoPieceLayers => {
                 f.write_str("a piece layer is not known: there is nothing to verify the pieces with")
+            }
+            Error::Contradiction { piece } => {
+                write!(f, "the torrent's two hashes of piece {piece} are of different bytes")
             }
             Error::Metainfo { reason } => write!(f, "building the metainfo: {reason}"),
             Error::Job(error) => error.fmt(f),

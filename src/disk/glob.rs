@@ -111,6 +111,10 @@ impl Glob {
                 break;
             }
         }
+        // What is below a folder is not the folder itself, nor a file of its name.
+        if parts.len() > 1 && parts.last() == Some(&Part::AnyFolders) {
+            parts.push(Part::Name(vec![Token::AnyRun]));
+        }
         if parts.len() == 1 && !is_rooted {
             parts.insert(0, Part::AnyFolders);
         }
@@ -293,6 +297,7 @@ mod tests {
             ("**/b", "a/a/b"),
             ("a/**/b/**/c", "a/x/b/b/y/c"),
             ("a/**", "a/b/c"),
+            ("a/**", "a/b"),
             ("a**b", "axb"),
             ("größe", "x/größe"),
             ("a{b", "a{b"),
@@ -314,6 +319,7 @@ mod tests {
             ("a/*", "a/b/c"),
             ("a**b", "a/b"),
             ("a/**/b", "a/c"),
+            ("a/**", "a"),
             ("a/**/b", "x/a/b"),
         ] {
             assert!(!is(glob, path), "{glob} {path}");

@@ -34,6 +34,16 @@ pub(crate) struct Digests {
     pub(crate) root: Option<[u8; 32]>,
 }
 
+/// What the hashes say of a piece's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// All hashes that the torrent has of them are right.
+    Good,
+    Bad,
+    /// Of a hybrid's two one is right and one is not: no bytes can be good.
+    Contradiction,
+}
+
 impl HashState {
     /// Begins a piece of version 1.
     pub(crate) fn version_1(length: u32) -> Self {
@@ -106,14 +116,19 @@ impl HashState {
         Digests { sha1: self.sha1.map(Sha1::finish), root }
     }
 
-    /// Says whether the bytes are those of the piece: all hashes that the torrent has of it are right.
-    pub(crate) fn matches(self, layout: &Layout, piece: PieceIndex) -> bool {
+    /// Says whether the bytes are those of the piece.
+    pub(crate) fn verdict(self, layout: &Layout, piece: PieceIndex) -> Verdict {
         let found = self.finish();
-        match layout.piece_check(piece) {
-            Some(PieceHash::V1(hash)) => found.sha1 == Some(*hash),
-            Some(PieceHash::V2(root)) => found.root == Some(*root.root),
-            Some(PieceHash::Both(hash, root)) => found.sha1 == Some(*hash) && found.root == Some(*root.root),
-            Some(PieceHash::Unknown) | None => false,
+        let (first, second) = match layout.piece_check(piece) {
+            Some(PieceHash::V1(hash)) => (found.sha1 == Some(*hash), None),
+            Some(PieceHash::V2(root)) => (found.root == Some(*root.root), None),
+            Some(PieceHash::Both(hash, root)) => (found.sha1 == Some(*hash), Some(found.root == Some(*root.root))),
+            Some(PieceHash::Unknown) | None => (false, None),
+        };
+        match (first, second) {
+            (true, None | Some(true)) => Verdict::Good,
+            (false, None | Some(false)) => Verdict::Bad,
+            (true, Some(false)) | (false, Some(true)) => Verdict::Contradiction,
         }
     }
 }

@@ -130,9 +130,13 @@ impl Disk {
 
     /// Has what a torrent holds back written in time.
     fn hold(&mut self, now: Instant, torrent: TorrentId) {
-        if self.torrents.get(&torrent).is_some_and(Torrent::is_holding) {
+        let Some(entry) = self.torrents.get_mut(&torrent) else { return };
+        if entry.is_holding() {
             self.holds.set_by(torrent, now + self.config.hold_time);
         }
+        // Each that holds something has a timer, so that their number is known.
+        let share = self.config.hold_bytes / self.holds.len().max(1);
+        entry.may_hold(share.min(self.config.write_bytes / 2));
     }
 
     fn next_of(&mut self, class: Class) -> Option<Output<Job>> {
@@ -190,6 +194,13 @@ impl Machine for Disk {
                     }
                 };
                 out.answer(Event::Selected { torrent, error: Some(error) });
+            }
+            Command::Release { torrent } => {
+                if let Some(entry) = self.torrents.get_mut(&torrent) {
+                    entry.on_release();
+                }
+                out.answer(Event::Released { torrent });
+                self.wake(torrent, Class::Write);
             }
             Command::Remove { torrent, files } => match (self.torrents.get_mut(&torrent), files) {
                 (None, Files::Keep) => out.answer(Event::Removed { torrent, error: Some(Error::UnknownTorrent) }),

@@ -165,7 +165,7 @@ impl Partial {
     /// Has what it holds written with the next jobs.
     pub(crate) fn flush(&mut self) {
         self.held = false;
-        self.flush = true;
+        self.flush = !self.pending.is_empty();
     }
 
     /// Gives where the bytes end that are hashed or can be.
@@ -200,6 +200,7 @@ impl Partial {
             }
         }
         self.flush &= !self.pending.is_empty();
+        self.held &= !self.pending.is_empty();
         if bytes == 0 && self.last.is_none() {
             return Some((Next::Kept(batch.iter().map(|e| e.span).collect()), 0));
         }

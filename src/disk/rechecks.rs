@@ -3,7 +3,7 @@
 use super::checker::CheckTask;
 use super::command::Event;
 use super::error::Error;
-use super::hash_state::HashState;
+use super::hash_state::{HashState, Verdict};
 use super::job::{Outcome, Work};
 use super::reads::Ask;
 use super::torrent::{Answers, Task, Torrent};
@@ -162,7 +162,7 @@ impl Torrent {
                 return;
             }
             Ok(Outcome::Hash(Ok(hash))) => {
-                if hash.matches(&self.layout, piece) {
+                if hash.verdict(&self.layout, piece) == Verdict::Good {
                     self.have.insert(piece);
                     // Where a sync had failed, the next one may, and then it is in doubt again.
                     self.fresh.insert(piece);

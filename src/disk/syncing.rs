@@ -33,8 +33,8 @@ impl Torrent {
         for _ in 0..2 {
             let ending = self.is_ending() && self.is_idle();
             // A sync says that all is on the medium: what is in doubt comes first.
-            // What is to be moved comes first, too.
-            let moved = self.selecting.is_idle() || self.stopped.is_some();
+            // What is to be moved comes first, too; where nothing may be written it never is.
+            let moved = self.selecting.is_idle() || self.stopped.is_some() || !self.store.writable;
             let asked = self.syncs > 0 && self.rechecks.is_idle() && moved;
             if self.syncing.is_none() && (asked || (ending && !self.synced_last) || self.is_save_due()) {
                 let snapshot = self.snapshot();

@@ -94,8 +94,8 @@ pub(crate) struct Torrent {
     pub(super) held: VecDeque<PieceIndex>,
     /// How many of these were there when the timer went off the last time.
     pub(super) held_long: usize,
-    /// How many bytes may be held.
-    pub(super) hold_bytes: usize,
+    /// How many bytes may be held; none any more of a torrent that is about to be removed.
+    pub(super) hold_bytes: Option<usize>,
     pub(super) reads: Reads,
     pub(super) syncs: usize,
     pub(super) syncing: Option<Syncing>,
@@ -151,7 +151,7 @@ impl Torrent {
             ready: VecDeque::new(),
             held: VecDeque::new(),
             held_long: 0,
-            hold_bytes: config.hold_bytes,
+            hold_bytes: Some(config.hold_bytes),
             reads: Reads::default(),
             syncs: 0,
             syncing: None,

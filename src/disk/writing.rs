@@ -3,7 +3,7 @@
 use super::command::{Event, Written};
 use super::config::{Config, JOB_BYTES};
 use super::error::Error;
-use super::hash_state::HashState;
+use super::hash_state::{HashState, Verdict};
 use super::job::Work;
 use super::piece::{Next, Partial};
 use super::torrent::{Answers, Task, Torrent};
@@ -84,6 +84,16 @@ impl Torrent {
         !self.held.is_empty()
     }
 
+    /// Takes note of how many bytes may be held.
+    pub(crate) fn may_hold(&mut self, bytes: usize) {
+        self.hold_bytes = self.hold_bytes.map(|_| bytes);
+    }
+
+    /// Has what is held written, and holds nothing from now on.
+    pub(crate) fn on_release(&mut self) {
+        self.hold_bytes = None;
+    }
+
     /// Has everything written that was held already when this was called the last time.
     pub(crate) fn on_hold_timer(&mut self) {
         for _ in 0..std::mem::take(&mut self.held_long) {
@@ -104,7 +114,7 @@ impl Torrent {
 
     /// Gives the piece whose turn it is.
     fn next_ready(&mut self) -> Option<PieceIndex> {
-        while self.ready.is_empty() && (self.waiting >= self.hold_bytes || self.is_ending()) {
+        while self.ready.is_empty() && (self.is_ending() || self.hold_bytes.is_none_or(|most| self.waiting >= most)) {
             let piece = self.held.pop_front()?;
             self.held_long = self.held_long.saturating_sub(1);
             self.release(piece);
@@ -165,16 +175,21 @@ impl Torrent {
         self.saver.change();
         self.answer_writes(progress.kept, &Ok(Written::Kept), out);
         if let Some((last, hash)) = progress.complete {
-            if hash.matches(&self.layout, piece) {
-                self.have.insert(piece);
-                self.suspects.on_good(piece);
-                self.end_piece(piece, last, Written::PieceGood, out);
-            } else {
-                if let Some(partial) = self.partials.get_mut(&piece) {
-                    partial.hold();
+            match hash.verdict(&self.layout, piece) {
+                Verdict::Good => {
+                    self.have.insert(piece);
+                    self.suspects.on_good(piece);
+                    self.end_piece(piece, last, Written::PieceGood, out);
                 }
-                self.suspects.on_bad(piece, last, self.bad_pieces);
-                self.ready.push_back(piece);
+                Verdict::Bad => {
+                    if let Some(partial) = self.partials.get_mut(&piece) {
+                        partial.hold();
+                    }
+                    self.suspects.on_bad(piece, last, self.bad_pieces);
+                    self.ready.push_back(piece);
+                }
+                // Nobody sent anything wrong, and nobody can send anything right.
+                Verdict::Contradiction => return self.on_write_failed(piece, Error::Contradiction { piece }, out),
             }
         }
         self.enqueue(piece);

@@ -68,6 +68,8 @@ impl Coordinator {
             Phase::Joining { .. } | Phase::Joined => {
                 // Where the swarm has not answered the add yet, its answer comes first and finds the torrent leaving.
                 torrent.phase = Phase::Leaving;
+                // The swarm lets it go once the disk has answered for every block, also for those that it holds back.
+                self.push(Directive::ToDisk(disk::Command::Release { torrent: id }));
                 self.push(Directive::ToPeer(peer::Command::RemoveTorrent { torrent: id }));
             }
             Phase::Leaving | Phase::Closing => {}
@@ -178,7 +180,9 @@ mod tests {
         let gone = || Command::FromPeer(peer::Event::TorrentRemoved { torrent: TORRENT });
         let mut coordinator = joined();
         let leave = Directive::ToPeer(peer::Command::RemoveTorrent { torrent: TORRENT });
-        assert_eq!(ask(&mut coordinator, remove(Files::Delete)), [leave]);
+        // What the disk holds back would keep the swarm waiting.
+        let release = Directive::ToDisk(disk::Command::Release { torrent: TORRENT });
+        assert_eq!(ask(&mut coordinator, remove(Files::Delete)), [release, leave]);
         assert_eq!(ask(&mut coordinator, remove(Files::Delete)), refused(Refusal::NotReady));
         assert_eq!(ask(&mut coordinator, Command::ShutDown), []);
         assert_eq!(ask(&mut coordinator, gone()), [to_disk(Files::Delete)]);

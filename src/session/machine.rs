@@ -181,13 +181,14 @@ impl Coordinator {
             // Written, Read and BlockHashes go to the swarm without passing here.
             disk::Event::Written { .. } | disk::Event::Read { .. } | disk::Event::BlockHashes { .. } => {}
             disk::Event::Selected { torrent, error } => self.on_disk_selected(now, torrent, error),
-            disk::Event::Retried { .. } => {}
+            disk::Event::Retried { .. } | disk::Event::Released { .. } => {}
         }
     }
 
     fn on_synced(&mut self, now: Instant, id: TorrentId, error: Option<disk::Error>) {
         let Some(torrent) = self.torrents.get_mut(&id) else { return };
-        if !torrent.completion.is_syncing() {
+        // Of one that is on its way out the sync was withdrawn, or nobody waits for it any more.
+        if !torrent.completion.is_syncing() || torrent.is_closing() {
             return;
         }
         let (told, again) = torrent.completion.on_synced(error.is_none());

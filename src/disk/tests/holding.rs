@@ -131,3 +131,34 @@ fn what_is_held_fails_with_the_disk_and_can_be_sent_again() {
     assert_eq!(good(&again), 2);
     sample.check_files(&memory);
 }
+
+#[test]
+fn after_a_release_nothing_is_held_any_more() {
+    let sample = Sample::new(&[4 * 4 * u64::from(BLOCK)], 4 * BLOCK);
+    let (mut disk, _memory) = holding(&sample, 1 << 20);
+    assert_eq!(disk.ask(sample.write(sample.span(0, BLOCK, BLOCK))), []);
+    let events = disk.ask(Command::Release { torrent: T });
+    assert!(events.contains(&Event::Released { torrent: T }) && outcomes(&events) == [Ok(Written::Kept)], "{events:?}");
+    assert_eq!(outcomes(&disk.ask(sample.write(sample.span(1, BLOCK, BLOCK)))), [Ok(Written::Kept)]);
+    let unknown = TorrentId(99);
+    assert_eq!(disk.ask(Command::Release { torrent: unknown }), [Event::Released { torrent: unknown }]);
+}
+
+#[test]
+fn torrents_that_hold_something_share_what_may_be_held() {
+    let sample = Sample::new(&[4 * 4 * u64::from(BLOCK)], 4 * BLOCK);
+    let (mut disk, _memory) = holding(&sample, 4 * BLOCK as usize);
+    let other = TorrentId(8);
+    let Command::Add { layout, writable, skipped, resume, .. } = sample.add() else { panic!("an add") };
+    disk.ask(Command::Add { torrent: other, layout, root: "/elsewhere".into(), writable, skipped, resume });
+    let write = |torrent, piece| {
+        let span = sample.span(piece, BLOCK, BLOCK);
+        Command::Write { torrent, span, block: sample.block(span) }
+    };
+    // Alone it may hold three blocks, beside another that holds something one.
+    for piece in 0..3 {
+        assert_eq!(disk.ask(write(T, piece)), []);
+    }
+    assert_eq!(disk.ask(write(other, 0)), []);
+    assert_eq!(outcomes(&disk.ask(write(other, 1))).len(), 1);
+}

@@ -18,6 +18,7 @@ fn expected(command: &Command) -> Answer {
         Command::Write { torrent, span, .. } => (2, *torrent, Some(*span), 0),
         Command::Read { torrent, span, ticket } => (3, *torrent, Some(*span), *ticket),
         Command::Sync { torrent } => (4, *torrent, None, 0),
+        Command::Release { torrent } => (9, *torrent, None, 0),
         Command::Retry { torrent } => (5, *torrent, None, 0),
         Command::Select { torrent, .. } => (6, *torrent, None, 0),
     }
@@ -32,6 +33,7 @@ fn answer(event: &Event) -> Option<(Answer, Option<&Error>)> {
         Event::Written { torrent, span, outcome } => ((2, *torrent, Some(*span), 0), outcome.as_ref().err()),
         Event::Read { torrent, span, ticket, block } => ((3, *torrent, Some(*span), *ticket), block.as_ref().err()),
         Event::Synced { torrent, error } => ((4, *torrent, None, 0), error.as_ref()),
+        Event::Released { torrent } => ((9, *torrent, None, 0), None),
         Event::Retried { torrent, .. } => ((5, *torrent, None, 0), None),
         Event::Selected { torrent, error } => ((6, *torrent, None, 0), error.as_ref()),
         Event::Checking { .. }
@@ -75,7 +77,8 @@ fn command(rng: &mut Rng, sample: &Sample) -> Command {
             Command::Write { torrent, span, block }
         }
         80..90 => Command::Read { torrent, span, ticket: rng.next_u64() },
-        90..95 => Command::Sync { torrent },
+        90..94 => Command::Sync { torrent },
+        94 => Command::Release { torrent },
         _ => Command::Retry { torrent },
     }
 }

@@ -47,7 +47,8 @@ pub(super) fn decode<'a>(
     let root = document.root().as_dict();
     let info = if outside == 0 { root } else { root.and_then(|root| root.get("info")?.as_dict()) };
     let is_it = info.is_some_and(|info| {
-        info.get("files").is_some_and(|files| files.position() == found.at) && info.get("file tree").is_none()
+        let is_version_1 = info.get("file tree").is_none() && info.get("meta version").is_none();
+        is_version_1 && info.get("files").is_some_and(|files| files.position() == found.at)
     });
     if is_it { Ok((document, plain)) } else { Ok((Document::decode(bytes, bencode_limits)?, None)) }
 }
@@ -194,6 +195,17 @@ mod tests {
         let torrent = read_both_ways(TWO, &Limits::default()).unwrap();
         let files: Vec<_> = torrent.files().iter().map(|f| (f.path.to_string(), f.length, f.offset)).collect();
         assert_eq!(files, [("t/d/a".into(), 1, 0), ("t/d/bb".into(), 20, 1)]);
+    }
+
+    #[test]
+    fn what_calls_itself_version_2_is_read_element_by_element() {
+        for version in [1, 2, 3] {
+            let bytes = torrent("", &format!("{TWO}e12:meta versioni{version}"), "");
+            let (_, plain) = decoded(&bytes, &Limits::default()).unwrap();
+            assert!(plain.is_none(), "{version}");
+            // Version 2 has a file tree.
+            assert_eq!(Metainfo::parse(&bytes, &Limits::default()).is_ok(), version == 1 || cfg!(not(feature = "v2")));
+        }
     }
 
     #[test]

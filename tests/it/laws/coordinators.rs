@@ -187,6 +187,7 @@ impl Disk {
                 Some(_) => Event::Selected { torrent, error: Some(Error::Removing) },
                 None => Event::Selected { torrent, error: Some(Error::UnknownTorrent) },
             },
+            Command::Release { torrent } => Event::Released { torrent },
             Command::Retry { torrent } => Event::Retried { torrent, found: self.torrents.contains_key(&torrent) },
             other => panic!("the coordinator has no business with {other:?}"),
         };
