@@ -3,6 +3,7 @@
 //! Every subsystem is a pure state machine ([`machine::Machine`]); one reactor (feature `reactor`) hosts machines and owns every
 //! socket, thread and clock; one wiring file joins them. A program's handle on all of it is [`session`].
 
+pub mod dht;
 pub mod disk;
 pub mod machine;
 pub mod peer;

@@ -12,7 +12,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Creates, inspects, verifies, downloads and seeds torrents.
+/// Creates, inspects, verifies, downloads and seeds torrents, and takes part in the DHT.
 #[derive(Debug, Parser)]
 #[command(
     name = "bip",
@@ -53,6 +53,7 @@ pub(crate) enum Command {
     Verify(Verify),
     Get(Get),
     Seed(Seed),
+    Dht(crate::dht::args::Dht),
 }
 
 /// Show a whole swarm at work: a seeder and leechers on loopback, in one process.
@@ -429,7 +430,7 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write ADDR:PORT, such as 0.0.0.0:6881 or [::]:6881".to_owned())
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     match Duration::try_from_secs_f64(number) {
         Ok(duration) if !duration.is_zero() => Ok(duration),

@@ -5,6 +5,7 @@ mod batch;
 mod create;
 mod demo;
 mod destination;
+mod dht;
 mod edit;
 mod files;
 mod magnet;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Show(args) => args.json,
         Command::Verify(args) => args.json,
         Command::Get(args) => args.json,
+        Command::Dht(args) => args.is_json(),
         Command::Demo(_) | Command::Create(_) | Command::Edit(_) | Command::Seed(_) => false,
     };
     let output = Output::new(cli.quiet, json);
@@ -55,6 +57,7 @@ fn run(command: &Command, output: &Output) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(args, output),
         Command::Get(args) => batch::get(args, output),
         Command::Seed(args) => batch::seed(args, output),
+        Command::Dht(args) => dht::run(args, output),
     }
 }
 

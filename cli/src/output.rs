@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// How often progress is told where stderr is no terminal.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How often is told, at most, how something is that has no end, where stderr is no terminal.
+const LIVE_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -306,6 +309,16 @@ impl Output {
         self.show(name.to_owned(), what, total)
     }
 
+    /// Starts to show how something is that has no end.
+    pub(crate) fn live(&self) -> Live {
+        let bar = self.bars.as_ref().map(|bars| {
+            let style = ProgressStyle::with_template("{wide_msg}").expect("the template is right");
+            bars.add(ProgressBar::no_length().with_style(style))
+        });
+        let plain = (bar.is_none() && !self.quiet && !self.json).then(|| self.clone());
+        Live { bar, plain, told: None, pause: Duration::ZERO }
+    }
+
     fn show(&self, name: String, what: &str, total: u64) -> Progress {
         let bar = self.bars.as_ref().map(|bars| {
             let (template, prefix) = if name.is_empty() {
@@ -387,6 +400,41 @@ impl Progress {
 }
 
 impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// How something is that has no end: a line that changes on a terminal, else a line now and then, ever more seldom. It goes away when dropped.
+#[derive(Debug)]
+pub(crate) struct Live {
+    bar: Option<ProgressBar>,
+    plain: Option<Output>,
+    /// When it was told last, where it is told in lines.
+    told: Option<Instant>,
+    /// How long after that it is told again.
+    pause: Duration,
+}
+
+impl Live {
+    /// Shows how it is.
+    pub(crate) fn set(&mut self, what: &str, how: impl Fn() -> String) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(how());
+        }
+        if let Some(output) = &self.plain {
+            if self.told.is_none_or(|told| told.elapsed() >= self.pause) {
+                output.note(what, how());
+                self.told = Some(Instant::now());
+                self.pause = (self.pause * 2).clamp(Duration::from_secs(1), LIVE_INTERVAL);
+            }
+        }
+    }
+}
+
+impl Drop for Live {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

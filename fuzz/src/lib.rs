@@ -5,6 +5,7 @@ mod cost;
 mod script;
 
 pub use connection::connection_reaches;
+pub use dht_node::dht_node_reaches;
 pub use swarm::swarm_reaches;
 
 /// A target's name, which is also its folder in `corpus/`, and what it does.
@@ -32,6 +33,8 @@ macro_rules! targets {
 targets! {
     bencode: 1 << 20, 256;
     connection: 1 << 20, 20_000;
+    dht_node: 4 << 20, 20_000;
+    dht_state: 64 << 10, 256;
     extension: 64 << 10, 256;
     handshake: 64 << 10, 256;
     http_tracker_reply: 64 << 10, 256;

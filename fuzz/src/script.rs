@@ -43,15 +43,15 @@ impl<'a> Reader<'a> {
         *first
     }
 
-    fn below(&mut self, bound: u8) -> u8 {
+    pub(crate) fn below(&mut self, bound: u8) -> u8 {
         self.byte() % bound.max(1)
     }
 
-    fn word(&mut self) -> u32 {
+    pub(crate) fn word(&mut self) -> u32 {
         u32::from_be_bytes([self.byte(), self.byte(), self.byte(), self.byte()])
     }
 
-    fn take(&mut self, most: usize) -> &'a [u8] {
+    pub(crate) fn take(&mut self, most: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(most.min(self.0.len()));
         self.0 = rest;
         taken
@@ -842,7 +842,7 @@ impl Stage {
 }
 
 /// Gives the name of a value's variant.
-fn name(value: &impl Debug) -> String {
+pub(crate) fn name(value: &impl Debug) -> String {
     /// Takes letters until something else comes.
     struct Word(String);
     impl fmt::Write for Word {

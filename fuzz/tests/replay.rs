@@ -42,9 +42,8 @@ fn every_folder_and_every_binary_belongs_to_a_target() {
     }
 }
 
-/// Gives the names of an enum's variants, as the swarm's source declares them.
-fn variants(name: &str) -> BTreeSet<String> {
-    let source = include_str!("../../src/peer/command.rs");
+/// Gives the names of an enum's variants, as its source declares them.
+fn variants(source: &str, name: &str) -> BTreeSet<String> {
     let (_, rest) = source.split_once(&format!("pub enum {name} {{\n")).expect("the source declares the enum");
     let (body, _) = rest.split_once("\n}").expect("the enum ends");
     let indented = body.lines().filter_map(|line| line.strip_prefix("    "));
@@ -53,14 +52,19 @@ fn variants(name: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_corpus_reaches_every_command_and_every_event_of_the_swarm() {
-    let all = &variants("Command") | &variants("Event");
-    assert!(all.contains("Ban") && all.contains("PeerBanned"), "{all:?}");
+fn the_corpus_reaches_every_command_and_every_event_of_the_machines() {
+    let (swarm, node) = (include_str!("../../src/peer/command.rs"), include_str!("../../src/dht/command.rs"));
+    let of = |source| &variants(source, "Command") | &variants(source, "Event");
+    assert!(["Ban", "PeerBanned"].iter().all(|name| of(swarm).contains(*name)), "{:?}", of(swarm));
+    assert!(["AddNode", "PeersDone"].iter().all(|name| of(node).contains(*name)), "{:?}", of(node));
     type Reaches = fn(&[u8]) -> BTreeSet<String>;
-    let targets: [(&str, Reaches); 2] =
-        [("connection", bip_fuzz::connection_reaches), ("swarm", bip_fuzz::swarm_reaches)];
-    for (name, reaches) in targets {
-        let mut reached = BTreeSet::new();
+    let targets: [(&str, &str, Reaches); 3] = [
+        ("connection", swarm, bip_fuzz::connection_reaches),
+        ("swarm", swarm, bip_fuzz::swarm_reaches),
+        ("dht_node", node, bip_fuzz::dht_node_reaches),
+    ];
+    for (name, source, reaches) in targets {
+        let (all, mut reached) = (of(source), BTreeSet::new());
         replay(name, |bytes| reached.extend(reaches(bytes))).expect("the corpus can be read");
         let missing: Vec<_> = all.difference(&reached).collect();
         assert!(missing.is_empty(), "corpus/{name} does not reach {missing:?}");

@@ -211,3 +211,5 @@ pub use machine::Disk;
 pub use memory::{Call, Fault, Memory};
 pub use native::Native;
 pub use resume::ResumeFile;
+#[cfg(feature = "reactor")]
+pub(crate) use resume::keep;

@@ -37,9 +37,14 @@ pub(super) fn unfinished(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Writes resume data: all of it beside its place and to the medium, then the name, then the name to the medium. Whatever happens
-/// meanwhile, there is one or the other, or none.
+/// Writes resume data.
 pub(super) fn save(files: &dyn FileSystem, path: &Path, resume: &Resume) -> Result<(), Error> {
+    keep(files, path, &resume.encode())
+}
+
+/// Writes a small file: all of it beside its place and to the medium, then the name, then the name to the medium. Whatever happens
+/// meanwhile, there is what was there before, or all that is new.
+pub(crate) fn keep(files: &dyn FileSystem, path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let new = unfinished(path);
     let shown = || shown(path.as_os_str().as_encoded_bytes());
     let failed = |operation| move |e: io::Error| Error::io(operation, shown(), &e);
@@ -48,9 +53,8 @@ pub(super) fn save(files: &dyn FileSystem, path: &Path, resume: &Resume) -> Resu
     let missing = |folder: &&Path| files.stat(folder).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
     let made: Vec<&Path> = folder.ancestors().filter(|f| !f.as_os_str().is_empty()).take_while(missing).collect();
 
-    let bytes = resume.encode();
     let file = retried(|| files.create_empty(&new)).map_err(failed(Operation::Creating))?;
-    retried(|| file.write_at(0, &[IoSlice::new(&bytes)])).map_err(failed(Operation::Writing))?;
+    retried(|| file.write_at(0, &[IoSlice::new(bytes)])).map_err(failed(Operation::Writing))?;
     retried(|| file.sync()).map_err(failed(Operation::Syncing))?;
     drop(file);
     retried(|| files.rename(&new, path)).map_err(failed(Operation::Renaming))?;

@@ -8,6 +8,7 @@ pub mod bencode;
 pub mod bitfield;
 pub mod compact;
 pub(crate) mod crc32c;
+pub mod dht_state;
 pub mod extension;
 pub mod geometry;
 pub mod handshake;

@@ -14,10 +14,16 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The size in bytes of the one buffer that all sockets are read into. At least 64 KiB, so that any datagram fits. Default 1 MiB.
+    /// The size in bytes of the one buffer that all sockets are read into. At least 64 KiB, so that any datagram
+    /// fits; one that should be longer is dropped, not cut. Default 1 MiB.
     pub receive_buffer: usize,
     /// How many datagrams are read from one socket in a turn, at least 1, so that a flood does not starve the rest. Default 64.
     pub datagrams_per_turn: usize,
+    /// How many bytes of datagrams that nobody has read yet the system is asked to hold for each socket; it may hold less, and counts
+    /// its own overhead in them. With 0 the system chooses. Default 1 MiB, so that a burst of small datagrams survives a long turn.
+    pub datagram_receive_buffer: usize,
+    /// The same for datagrams that have not left. Default 0: the system chooses.
+    pub datagram_send_buffer: usize,
     /// How many bytes are read from, and written to, one connection in a turn, at least 4 KiB. Default 1 MiB.
     pub bytes_per_connection_per_turn: usize,
     /// How many bytes are read from all connections together in a turn, at least one connection's share. Default 16 MiB.
@@ -41,6 +47,10 @@ pub struct Config {
     pub low_watermark: usize,
     /// How many bytes one system call writes at most, at least 4 KiB. Default 256 KiB.
     pub write_batch: usize,
+    /// How many bytes of a connection the system takes beyond what it can send at once (`TCP_NOTSENT_LOWAT`, Linux only); 0 leaves that to
+    /// the system, which takes megabytes. What a slow peer has not made room for is then neither read nor copied yet, and can
+    /// still be taken back. Default 128 KiB.
+    pub unsent_bytes: u32,
     /// How many connections wait to be accepted, as far as the system allows. Default 128.
     pub backlog: u32,
     /// How long a closed connection may take to write what was queued and to see the other side's end. Default 2 s.
@@ -54,6 +64,8 @@ impl Default for Config {
         Self {
             receive_buffer: 1 << 20,
             datagrams_per_turn: 64,
+            datagram_receive_buffer: 1 << 20,
+            datagram_send_buffer: 0,
             bytes_per_connection_per_turn: 1 << 20,
             bytes_per_turn: 16 << 20,
             accepts_per_turn: 64,
@@ -64,6 +76,7 @@ impl Default for Config {
             max_connections: 4096,
             low_watermark: 128 << 10,
             write_batch: 256 << 10,
+            unsent_bytes: 128 << 10,
             backlog: 128,
             flush_timeout: Duration::from_secs(2),
             accept_pause: Duration::from_secs(1),

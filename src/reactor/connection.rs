@@ -153,6 +153,11 @@ impl Connection {
         (self.written.1 - before, end)
     }
 
+    /// Says whether more of what is queued can be written in this turn.
+    pub(super) fn may_flush(&self, turn: u64, share: usize) -> bool {
+        self.writable && !self.queue.is_empty() && (self.written.0 != turn || self.written.1 < share)
+    }
+
     /// Ends our half, once.
     pub(super) fn shut(&mut self) -> io::Result<()> {
         if !self.shut {

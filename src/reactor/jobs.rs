@@ -78,7 +78,7 @@ impl Crew {
             }
         }
         if behind > 0 {
-            log::warn!("{behind} job threads are still in a system call at the deadline and are left behind");
+            log::info!("{behind} job threads are still in a system call at the deadline and are left behind");
         }
         behind
     }

@@ -99,7 +99,9 @@
 //! ```
 //!
 //! Every step has a budget, a field of [`Config`]; what is over waits for the next turn, behind the others. A connection's writes are
-//! gathered over the whole turn and leave in few system calls. The time is read once, after the poll.
+//! gathered over the whole turn and leave in few system calls. Blocks do not gather: after each stream that was read, mail is passed on,
+//! and blocks that this brought are written (from 128 KiB on) before the next stream is read, so that what was read from a file for one
+//! peer is still in the processor's cache when it is sent. The time is read once, after the poll.
 //!
 //! # Connections
 //!
@@ -113,6 +115,20 @@
 //!   ends in [`ResourceBusy`](std::io::ErrorKind::ResourceBusy). A dial has no time-out but the system's: a machine abandons it.
 //! - An error of a listener (too many open files, say) is logged and rests it for [`Config::accept_pause`]; it never ends it.
 //! - IPv4 addresses in IPv6 dress are shown as what they are. `TCP_NODELAY` is on.
+//!
+//! # Datagrams
+//!
+//! - A datagram is lent to the machine whole, from the buffer it was read into. At most [`Config::datagrams_per_turn`] of one socket are
+//!   read before everybody else has had a turn.
+//! - A datagram leaves when the machine asks for it. On Linux with the feature `batched-io`, what machines send meanwhile is kept until
+//!   the socket's share of reading (or the timers' or the mail's part of the turn) is over, at most 64 datagrams or 64 KiB,
+//!   and leaves with one system call. The order on a socket stays.
+//! - What the system has no room for, or will not send there, is dropped, as the network may; [`Reactor::dropped_datagrams`] counts it.
+//! - [`Reactor::bind`] on `[::]` takes both families; [`BindOptions`] has sockets of IPv6 alone and shared ports.
+//!
+//! # Names
+//!
+//! A machine never waits, so it has a name looked up by a job: its executor calls [`resolve::resolve`], which asks the system and blocks.
 //!
 //! # Ends
 //!
@@ -132,6 +148,7 @@ mod hosted;
 mod jobs;
 mod listener;
 mod net;
+pub mod resolve;
 mod thread;
 mod token;
 mod turn;
@@ -139,6 +156,7 @@ mod write_queue;
 
 pub use clock::Clock;
 pub use config::Config;
+pub use datagram::{BindOptions, DatagramSocket};
 pub use error::StopError;
 pub use thread::{Running, Stopper};
 pub use turn::Reactor;

@@ -2,7 +2,7 @@
 
 use super::Config;
 use super::connection::{Connection, Flushed, Phase, Taken};
-use super::datagram::{self, Datagrams};
+use super::datagram::{DatagramSocket, Datagrams};
 use super::listener::{self, Arrival, Listener, canonical};
 use super::token::Source;
 use crate::machine::{Block, CloseReason, ConnId, DialId, Hosted, Input, Instant, NoJobs, SocketId, Timers};
@@ -10,6 +10,8 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry};
 use slab::Slab;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use socket2::SockRef;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -42,10 +44,15 @@ pub(super) struct Net {
     dirty: Vec<ConnId>,
     /// Connections whose share of writing is used up in this turn.
     later: Vec<ConnId>,
+    /// The bytes of blocks that were queued since the last flush.
+    unwritten: usize,
     dials: BTreeMap<(Hosted, DialId), ConnId>,
     pub(super) listeners: Vec<Listener>,
     pub(super) datagrams: Vec<Datagrams>,
-    sockets: BTreeMap<(Hosted, SocketId), usize>,
+    /// The places of each machine's datagram sockets, in the order of their names.
+    sockets: Vec<Vec<usize>>,
+    /// The places of those that keep datagrams to be sent.
+    keeping: Vec<usize>,
     timers: Timers<Alarm>,
     /// What machines must still be told.
     pub(super) notices: VecDeque<(Hosted, Input<'static, NoJobs>)>,
@@ -66,10 +73,12 @@ impl Net {
             ready: VecDeque::new(),
             dirty: Vec::new(),
             later: Vec::new(),
+            unwritten: 0,
             dials: BTreeMap::new(),
             listeners: Vec::new(),
             datagrams: Vec::new(),
-            sockets: BTreeMap::new(),
+            sockets: Vec::new(),
+            keeping: Vec::new(),
             timers: Timers::new(),
             notices: VecDeque::new(),
             closing: false,
@@ -216,17 +225,23 @@ impl Net {
         Ok(local)
     }
 
-    pub(super) fn bind(&mut self, owner: Hosted, address: SocketAddr) -> io::Result<(SocketId, SocketAddr)> {
-        let socket = datagram::open(address)?;
+    /// Takes a bound socket in for a machine; gives the machine's name for it.
+    pub(super) fn attach(&mut self, owner: Hosted, socket: DatagramSocket) -> io::Result<SocketId> {
+        let (socket, v6) = socket.into_parts();
         let place = self.datagrams.len();
-        let mine = self.datagrams.iter().filter(|d| d.owner == owner).count();
-        let id = SocketId(u32::try_from(mine).expect("a process has fewer sockets than 2^32"));
-        let mut datagrams = Datagrams::new(socket, owner, id, address.is_ipv6());
-        let local = datagrams.local()?;
+        if self.sockets.len() <= owner.0 {
+            self.sockets.resize(owner.0 + 1, Vec::new());
+        }
+        let id = SocketId(u32::try_from(self.sockets[owner.0].len()).expect("a process has fewer sockets than 2^32"));
+        let mut datagrams = Datagrams::new(socket, owner, id, v6);
         self.registry.register(datagrams.socket_mut(), Source::Datagram(place).encode(), Interest::READABLE)?;
         self.datagrams.push(datagrams);
-        self.sockets.insert((owner, id), place);
-        Ok((id, local))
+        self.sockets[owner.0].push(place);
+        Ok(id)
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
     }
 
     // ---- readiness
@@ -276,6 +291,7 @@ impl Net {
     }
 
     fn on_dial(&mut self, id: ConnId, dial: DialId) {
+        let unsent = self.config.unsent_bytes;
         let Some(connection) = self.connection(id) else { return };
         if !connection.writable {
             return;
@@ -286,8 +302,7 @@ impl Net {
         };
         match result {
             Ok(local) => {
-                // Requests are small and wanted soon; bulk goes out in large writes anyway.
-                let _ = connection.stream.set_nodelay(true);
+                tune(&connection.stream, unsent);
                 connection.phase = Phase::Open;
                 let owner = connection.owner;
                 self.dials.remove(&(owner, dial));
@@ -328,7 +343,7 @@ impl Net {
             log::debug!("{from} was turned away: {} connections are enough", self.config.max_connections);
             return (None, true);
         }
-        let _ = stream.set_nodelay(true);
+        tune(&stream, self.config.unsent_bytes);
         let accepted = stream.local_addr().and_then(|local| Ok((self.insert(stream, owner, Phase::Open)?, local)));
         match accepted {
             Ok((conn, local)) => (Some((owner, Input::Accepted { conn, from, local: canonical(local) })), true),
@@ -391,14 +406,15 @@ impl Net {
     /// Forgets the first of them, which have been flushed.
     pub(super) fn flushed(&mut self, count: usize) {
         self.dirty.drain(..count);
+        self.unwritten = 0;
     }
 
-    /// Writes what a connection has queued; gives its owner and the rest of the queue if the machine is to be told.
+    /// Writes what a connection has queued; gives its owner and the rest of the queue if the machine is to be told. The connection
+    /// stays marked until it is [put down](Self::put_down).
     pub(super) fn flush(&mut self, id: ConnId) -> Option<(Hosted, usize)> {
         let (turn, share, batch) = (self.turn, self.config.bytes_per_connection_per_turn, self.config.write_batch);
         let watermark = self.config.low_watermark;
         let connection = self.connection(id)?;
-        connection.dirty = false;
         let (wrote, end) = connection.flush(turn, share, batch);
         let (owner, open, queued) = (connection.owner, connection.phase == Phase::Open, connection.queue.len());
         match end {
@@ -406,14 +422,33 @@ impl Net {
                 self.fail(id, kind);
                 return None;
             }
-            Flushed::Spent => {
-                connection.dirty = true;
-                self.later.push(id);
-            }
             Flushed::All => self.settle(id),
-            Flushed::Blocked => {}
+            Flushed::Spent | Flushed::Blocked => {}
         }
         (open && wrote > 0 && queued <= watermark).then_some((owner, queued))
+    }
+
+    /// Says whether more of what a connection has queued can be written in this turn.
+    pub(super) fn may_flush(&mut self, id: ConnId) -> bool {
+        let (turn, share) = (self.turn, self.config.bytes_per_connection_per_turn);
+        self.connection(id).is_some_and(|c| c.may_flush(turn, share))
+    }
+
+    /// Ends the flushing of a connection; what it may not write in this turn waits for the next.
+    pub(super) fn put_down(&mut self, id: ConnId) {
+        // The machine may have closed it meanwhile, with nothing left to write.
+        self.settle(id);
+        let Some(connection) = self.connection(id) else { return };
+        connection.dirty = connection.writable && !connection.queue.is_empty();
+        if connection.dirty {
+            let more = self.may_flush(id);
+            if more { self.dirty.push(id) } else { self.later.push(id) }
+        }
+    }
+
+    /// Gives how many bytes of blocks were queued since the last flush.
+    pub(super) fn unwritten(&self) -> usize {
+        self.unwritten
     }
 
     /// Ends our half of a closing connection whose queue is empty, and the connection if theirs has ended too.
@@ -431,10 +466,22 @@ impl Net {
     // ---- what machines ask for
 
     pub(super) fn send(&mut self, owner: Hosted, socket: SocketId, to: SocketAddr, bytes: &[u8]) {
-        let place = self.sockets.get(&(owner, socket));
-        if let Some(datagrams) = place.and_then(|p| self.datagrams.get(*p)) {
-            datagrams.send(bytes, to);
+        let Some(place) = self.sockets.get(owner.0).and_then(|mine| mine.get(socket.0 as usize)) else { return };
+        if self.datagrams[*place].send(bytes, to) {
+            self.keeping.push(*place);
         }
+    }
+
+    /// Sends the datagrams that sockets keep.
+    pub(super) fn send_kept(&mut self) {
+        for place in self.keeping.drain(..) {
+            self.datagrams[place].flush();
+        }
+    }
+
+    /// Gives how many datagrams of machines were dropped here.
+    pub(super) fn dropped_datagrams(&self) -> u64 {
+        self.datagrams.iter().map(|d| d.dropped).sum()
     }
 
     pub(super) fn connect(&mut self, owner: Hosted, dial: DialId, to: SocketAddr) {
@@ -471,6 +518,7 @@ impl Net {
     }
 
     pub(super) fn write_block(&mut self, owner: Hosted, id: ConnId, block: Block) {
+        self.unwritten += block.len();
         if let Some(connection) = self.owned(owner, id).filter(|c| c.phase == Phase::Open) {
             connection.queue.push_block(block);
             self.mark_dirty(id);
@@ -505,6 +553,18 @@ impl Net {
             self.list(id);
         }
     }
+}
+
+/// Sets a stream's options; it works without them too.
+fn tune(stream: &TcpStream, unsent: u32) {
+    // Requests are small and wanted soon; bulk goes out in large writes anyway.
+    let _ = stream.set_nodelay(true);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if unsent > 0 {
+        let _ = SockRef::from(stream).set_tcp_notsent_lowat(unsent);
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = unsent;
 }
 
 fn name(slot: usize, connection: &Connection) -> ConnId {

@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::connection::Taken;
+use super::datagram::{BindOptions, DatagramSocket, Received};
 use super::hosted::{Guest, Tenant};
 use super::jobs::Jobs;
 use super::net::Net;
@@ -21,6 +22,10 @@ use std::time::Duration;
 const EVENTS: usize = 1024;
 /// How often in one turn mail between machines and room for writing are passed on; what is more waits for the next turn.
 const ROUNDS: usize = 8;
+/// How often mail is passed on for what one connection caused: from one machine to another, the result of its job, and back.
+const STEPS: usize = 4;
+/// How many bytes of blocks are queued before they are written: what a core's own cache still has by then.
+const GATHERED: usize = 128 << 10;
 /// How long a reactor takes to shut down when it is dropped.
 const DROPPED: Duration = Duration::from_secs(2);
 
@@ -106,8 +111,39 @@ impl Reactor {
     ///
     /// `[::]` takes IPv4 datagrams too, and their addresses are shown as IPv4 addresses.
     pub fn bind(&mut self, hosted: Hosted, address: SocketAddr) -> io::Result<(SocketId, SocketAddr)> {
+        self.bind_with(hosted, address, BindOptions::default())
+    }
+
+    /// Binds a datagram socket as [`bind`](Self::bind) does, with options: IPv6 alone, a port that is shared.
+    ///
+    /// ```
+    /// # use bip::machine::{Host, Machine, mailbox};
+    /// # use bip::reactor::{BindOptions, Reactor};
+    /// # fn both<M: Machine + Send + 'static>(reactor: &mut Reactor, node: M) -> std::io::Result<()> {
+    /// # let (_commands, inbox) = mailbox(16, reactor.doorbell());
+    /// let node = reactor.host(node, inbox, Box::new(|_| {}), None);
+    /// // A node of both families has a socket for each, on one port.
+    /// let (_, address) = reactor.bind(node, "0.0.0.0:0".parse().unwrap())?;
+    /// let v6 = BindOptions { only_v6: true, ..BindOptions::default() };
+    /// reactor.bind_with(node, (std::net::Ipv6Addr::UNSPECIFIED, address.port()).into(), v6)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn bind_with(
+        &mut self,
+        hosted: Hosted,
+        address: SocketAddr,
+        options: BindOptions,
+    ) -> io::Result<(SocketId, SocketAddr)> {
+        let socket = DatagramSocket::bind(address, options, self.net.config())?;
+        let local = socket.local();
+        Ok((self.attach(hosted, socket)?, local))
+    }
+
+    /// Takes in a datagram socket that was bound before, for a machine; gives the machine's name for it, counted from 0.
+    pub fn attach(&mut self, hosted: Hosted, socket: DatagramSocket) -> io::Result<SocketId> {
         self.known(hosted)?;
-        self.net.bind(hosted, address)
+        self.net.attach(hosted, socket)
     }
 
     fn known(&self, hosted: Hosted) -> io::Result<()> {
@@ -134,6 +170,12 @@ impl Reactor {
     /// Gives the number of connections, dials under way included.
     pub fn connections(&self) -> usize {
         self.net.connections()
+    }
+
+    /// Gives how many datagrams of its machines this reactor could not send and dropped, as the network may: the system had no
+    /// room, or would not send them there.
+    pub fn dropped_datagrams(&self) -> u64 {
+        self.net.dropped_datagrams()
     }
 
     /// Gives how long to wait before the next [`turn`](Self::turn) if the descriptor does not become readable before: zero
@@ -175,6 +217,8 @@ impl Reactor {
         for event in &self.events {
             self.net.on_event(event);
         }
+        self.mail.clear();
+        self.mail.resize(self.guests.len(), self.net.config.commands_per_turn);
         self.pass_notices();
         self.accept();
         self.receive();
@@ -182,11 +226,12 @@ impl Reactor {
         for guest in &mut self.guests {
             guest.on_time(&mut self.net);
         }
+        self.net.send_kept();
         self.run_jobs();
-        self.mail.clear();
-        self.mail.resize(self.guests.len(), self.net.config.commands_per_turn);
         for _ in 0..ROUNDS {
-            if !(self.pass_mail() | self.pass_notices() | self.flush()) {
+            let any = self.pass_mail() | self.pass_notices() | self.flush();
+            self.net.send_kept();
+            if !any {
                 break;
             }
         }
@@ -223,6 +268,15 @@ impl Reactor {
         any
     }
 
+    /// Passes mail on until what it causes among the machines here has come to its end.
+    fn follow_mail(&mut self) {
+        for _ in 0..STEPS {
+            if !self.pass_mail() {
+                break;
+            }
+        }
+    }
+
     fn accept(&mut self) {
         for place in 0..self.net.listeners.len() {
             for _ in 0..self.net.config.accepts_per_turn {
@@ -239,15 +293,20 @@ impl Reactor {
 
     fn receive(&mut self) {
         for place in 0..self.net.datagrams.len() {
+            let socket = &self.net.datagrams[place];
+            let (hosted, id) = (socket.owner, socket.id);
+            let Some(guest) = self.guests.get_mut(hosted.0) else { continue };
             for _ in 0..self.net.config.datagrams_per_turn {
-                let socket = &mut self.net.datagrams[place];
-                let (hosted, id) = (socket.owner, socket.id);
-                let Some(received) = socket.receive(&mut self.buffer) else { break };
-                if let (Some((len, from)), Some(guest)) = (received, self.guests.get_mut(hosted.0)) {
-                    let input = Input::Datagram { socket: id, from, bytes: &self.buffer[..len] };
-                    guest.on_input(&mut self.net, input);
+                match self.net.datagrams[place].receive(&mut self.buffer) {
+                    Received::Datagram(len, from) => {
+                        let input = Input::Datagram { socket: id, from, bytes: &self.buffer[..len] };
+                        guest.on_input(&mut self.net, input);
+                    }
+                    Received::Skipped => {}
+                    Received::Nothing => break,
                 }
             }
+            self.net.send_kept();
         }
     }
 
@@ -255,7 +314,8 @@ impl Reactor {
         let mut budget = self.net.config.bytes_per_turn;
         // Each connection at most once in a turn: those that are put back wait behind all others.
         for _ in 0..self.net.ready() {
-            if budget == 0 {
+            // Where no more mail may pass, what is read would only pile up.
+            if budget == 0 || self.mail.contains(&0) {
                 break;
             }
             let Some(conn) = self.net.next_ready() else { break };
@@ -276,6 +336,12 @@ impl Reactor {
                 }
             }
             self.net.read_later(conn);
+            // What it asked for is fetched and written before the next is read: after all of them it would be out of the cache,
+            // and the more memory has been used. Small messages go on gathering.
+            self.follow_mail();
+            if self.net.unwritten() >= GATHERED {
+                self.flush();
+            }
         }
     }
 
@@ -299,9 +365,16 @@ impl Reactor {
         let dirty = self.net.dirty();
         for place in 0..dirty {
             let Some(conn) = self.net.dirty_at(place) else { break };
-            if let Some((hosted, queued)) = self.net.flush(conn) {
+            // One after another, so that what fills the room is written while it is in the cache.
+            for _ in 0..ROUNDS {
+                let Some((hosted, queued)) = self.net.flush(conn) else { break };
                 self.tell(hosted, Input::Writable { conn, queued });
+                self.follow_mail();
+                if !self.net.may_flush(conn) {
+                    break;
+                }
             }
+            self.net.put_down(conn);
         }
         self.net.flushed(dirty);
         dirty > 0

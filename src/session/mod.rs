@@ -34,6 +34,8 @@ mod builder;
 mod command;
 mod config;
 mod departure;
+#[cfg(feature = "reactor")]
+pub mod dht;
 mod error;
 #[cfg(feature = "reactor")]
 mod handle;

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::fleet::Kind;
 use crate::libtorrent;
 use crate::namespace::{self, Namespaces};
 use crate::process::Failure;
@@ -32,6 +33,10 @@ pub(crate) enum Need {
     Libtorrent,
     /// A program on the path.
     Program(&'static str),
+    /// The program of `mainline/`, built.
+    Mainline,
+    /// The package `bittorrent-dht`, and node to run it.
+    BittorrentDht,
 }
 
 /// One test: a sentence, its needs, and what it does in a folder of its own.
@@ -135,6 +140,8 @@ impl Means {
         needs.iter().find_map(|need| match need {
             Need::Namespace => self.namespaces().err(),
             Need::Libtorrent => self.libtorrent.get_or_insert_with(libtorrent::probe).clone().err(),
+            Need::Mainline => Kind::Mainline.command().err(),
+            Need::BittorrentDht => Kind::BittorrentDht.command().err(),
             Need::Program(name) => (!namespace::is_installed(name)).then(|| format!("`{name}` is not installed")),
         })
     }

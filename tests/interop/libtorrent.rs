@@ -16,7 +16,7 @@ use crate::tree::Tree;
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/interop/lt_peer.py");
 
 /// The Python that has libtorrent, or the reason why there is none.
-fn python() -> Result<&'static Path, Failure> {
+pub(crate) fn python() -> Result<&'static Path, Failure> {
     static FOUND: OnceLock<Result<PathBuf, Failure>> = OnceLock::new();
     FOUND.get_or_init(find_python).as_deref().map_err(Clone::clone)
 }

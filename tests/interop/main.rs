@@ -1,8 +1,8 @@
 //! Interop: the `bip` tool against BitTorrent software that other people wrote.
 //!
 //! libtorrent (through its Python package) seeds, leeches, checks, creates and inspects; transmission-create,
-//! transmission-show and mktorrent make and read torrents. Peers meet in a network namespace that the run makes for
-//! itself, so nothing reaches the machine's network and no port can be taken.
+//! transmission-show and mktorrent make and read torrents; libtorrent, the `mainline` crate and bittorrent-dht are nodes
+//! of the DHT. All meet in a network namespace that the run makes for itself, so nothing reaches the machine's network and no port can be taken.
 //!
 //! This target has its own harness, because libtest cannot say *ignored* at run time: a test whose programs are not
 //! installed is shown as ignored with the reason. `BIP_INTEROP=required` makes that a failure, and `BIP_INTEROP=off`
@@ -10,6 +10,10 @@
 
 #[cfg(target_os = "linux")]
 mod aria2;
+#[cfg(target_os = "linux")]
+mod dht;
+#[cfg(target_os = "linux")]
+mod fleet;
 #[cfg(target_os = "linux")]
 mod harness;
 #[cfg(target_os = "linux")]
@@ -26,6 +30,8 @@ mod limits;
 mod link;
 #[cfg(target_os = "linux")]
 mod namespace;
+#[cfg(target_os = "linux")]
+mod nodes;
 #[cfg(target_os = "linux")]
 mod others;
 #[cfg(target_os = "linux")]
@@ -59,6 +65,7 @@ fn main() -> std::process::ExitCode {
     harness::run(
         [
             kill::TESTS,
+            dht::TESTS,
             hostile::TESTS,
             swarm::TESTS,
             others::TESTS,

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -18,7 +18,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const FAREWELL: Duration = Duration::from_secs(6);
 
 /// How often a condition that nothing announces is looked at.
-const GLANCE: Duration = Duration::from_millis(10);
+pub(crate) const GLANCE: Duration = Duration::from_millis(10);
 
 /// How much of an output a failure shows.
 const SHOWN: usize = 4000;
@@ -130,6 +130,12 @@ impl Running {
             drop(captured);
             return Err(self.complain(&format!("{why} before it said {name:?}")));
         }
+    }
+
+    /// Writes a line to its stdin.
+    pub(crate) fn tell(&mut self, line: &str) -> Result<(), Failure> {
+        let wrote = self.stdin.as_mut().is_some_and(|stdin| writeln!(stdin, "{line}").is_ok());
+        if wrote { Ok(()) } else { Err(self.complain("reads nothing any more")) }
     }
 
     /// Sends a signal by its name, as in `TERM`.

@@ -87,7 +87,7 @@ fn a_torrent_goes_from_session_to_session_with_a_thread_for_each_subsystem() {
 }
 
 /// Runs one test of this binary in a process of its own, where nothing else starts threads.
-fn alone(test: &str) {
+pub(crate) fn alone(test: &str) {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--ignored", "--test-threads=1"])
         .output()

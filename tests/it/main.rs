@@ -2,6 +2,10 @@
 #![allow(missing_docs, unreachable_pub)]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // tests own sockets, files and clocks
 
+mod dht;
+#[cfg(feature = "reactor")]
+mod dht_handle;
+mod dht_hostile;
 mod disks;
 #[cfg(feature = "reactor")]
 mod hosting;

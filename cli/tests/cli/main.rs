@@ -1,6 +1,7 @@
 //! The tool as its users meet it: real processes, real files, real sockets on loopback.
 #![allow(clippy::unwrap_used)] // a test that meets the unexpected ends there
 
+mod dht;
 mod disk;
 mod edit;
 mod magnet;

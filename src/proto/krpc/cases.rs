@@ -107,6 +107,12 @@ fn extended() -> Vec<(Vec<u8>, Message<'static>)> {
     let mutable = Mutable { key: &[b'k'; 32], signature: &[b's'; 64], seq: 4, salt: b"foobar", cas: Some(-3) };
     let put = |mutable| query(Method::Put(Put { token: b"tok", value: b"12:Hello World!", mutable }));
     let (keys, signature) = ("k".repeat(32), "s".repeat(64));
+    // It is not in BEP 44, but the `mainline` crate insists on it.
+    let at = |head: &str, target: NodeId, tail: &str| {
+        [head.as_bytes(), b"6:target20:", &target.0, b"5:token3:tok", tail.as_bytes(), b"e1:q3:put1:t2:aa1:y1:qe"]
+            .concat()
+    };
+    let text = "1:v12:Hello World!";
     let announce = AnnouncePeer { info_hash: HASH, port: 0, implied_port: false, seed: true, token: b"" };
     vec![
         (find("4:wantl2:n4e"), Message::query(b"aa", want(true, false))),
@@ -129,13 +135,15 @@ fn extended() -> Vec<(Vec<u8>, Message<'static>)> {
             format!("{head}3:seqi7e{target}e1:q3:get1:t2:aa1:y1:qe").into(),
             query(Method::Get { target: M, seq: Some(7) }),
         ),
-        (format!("{head}5:token3:tok1:v12:Hello World!e1:q3:put1:t2:aa1:y1:qe").into(), put(None)),
+        (at(head, item::immutable_target(b"12:Hello World!"), text), put(None)),
         (
-            format!(
-                "d1:ad3:casi-3e2:id20:abcdefghij01234567891:k32:{keys}4:salt6:foobar3:seqi4e3:sig64:{signature}\
-                5:token3:tok1:v12:Hello World!e1:q3:put1:t2:aa1:y1:qe"
-            )
-            .into(),
+            at(
+                &format!(
+                    "d1:ad3:casi-3e2:id20:abcdefghij01234567891:k32:{keys}4:salt6:foobar3:seqi4e3:sig64:{signature}"
+                ),
+                item::mutable_target(&[b'k'; 32], b"foobar"),
+                text,
+            ),
             put(Some(mutable)),
         ),
         (

@@ -1,11 +1,17 @@
 //! Items that are stored in the DHT: where they are stored, and what of them is signed (BEP 44, 46).
 //!
-//! Signing and verifying (Ed25519) are not here.
+//! Signing and verifying (Ed25519) need the feature `mutable-items`.
 
 use super::{MAX_VALUE, limits};
 use crate::proto::bencode::{self, Cursor, Rules};
 use crate::proto::id::{InfoHash, NodeId};
 use crate::proto::sha1::Sha1;
+
+#[cfg(feature = "mutable-items")]
+mod signing;
+
+#[cfg(feature = "mutable-items")]
+pub use signing::{SigningKey, verify};
 
 /// Gives where an item is stored that never changes: the hash of its bencoded value.
 ///

@@ -1,5 +1,5 @@
 use super::error::{Argument, Reason};
-use super::item::is_canonical;
+use super::item::{immutable_target, is_canonical, mutable_target};
 use super::writer::{Out, Writer};
 use super::{MAX_SALT, MAX_TOKEN, MAX_VALUE, field};
 use crate::proto::bencode::{Error, Item, Kind};
@@ -95,6 +95,16 @@ pub struct Put<'a> {
     pub value: &'a [u8],
     /// What makes it an item that can be changed.
     pub mutable: Option<Mutable<'a>>,
+}
+
+impl Put<'_> {
+    /// Gives where the item is stored.
+    pub fn target(&self) -> NodeId {
+        match &self.mutable {
+            Some(mutable) => mutable_target(mutable.key, mutable.salt),
+            None => immutable_target(self.value),
+        }
+    }
 }
 
 /// What a `put` has of an item that can be changed (BEP 44).
@@ -371,6 +381,8 @@ impl Query<'_> {
                     out.int(b"3:seq", mutable.seq);
                     out.bytes(b"3:sig", mutable.signature);
                 }
+                // BEP 44 has no target here, but nodes of the `mainline` crate answer nobody who leaves it out.
+                out.bytes(b"6:target", &put.target().0);
                 out.bytes(b"5:token", put.token);
                 out.raw(b"1:v");
                 out.raw(put.value);

@@ -14,6 +14,7 @@
 
 mod answers;
 mod coordinators;
+mod dht;
 mod disks;
 mod subjects;
 mod the_harness_notices;
@@ -23,7 +24,7 @@ pub(crate) use answers::{Ask, End};
 
 use answers::Unanswered;
 use bip::machine::{
-    CloseReason, ConnId, DialId, Executor, Input, Instant, JobError, JobId, Machine, Output, Part, Rng,
+    CloseReason, ConnId, DialId, Executor, Input, Instant, JobError, JobId, Machine, Output, Part, Rng, SocketId,
 };
 use bip::proto::sha1::Sha1;
 use std::any::Any;
@@ -77,6 +78,12 @@ pub(crate) trait Subject {
     fn stream(&mut self, _conn: ConnId, _rng: &mut Rng) -> Vec<u8> {
         Vec::new()
     }
+    /// Takes note of a datagram that is sent.
+    fn on_datagram(&mut self, _socket: SocketId, _to: SocketAddr, _bytes: &[u8]) {}
+    /// Makes a datagram, sensible or not, that comes from an address.
+    fn datagram(&mut self, _rng: &mut Rng) -> Option<(SocketId, SocketAddr, Vec<u8>)> {
+        None
+    }
     /// Makes what does the jobs.
     fn executor(&self) -> Option<ExecutorOf<Self::Machine>> {
         None
@@ -103,6 +110,8 @@ pub(crate) enum Way {
     NoDial,
     /// Bytes come.
     Stream,
+    /// Datagrams come.
+    Datagrams,
     /// What was written goes out.
     Writable,
     /// The other side has nothing more to say, or [`Close`](Self::Close).
@@ -249,9 +258,10 @@ impl<S: Subject> Stage<S> {
                 self.check_was(conn);
                 self.stopped.remove(&conn);
             }
-            Output::Datagram { bytes, .. } => {
+            Output::Datagram { socket, to, bytes } => {
                 let bytes = buf.get(bytes).expect("a datagram names bytes of the buffer");
                 self.record(bytes);
+                self.subject.on_datagram(socket, to, bytes);
             }
             Output::Job { id, job } => {
                 assert!(self.used_jobs.insert(id), "{id:?} is used twice");
@@ -434,6 +444,12 @@ impl<S: Subject> Stage<S> {
                     if !bytes.is_empty() {
                         self.input(Input::Stream { conn, bytes: &bytes });
                     }
+                }
+            }
+            Way::Datagrams => {
+                for _ in 0..=rng.below(4) {
+                    let Some((socket, from, bytes)) = self.subject.datagram(rng) else { break };
+                    self.input(Input::Datagram { socket, from, bytes: &bytes });
                 }
             }
             Way::Writable => {

@@ -18,6 +18,7 @@ enum How {
     WritesAfterClose,
     ClosesTwice,
     WritesWhatIsNotThere,
+    SendsWhatIsNotThere,
     FloodsOutputs,
     FloodsEvents,
     ForgetsAnAnswer,
@@ -67,6 +68,9 @@ impl Machine for Broken {
             How::ClosesNobody => self.outputs.push_back(Output::Close { conn: NOBODY, flush: false }),
             How::StopsNobody => self.outputs.push_back(Output::StopReading { conn: NOBODY }),
             How::ResumesNobody => self.outputs.push_back(Output::ResumeReading { conn: NOBODY }),
+            How::SendsWhatIsNotThere => {
+                self.outputs.push_back(Output::Datagram { socket: SocketId(0), to, bytes: 0..1 });
+            }
             How::FloodsOutputs => (0..21).for_each(|n| self.outputs.push_back(Output::Connect { dial: DialId(n), to })),
             How::FloodsEvents => self.events.extend((0..21).map(Told::Notice)),
             How::ForgetsAnAnswer => answers = u32::from(number != 3),
@@ -221,6 +225,12 @@ fn a_machine_that_closes_twice() {
 #[should_panic(expected = "a law is broken: a write names bytes of the buffer")]
 fn a_machine_that_writes_bytes_that_are_not_there() {
     check(How::WritesWhatIsNotThere);
+}
+
+#[test]
+#[should_panic(expected = "a law is broken: a datagram names bytes of the buffer")]
+fn a_machine_that_sends_bytes_that_are_not_there() {
+    check(How::SendsWhatIsNotThere);
 }
 
 #[test]

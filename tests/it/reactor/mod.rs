@@ -1,5 +1,6 @@
 //! The reactor, on real sockets.
 
+mod datagrams;
 mod hosting;
 mod probe;
 mod streams;

@@ -67,7 +67,7 @@ pub(crate) enum Habit {
     Tell,
     /// Nothing, and it does not read until told to.
     Wait,
-    /// Sends back what comes, and closes when the other side ends.
+    /// Sends back what comes, datagrams too, and closes when the other side ends.
     Echo,
     /// Sends so many bytes of the pattern, as headers and blocks, checks what comes against the pattern, and closes when
     /// it has sent and received all.
@@ -157,6 +157,7 @@ impl Probe {
                 self.out.push_back(Output::Write { conn, part: Part::Block(block.freeze()) });
             }
         }
+        self.close_pumped(conn, total);
     }
 
     fn on_pumped(&mut self, conn: ConnId, bytes: &[u8]) {
@@ -167,7 +168,12 @@ impl Probe {
             flow.good &= &self.pattern[at..at + bytes.len()] == bytes;
             flow.received += bytes.len() as u64;
         }
-        if flow.received == total && flow.sent == total {
+        self.close_pumped(conn, total);
+    }
+
+    /// Closes a connection that has sent and received all, whichever it did last.
+    fn close_pumped(&mut self, conn: ConnId, total: u64) {
+        if self.flows.get(&conn).is_some_and(|flow| flow.received == total && flow.sent == total) {
             self.out.push_back(Output::Close { conn, flush: true });
         }
     }
@@ -234,7 +240,13 @@ impl Machine for Probe {
                 Seen::Closed(conn, reason)
             }
             Input::Done { job, done } => Seen::Done(job, done),
-            Input::Datagram { socket, from, bytes } => Seen::Datagram(socket, from, bytes.to_vec()),
+            Input::Datagram { socket, from, bytes } => {
+                if self.habit == Habit::Echo {
+                    self.out.push_back(Output::Datagram { socket, to: from, bytes: 0..0 });
+                    self.bytes.push_back(bytes.to_vec());
+                }
+                Seen::Datagram(socket, from, bytes.to_vec())
+            }
         };
         self.seen.push_back(seen);
     }
