@@ -94,14 +94,21 @@ impl Client {
         Err(if nobody_yet { nobody() } else { Failure::new("dht", "not done in time") })
     }
 
-    /// Waits for all that is found, and for how it ended.
+    /// Waits for all that is found, and for how it ended; and says why it was ended early, where it was.
     fn all<T, E>(
         &self,
         mut findings: Findings<T, E>,
         mut each: impl FnMut(T) -> Result<(), Failure>,
-    ) -> Result<E, Failure> {
+    ) -> Result<(E, Option<Failure>), Failure> {
+        let mut early = None;
         loop {
-            self.check()?;
+            if early.is_none() {
+                // What was found is not lost with that.
+                early = self.check().err();
+                if early.is_some() {
+                    findings.cancel();
+                }
+            }
             match findings.next_timeout(TICK) {
                 Ok(Next::Found(found)) => each(found)?,
                 Ok(Next::Waiting) => {}
@@ -110,9 +117,17 @@ impl Client {
             }
         }
         match findings.try_end() {
-            Some(Ok(end)) => Ok(end),
-            Some(Err(error)) => Err(failed(&error)),
+            Some(Ok(end)) => Ok((end, early)),
+            Some(Err(error)) => Err(early.unwrap_or_else(|| failed(&error))),
             None => Err(failed(&Error::Closed)),
+        }
+    }
+
+    /// The same, where an early end is a failure.
+    fn end<T, E>(&self, findings: Findings<T, E>) -> Result<E, Failure> {
+        match self.all(findings, |_| Ok(()))? {
+            (end, None) => Ok(end),
+            (_, Some(early)) => Err(early),
         }
     }
 
@@ -141,7 +156,7 @@ fn peers(args: &args::Peers, output: &Output) -> Result<(), Failure> {
     let client = Client::new(&args.entry, &args.ending)?;
     let mut count = 0u64;
     let found = client.dht.find_peers(args.info_hash, false, args.scrape);
-    let end = client.all(found, |peer| {
+    let (end, early) = client.all(found, |peer| {
         count += 1;
         if output.is_json() { output.json(&json!({ "peer": peer.to_string() })) } else { output.line(peer) }
     })?;
@@ -155,6 +170,9 @@ fn peers(args: &args::Peers, output: &Output) -> Result<(), Failure> {
             done.insert("others".into(), scrape.peers.into());
         }
         output.json(&done.into())?;
+    }
+    if let Some(early) = early {
+        return Err(early);
     }
     if end.stats.answered == 0 {
         return Err(nobody());
@@ -224,7 +242,7 @@ fn put(args: &args::Put, output: &Output) -> Result<(), Failure> {
     let (public, salt) = (key.public(), args.salt.as_bytes());
     let (mut seq, mut cas) = (args.seq, None);
     if seq.is_none() {
-        let found: Got = client.all(client.dht.get_mutable(public, salt, None), |_| Ok(()))?;
+        let found: Got = client.end(client.dht.get_mutable(public, salt, None))?;
         // Somebody else with the same key may be at it too: what was seen is what is to be replaced.
         cas = match found.item {
             Some(Item::Mutable(signed)) => Some(signed.seq),
@@ -273,7 +291,7 @@ fn get(args: &args::Get, output: &Output) -> Result<(), Failure> {
     let client = Client::new(&args.entry, &args.ending)?;
     let got = match args.target {
         Target::Hash(hash) => client.one(client.dht.get_immutable(bip::proto::id::NodeId(hash)))?,
-        Target::Key(key) => client.all(client.dht.get_mutable(key, args.salt.as_bytes(), None), |_| Ok(()))?,
+        Target::Key(key) => client.end(client.dht.get_mutable(key, args.salt.as_bytes(), None))?,
     };
     let Some(item) = got.item else {
         return Err(if got.stats.answered == 0 { nobody() } else { Failure::new("dht", "nothing was found") });

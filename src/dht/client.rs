@@ -2,14 +2,14 @@
 
 use super::command::{Command, Event, Item, Refusal, Rejection, RequestId, Signed};
 use super::machine::{Node, Recipient};
-use super::martian::{is_martian, is_nobody};
-use super::request::{Owner, Request, Running, Wanted};
+use super::martian::may_name;
+use super::request::{Owner, Request, Running, Store, Wanted};
 use super::side::{Boot, lookup_rules};
 use super::transactions::{LookupId, Pending, Purpose, Ticket};
 use crate::machine::Instant;
 use crate::proto::compact::{Family, Node as Contact};
 use crate::proto::id::NodeId;
-use crate::proto::krpc::{self, AnnouncePeer, Method, Mutable, Put, Reply, Want, item, node_id};
+use crate::proto::krpc::{self, AnnouncePeer, Method, Mutable, Put, Reply, Want, item};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -158,7 +158,9 @@ impl Node {
         let target = request.target;
         // Later attempts are minutes apart, and may be all in vain: a network of one family alone is nothing unusual.
         let own = &self.sides[side];
-        let hold = own.table.is_empty() && own.boot != Boot::Settled && own.attempts == 0;
+        let mut hold = own.table.is_empty() && own.boot != Boot::Settled && own.attempts == 0;
+        // A name may take a minute to be found unknown. Where the other family has nodes, they are what there is.
+        hold &= own.boot != Boot::Resolving || self.sides.iter().all(|other| other.table.is_empty());
         let lookup = self.new_lookup(side, target, Owner::Request(id));
         if hold {
             self.held.push(lookup);
@@ -252,18 +254,14 @@ impl Node {
             Family::V4 => reply.nodes,
             Family::V6 => reply.nodes6,
         };
-        let config = &self.config;
-        // Who is in a private network may name others in it; who is on the Internet may not send us there.
-        let near = config.local_network || node_id::is_exempt(pending.to.ip());
-        let nodes = own
-            .into_iter()
-            .flat_map(|nodes| nodes.iter())
-            .filter(|node| side.may_talk_to(node.address, config) && (near || !node_id::is_exempt(node.address.ip())));
+        let (config, by) = (&self.config, pending.to.ip());
+        let named = own.into_iter().flat_map(|nodes| nodes.iter());
+        let nodes = named.filter(|node| side.may_be_told_of(node.address, by, config));
         running.lookup.on_reply(from, reply.token, nodes);
         let owner = running.owner;
         self.activate(id);
         match owner {
-            Owner::Boot | Owner::Upkeep => self.on_other_family(now, pending.side, reply),
+            Owner::Boot | Owner::Upkeep => self.on_other_family(now, pending, reply),
             Owner::Request(request) => self.on_found(now, request, pending, from, reply),
         }
     }
@@ -275,12 +273,8 @@ impl Node {
             self.found_peers.clear();
             if let Some(values) = reply.values {
                 let room = self.config.max_peers_per_request.saturating_sub(request.seen.len());
-                let local = self.config.local_network;
-                let near = node_id::is_exempt(pending.to.ip());
-                let good = |peer: &SocketAddr| match local {
-                    true => !is_nobody(*peer),
-                    false => !is_martian(*peer) && (near || !node_id::is_exempt(peer.ip())),
-                };
+                let (by, local) = (pending.to.ip(), self.config.local_network);
+                let good = |peer: &SocketAddr| may_name(by, *peer, local);
                 let fresh = values.iter().filter(good).filter(|peer| request.seen.insert(*peer)).take(room);
                 self.found_peers.extend(fresh);
             }
@@ -355,7 +349,7 @@ impl Node {
         request.lookups -= 1;
         request.found.extend(running.lookup.closest().map(|answered| answered.node));
         if request.wanted.stores() {
-            self.store(now, id, running);
+            self.plan_stores(id, running);
         }
         let family = self.sides[running.side].family;
         let Some(request) = self.requests.get_mut(&id) else { return };
@@ -366,40 +360,52 @@ impl Node {
         self.end_if_done(now, id);
     }
 
-    fn store(&mut self, now: Instant, id: RequestId, running: &Running) {
-        // It is taken out while queries are made of it.
-        let Some(mut request) = self.requests.remove(&id) else { return };
-        let ticket = Ticket { request: id, serial: request.serial };
-        for answered in running.lookup.closest() {
-            let Some(token) = answered.token.as_ref().map(|token| token.as_bytes()) else { continue };
-            let to = answered.node.address;
-            let recipient = Recipient { side: running.side, to, id: Some(answered.node.id) };
-            let method = match &request.wanted {
-                Wanted::Announce { info_hash, port, seed } => Method::AnnouncePeer(AnnouncePeer {
-                    info_hash: *info_hash,
-                    port: port.unwrap_or(self.sides[running.side].local.port()),
-                    implied_port: port.is_none(),
-                    seed: *seed,
-                    token,
+    /// Notes whom a request is to give something to store. It is sent as soon as queries may be.
+    fn plan_stores(&mut self, id: RequestId, running: &Running) {
+        let Some(request) = self.requests.get_mut(&id) else { return };
+        let stores = running.lookup.closest().filter_map(|answered| {
+            let token = answered.token.clone()?;
+            Some(Store { side: running.side, node: answered.node, token })
+        });
+        request.to_store.extend(stores);
+        self.stores.push_back(Ticket { request: id, serial: request.serial });
+    }
+
+    /// Gives the next node something to store for a request; says whether there was one.
+    pub(super) fn store_next(&mut self, now: Instant, ticket: Ticket) -> bool {
+        let Some(store) = self.of(ticket).and_then(|request| request.to_store.pop_front()) else { return false };
+        // It is taken out while a query is made of it.
+        let Some(mut request) = self.requests.remove(&ticket.request) else { return false };
+        let (side, to, token) = (store.side, store.node.address, store.token.as_bytes());
+        let method = match &request.wanted {
+            Wanted::Announce { info_hash, port, seed } => Some(Method::AnnouncePeer(AnnouncePeer {
+                info_hash: *info_hash,
+                port: port.unwrap_or(self.sides[side].local.port()),
+                implied_port: port.is_none(),
+                seed: *seed,
+                token,
+            })),
+            Wanted::PutImmutable { value } => Some(Method::Put(Put { token, value, mutable: None })),
+            Wanted::PutMutable { signed, cas } => Some(Method::Put(Put {
+                token,
+                value: &signed.value,
+                mutable: Some(Mutable {
+                    key: &signed.key,
+                    signature: &signed.signature,
+                    seq: signed.seq,
+                    salt: &signed.salt,
+                    cas: cas.filter(|_| request.holders.contains(&to)),
                 }),
-                Wanted::PutImmutable { value } => Method::Put(Put { token, value, mutable: None }),
-                Wanted::PutMutable { signed, cas } => Method::Put(Put {
-                    token,
-                    value: &signed.value,
-                    mutable: Some(Mutable {
-                        key: &signed.key,
-                        signature: &signed.signature,
-                        seq: signed.seq,
-                        salt: &signed.salt,
-                        cas: cas.filter(|_| request.holders.contains(&to)),
-                    }),
-                }),
-                _ => continue,
-            };
-            let sent = self.query(now, recipient, Purpose::Store(ticket), Want::default(), method);
-            request.storing += usize::from(sent);
-        }
-        self.requests.insert(id, request);
+            })),
+            _ => None,
+        };
+        let recipient = Recipient { side, to, id: Some(store.node.id) };
+        let sent =
+            method.is_some_and(|method| self.query(now, recipient, Purpose::Store(ticket), Want::default(), method));
+        request.storing += usize::from(sent);
+        self.requests.insert(ticket.request, request);
+        self.end_if_done(now, ticket.request);
+        true
     }
 
     /// Takes what became of something that was to be stored; `None`: there was no answer.

@@ -120,11 +120,12 @@ pub struct Config {
     pub candidates: usize,
     /// Requests of the program under way at a time; another is refused as [`Refusal::Busy`](super::Refusal::Busy). Default 256.
     pub max_requests: usize,
-    /// Queries under way at a time; lookups wait when there are more. Default 4,096.
+    /// Queries under way at a time; lookups and what is to be stored wait when there are more. Default 4,096.
     pub max_queries: usize,
     /// Peers that one request gives at most. Default 10,000.
     pub max_peers_per_request: usize,
-    /// Queries that are sent in a second at most; lookups wait beyond that. Default 250; 0 is no limit.
+    /// Queries that are sent in a second at most; lookups and what is to be stored wait beyond that, and the care for the tables is put off. Only
+    /// [`Command::Ping`](super::Command::Ping) goes out at once, and is made up for. Default 250; 0 is no limit.
     pub query_rate: u64,
     /// How many of them may come at once after a pause. Default 500.
     pub query_burst: u64,

@@ -26,7 +26,7 @@ mod closest;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use closest::Answered;
+pub(crate) use closest::{Answered, Token};
 
 use crate::proto::compact::Node;
 use crate::proto::id::NodeId;

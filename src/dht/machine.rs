@@ -11,7 +11,7 @@ use super::request::{Request, Running};
 use super::side::Side;
 use super::size::Size;
 use super::token::Tokens;
-use super::transactions::{Late, LookupId, Pending, Purpose, Transactions};
+use super::transactions::{Late, LookupId, Pending, Purpose, Ticket, Transactions};
 use super::wire::Wire;
 use crate::machine::{Input, Instant, JobId, Machine, Output, Rng, Secret, SocketId, Timers, TokenBucket};
 use crate::proto::compact::Node as Contact;
@@ -65,6 +65,8 @@ pub struct Node {
     pub(super) active: VecDeque<LookupId>,
     /// Lookups that wait until their side has found its first nodes.
     pub(super) held: Vec<LookupId>,
+    /// Requests that have something to be stored.
+    pub(super) stores: VecDeque<Ticket>,
     /// Requests that wait until the node has found others.
     pub(super) waiting: Vec<RequestId>,
     pub(super) tokens: Tokens,
@@ -161,6 +163,7 @@ impl Node {
             next_lookup: 0,
             active: VecDeque::new(),
             held: Vec::new(),
+            stores: VecDeque::new(),
             waiting: Vec::new(),
             saved: state.nodes.into_iter().chain(state.nodes6).collect(),
             size: Size::new(),
@@ -271,9 +274,18 @@ impl Node {
         true
     }
 
-    /// Lets lookups ask whom they want to, as far as queries may be sent, and ends those that are done.
+    /// Sends what is to be stored and lets lookups ask whom they want to, as far as queries may be sent, and ends those that are done.
     pub(super) fn pump(&mut self, now: Instant) {
         for _ in 0..QUERIES_PER_CALL {
+            if let Some(&ticket) = self.stores.front() {
+                if !self.may_query(now) {
+                    return;
+                }
+                if !self.store_next(now, ticket) {
+                    self.stores.pop_front();
+                }
+                continue;
+            }
             let Some(&id) = self.active.front() else { return };
             let Some(running) = self.lookups.get_mut(&id) else {
                 self.active.pop_front();
@@ -421,7 +433,7 @@ impl Machine for Node {
             | Input::End { .. }
             | Input::Closed { .. } => {}
         }
-        if !self.active.is_empty() {
+        if !self.active.is_empty() || !self.stores.is_empty() {
             self.pump(now);
         }
     }

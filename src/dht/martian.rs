@@ -1,5 +1,6 @@
 //! Addresses at which there is no node.
 
+use crate::proto::krpc::node_id;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Says whether an address is none that a node or a peer of the public network can have, or is reached at from here:
@@ -20,6 +21,15 @@ pub(crate) fn is_martian(address: SocketAddr) -> bool {
             IpAddr::V4(ip) => is_martian_v4(ip),
             IpAddr::V6(ip) => is_martian_v6(ip),
         }
+}
+
+/// Says whether somebody may tell us of an address: one at which somebody can be; and in a private network, only if he is in one too, so that
+/// nobody on the Internet sends us around in ours.
+pub(crate) fn may_name(by: IpAddr, address: SocketAddr, local_network: bool) -> bool {
+    if local_network {
+        return !is_nobody(address);
+    }
+    !is_martian(address) && (node_id::is_exempt(by) || !node_id::is_exempt(address.ip()))
 }
 
 /// Says whether there is nobody at an address even in a local network: port 0, unspecified addresses, groups, broadcasts.

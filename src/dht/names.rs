@@ -93,15 +93,22 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dht::{Config, Done, Start};
+    use crate::dht::{Command, Config, Done, Event, RequestId, Start};
     use crate::machine::{Input, Machine, Output, Rng, Secret};
+    use crate::proto::id::NodeId;
+    use crate::proto::krpc::{Message, Reply};
 
     const NOW: Instant = Instant::from_micros(1_000_000);
 
     fn node(routers: &[&str]) -> Node {
+        node_at(&["127.0.0.1:1"], routers)
+    }
+
+    fn node_at(sockets: &[&str], routers: &[&str]) -> Node {
         let routers = routers.iter().map(|router| router.parse().unwrap()).collect();
         let config = Config { local_network: true, routers, ..Config::default() };
-        let start = Start { sockets: vec!["127.0.0.1:1".parse().unwrap()], ..Start::default() };
+        let sockets = sockets.iter().map(|socket| socket.parse().unwrap()).collect();
+        let start = Start { sockets, ..Start::default() };
         let mut node = Node::new(config, start, Rng::new(1), &Secret::new([1; 32]));
         node.handle_timeout(NOW);
         node
@@ -123,6 +130,37 @@ mod tests {
     fn resolved(node: &mut Node, job: JobId, addresses: &[SocketAddr]) {
         let done = Done::Resolved(addresses.to_vec());
         node.handle_input(NOW, Input::Done { job, done: Ok(done) });
+    }
+
+    /// The router at 127.0.0.1:2 answers whatever it is asked, until it is asked no more.
+    fn answer(node: &mut Node) {
+        loop {
+            let mut buf = Vec::new();
+            let Some(output) = node.poll_output(&mut buf) else { return };
+            let Output::Datagram { socket, to, bytes } = output else { continue };
+            let query = Message::decode(&buf[bytes]).unwrap();
+            let mut reply = Vec::new();
+            Message::reply(query.transaction, Reply::new(NodeId([1; 20]))).encode(&mut reply);
+            node.handle_input(NOW, Input::Datagram { socket, from: to, bytes: &reply });
+        }
+    }
+
+    #[test]
+    fn a_request_does_not_wait_for_a_name_where_the_other_family_has_nodes() {
+        let ends = |node: &mut Node, request| {
+            std::iter::from_fn(|| node.poll_event())
+                .any(|event| matches!(event, Event::Found { request: of, .. } if of == request))
+        };
+        let mut node = node_at(&["127.0.0.1:1", "[::1]:1"], &["127.0.0.1:2", "slow.example:3"]);
+        // One that came before anything was found, and one that comes after.
+        let (early, late) = (RequestId(1), RequestId(2));
+        node.handle_command(NOW, Command::FindNode { request: early, target: NodeId([9; 20]) });
+        assert!(!ends(&mut node, early));
+        answer(&mut node);
+        assert!(node.names.is_busy() && ends(&mut node, early));
+        node.handle_command(NOW, Command::FindNode { request: late, target: NodeId([9; 20]) });
+        answer(&mut node);
+        assert!(node.names.is_busy() && ends(&mut node, late));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! What the program has asked for and is not answered.
 
 use super::command::{Item, LookupStats, Rejection, Scrape, Signed};
-use super::lookup::Lookup;
+use super::lookup::{Lookup, Token};
 use crate::machine::Instant;
 use crate::proto::compact::Node;
 use crate::proto::id::{InfoHash, NodeId};
 use crate::proto::krpc::Bloom;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 /// What a request is for.
@@ -51,6 +51,8 @@ pub(super) struct Request {
     pub(super) lookups: usize,
     /// Sides that will look when another of their family is done (BEP 45: the same nodes are not asked from many addresses at a time).
     pub(super) later: Vec<usize>,
+    /// Nodes that are to be given something to store.
+    pub(super) to_store: VecDeque<Store>,
     /// Nodes that have been given something to store and have not answered.
     pub(super) storing: usize,
     pub(super) stored: usize,
@@ -76,6 +78,7 @@ impl Request {
             stats: LookupStats::default(),
             lookups: 0,
             later: Vec::new(),
+            to_store: VecDeque::new(),
             storing: 0,
             stored: 0,
             rejection: None,
@@ -88,13 +91,21 @@ impl Request {
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.lookups == 0 && self.later.is_empty() && self.storing == 0
+        self.lookups == 0 && self.later.is_empty() && self.to_store.is_empty() && self.storing == 0
     }
 
     pub(super) fn scrape(&self) -> Option<Scrape> {
         let (seeds, peers) = &**self.blooms.as_ref()?;
         Some(Scrape { seeds: seeds.estimate().round() as u64, peers: peers.estimate().round() as u64 })
     }
+}
+
+/// Somebody who is to be given something to store.
+pub(super) struct Store {
+    /// The side that found it, whose token it is.
+    pub(super) side: usize,
+    pub(super) node: Node,
+    pub(super) token: Token,
 }
 
 /// Why a lookup is made.

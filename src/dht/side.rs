@@ -4,7 +4,7 @@ use super::command::{NodeState, SideStatus, TableNode, TableView};
 use super::config::Config;
 use super::identity::{Identity, new_id, random_id};
 use super::lookup;
-use super::martian::{is_martian, is_nobody};
+use super::martian::{is_martian, is_nobody, may_name};
 use super::rtt::Rtt;
 use super::table::{self, State, Table};
 use super::transactions::LookupId;
@@ -102,6 +102,11 @@ impl Side {
             && Family::of(address.ip()) == self.family
             && !(if config.local_network { is_nobody(address) } else { is_martian(address) })
             && !ours()
+    }
+
+    /// Says whether an address that somebody names may be talked to from here.
+    pub(super) fn may_be_told_of(&self, address: SocketAddr, by: IpAddr, config: &Config) -> bool {
+        self.may_talk_to(address, config) && may_name(by, address, config.local_network)
     }
 
     /// Notes that somebody answered; says whether it ends a time in which nobody did.

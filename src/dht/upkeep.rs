@@ -8,7 +8,7 @@ use super::request::Owner;
 use super::server::EXPIRE;
 use super::side::Boot;
 use super::table::State;
-use super::transactions::{LookupId, Purpose};
+use super::transactions::{LookupId, Pending, Purpose};
 use crate::machine::{Instant, JobId};
 use crate::proto::compact::{Family, Node as Contact};
 use crate::proto::dht_state::{self, DhtState};
@@ -24,6 +24,8 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 const FAR: u8 = 5;
 /// The least time between two looks at a table.
 const UPKEEP: Duration = Duration::from_secs(1);
+/// How long after another of few nodes has come a side looks for its neighbourhood again.
+const FEW: Duration = Duration::from_secs(10);
 /// How many nodes of a table are asked at one look.
 const CHECKS: usize = 8;
 /// How much is forgotten of what is stored in one call.
@@ -106,6 +108,14 @@ impl Node {
     fn settle(&mut self, now: Instant, side: usize) {
         self.sides[side].boot = Boot::Settled;
         self.release(now, side);
+        if !self.sides[side].table.is_empty() {
+            // Others that wait for names do so for longer than a request should.
+            for other in (0..self.sides.len()).filter(|other| *other != side) {
+                if self.sides[other].boot == Boot::Resolving {
+                    self.release(now, other);
+                }
+            }
+        }
         self.plan_upkeep(now, side);
         self.answer_waiting();
     }
@@ -120,14 +130,15 @@ impl Node {
         self.answer_waiting();
     }
 
-    /// Has a side of the other family, if it knows somebody, ask who is in this one's neighbourhood: those who are in both networks tell
-    /// (BEP 32).
+    /// Has a side of the other family, if it knows somebody, ask around: those who are in both networks tell (BEP 32). It asks somewhere else each
+    /// time, for in one place there may be nobody who is.
     fn ask_other_family(&mut self, now: Instant, side: usize) {
         let own = &self.sides[side];
-        let (family, target) = (own.family, own.id());
+        let family = own.family;
         let knows = |other: &super::side::Side| other.family != family && !other.table.is_empty();
         let Some(other) = self.sides.iter().position(knows).filter(|_| own.table.is_empty()) else { return };
         if self.sides[other].refreshing.is_none() {
+            let target = random_id(&mut self.rng);
             let lookup = self.new_lookup(other, target, Owner::Upkeep);
             self.sides[other].refreshing = Some(lookup);
             self.begin(now, lookup);
@@ -182,26 +193,25 @@ impl Node {
     }
 
     /// Offers nodes of the other family, which came with a reply, to the sides of that family (BEP 32).
-    pub(super) fn on_other_family(&mut self, now: Instant, side: usize, reply: &Reply<'_>) {
-        let (nodes, family) = match self.sides[side].family {
+    pub(super) fn on_other_family(&mut self, now: Instant, pending: &Pending, reply: &Reply<'_>) {
+        let (nodes, family) = match self.sides[pending.side].family {
             Family::V4 => (reply.nodes6, Family::V6),
             Family::V6 => (reply.nodes, Family::V4),
         };
         let Some(nodes) = nodes else { return };
         let Some(other) = self.sides.iter().position(|side| side.family == family) else { return };
-        match self.sides[other].boot {
+        let (own, by) = (&self.sides[other], pending.to.ip());
+        let good = |node: &Contact| own.may_be_told_of(node.address, by, &self.config);
+        let named: Vec<_> = nodes.iter().take(self.config.bucket).filter(good).collect();
+        match own.boot {
             Boot::Running(lookup) => {
-                let side = &self.sides[other];
                 if let Some(running) = self.lookups.get_mut(&lookup) {
-                    let good = |node: &Contact| side.may_talk_to(node.address, &self.config);
-                    nodes.iter().take(self.config.bucket).filter(good).for_each(|node| running.lookup.add(node));
+                    named.into_iter().for_each(|node| running.lookup.add(node));
                 }
                 self.activate(lookup);
             }
-            _ if self.sides[other].table.is_empty() => {
-                for node in nodes.iter().take(self.config.bucket) {
-                    self.verify(now, other, node.address, Some(node.id));
-                }
+            _ if own.table.is_empty() => {
+                named.into_iter().for_each(|node| self.verify(now, other, node.address, Some(node.id)));
             }
             _ => {}
         }
@@ -210,7 +220,10 @@ impl Node {
     /// Asks somebody who may be a node whether it is there; it is taken in when it answers.
     pub(super) fn verify(&mut self, now: Instant, side: usize, address: SocketAddr, id: Option<NodeId>) {
         let own = &mut self.sides[side];
-        if own.may_talk_to(address, &self.config) && own.may_verify(now) {
+        if !own.may_talk_to(address, &self.config) || !self.may_query(now) {
+            return;
+        }
+        if self.sides[side].may_verify(now) {
             self.query(now, Recipient { side, to: address, id }, Purpose::Upkeep, Want::default(), Method::Ping);
         }
     }
@@ -225,15 +238,18 @@ impl Node {
         }
     }
 
-    /// Takes note of who is there, if that one answered; looks around when it is the first one, or the last one is gone.
+    /// Takes note of who is there, if that one answered; looks around when it is the first one, one of few, or the last one is gone.
     pub(super) fn on_present(&mut self, now: Instant, side: usize, node: &Contact, took: Duration) {
         let own = &mut self.sides[side];
-        let was_empty = own.table.is_empty();
+        let (was_empty, before) = (own.table.is_empty(), own.table.len());
         own.table.on_reply(now, node, took);
         let is_looking = matches!(own.boot, Boot::Running(_));
+        let is_one_of_few = (before + 1..self.config.bucket).contains(&own.table.len());
         match (was_empty, own.table.is_empty()) {
             (true, false) if !is_looking => self.rebuild(now, side),
             (false, true) => self.timers.set_by(Timer::Boot(side), now + UPKEEP),
+            // A young network: those whom it knows by now may be known to nobody else here.
+            (false, false) if is_one_of_few && !is_looking => self.timers.set_by(Timer::Boot(side), now + FEW),
             _ => {}
         }
         self.plan_upkeep(now, side);
@@ -242,11 +258,12 @@ impl Node {
     /// Looks after a side's table.
     pub(super) fn upkeep(&mut self, now: Instant, side: usize) {
         for _ in 0..CHECKS {
-            let Some(node) = self.sides[side].table.next_check(now) else { break };
-            let recipient = Recipient { side, to: node.address, id: Some(node.id) };
-            if !self.query(now, recipient, Purpose::Upkeep, Want::default(), Method::Ping) {
+            if !self.may_query(now) {
                 break;
             }
+            let Some(node) = self.sides[side].table.next_check(now) else { break };
+            let recipient = Recipient { side, to: node.address, id: Some(node.id) };
+            self.query(now, recipient, Purpose::Upkeep, Want::default(), Method::Ping);
         }
         if self.sides[side].refreshing.is_none() && self.sides[side].boot == Boot::Settled {
             if let Some(target) = self.next_refresh(now, side) {
@@ -346,6 +363,7 @@ impl Node {
         self.lookups.clear();
         self.active.clear();
         self.held.clear();
+        self.stores.clear();
         self.transactions.clear();
         self.timers = crate::machine::Timers::new();
         // A save that is under way is of an older state, but another may not overtake it.

@@ -57,7 +57,8 @@ type Board = Arc<RwLock<Arc<Status>>>;
 
 /// A DHT node. The [module's page](self) has an example.
 ///
-/// It may be asked from several threads at a time.
+/// It may be asked from several threads at a time. Of requests that are not answered there are at most
+/// [`Config::max_requests`](crate::dht::Config::max_requests); another is refused at once, as [`Refusal::Busy`](crate::dht::Refusal::Busy).
 #[derive(Debug)]
 pub struct Dht {
     mail: Outbox<Command>,
@@ -161,7 +162,8 @@ impl Dht {
         self.ask(|request| Command::Save { request }, answer::state)
     }
 
-    /// Names a node that may be there: from a torrent's `nodes`, or a peer's PORT message. It is asked, and taken in if it answers.
+    /// Names a node that may be there: from a torrent's `nodes`, or a peer's PORT message. It is asked, as far as queries may be sent
+    /// ([`Config::query_rate`](crate::dht::Config::query_rate)), and taken in if it answers.
     pub fn add_node(&self, address: SocketAddr) {
         // A node that has stopped has no use for it.
         let _ = self.mail.post(Command::AddNode { address });
@@ -247,8 +249,10 @@ impl Dht {
     ) -> Findings<T, E> {
         let request = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
         let events = self.routes.open(request);
-        // If the node is gone, its routes are closed, and so is this one.
-        let _ = self.mail.post(command(request));
+        if events.is_some() {
+            // If the node is gone, its routes are closed, and so is this one.
+            let _ = self.mail.post(command(request));
+        }
         Findings::new(request, events, self.mail.clone(), Arc::clone(&self.routes), self.caller_driven, read)
     }
 }

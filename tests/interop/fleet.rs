@@ -109,9 +109,9 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Waits until the first, which is to store, has as many in its table as there are others, whoever they are.
+    /// Waits until the first, which is to store, has as many in its table as there are others, or as a bucket has, whoever they are.
     fn wait_joined(&mut self) -> Result<(), Failure> {
-        let (what, count) = (format!("{} finds others", self.kind.name()), self.addresses.len() - 1);
+        let (what, count) = (format!("{} finds others", self.kind.name()), (self.addresses.len() - 1).min(8));
         until(&what, || self.known(0), |known| known.len() >= count).map(drop)
     }
 

@@ -260,24 +260,8 @@ fn run_side_by_side(tasks: Vec<Task>, jobs: usize, mut report: impl FnMut(Test, 
     });
 }
 
-/// How often a test of the DHT may fail before it has failed: ids are drawn by lot, and with them who stores what
-/// and who names whom in a network of ten nodes of other programs.
-const DHT_ATTEMPTS: usize = 3;
-
-/// Runs one test, one of the DHT several times if it must be. Gives what it remarks.
-fn run_outside(task: &Task, parent: &Folder) -> Result<String, Failure> {
-    let attempts = if task.test.name.contains("_dht") { DHT_ATTEMPTS } else { 1 };
-    let mut outcome = attempt(task, parent);
-    for _ in 1..attempts {
-        let Err(failure) = &outcome else { break };
-        println!("{} failed, and is tried again: {}", task.test.name, failure.lines().next().unwrap_or_default());
-        outcome = attempt(task, parent);
-    }
-    outcome
-}
-
 /// Runs one test in a process of its own and an empty folder, which goes away with it. Gives what it remarks.
-fn attempt(task: &Task, parent: &Folder) -> Result<String, Failure> {
+fn run_outside(task: &Task, parent: &Folder) -> Result<String, Failure> {
     let folder = parent.child(task.test.name);
     fs::create_dir_all(&folder.path).map_err(|error| format!("{}: {error}", folder.path.display()))?;
     let this = env::current_exe().map_err(|error| format!("this program's own path: {error}"))?;

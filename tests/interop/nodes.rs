@@ -258,6 +258,14 @@ impl Node {
         })
     }
 
+    /// Gives its id.
+    pub(crate) fn id(&mut self) -> Result<String, Failure> {
+        self.running.wait_line("its id", |line| {
+            let status: Value = serde_json::from_str(line).ok()?;
+            status["sides"][0]["id"].as_str().map(str::to_owned)
+        })
+    }
+
     /// Waits until it has so many nodes in its table.
     pub(crate) fn wait_nodes(&mut self, count: u64) -> Result<(), Failure> {
         self.wait_status(&format!("{count} nodes"), |status| status["nodes"].as_u64() >= Some(count))

@@ -7,6 +7,7 @@ mod dht;
 mod dht_handle;
 mod dht_hostile;
 mod disks;
+mod golden;
 #[cfg(feature = "reactor")]
 mod hosting;
 mod laws;

@@ -73,7 +73,8 @@ pub(crate) struct Ending {
 /// Find peers of a torrent.
 ///
 /// Prints each as it is found, and ends by itself. With --json each is `{"peer":"ADDR:PORT"}`, and the end
-/// `{"done":true,"peers","asked","answered","hops","took_ms"}`, with --scrape also `seeds` and `others`. Code 1: no node answered.
+/// `{"done":true,"peers","asked","answered","hops","took_ms"}`, with --scrape also `seeds` and `others`, also
+/// where it was ended early. Code 1: no node answered, or it was not done in time.
 #[derive(Debug, Args)]
 pub(crate) struct Peers {
     /// The torrent: its info hash or a magnet link

@@ -2,11 +2,11 @@
 
 use super::error::Error;
 use super::routes::Routes;
-use crate::dht::{Command, Event, Item, LookupStats, Rejection, RequestId, Scrape, TableView};
+use crate::dht::{Command, Event, Item, LookupStats, Refusal, Rejection, RequestId, Scrape, TableView};
 use crate::machine::Outbox;
 use crate::proto::compact::Node;
 use crate::proto::id::{InfoHash, NodeId};
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, never};
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
@@ -105,13 +105,32 @@ pub struct Findings<T, E> {
 impl<T, E> Findings<T, E> {
     pub(super) fn new(
         request: RequestId,
-        events: Receiver<Event>,
+        events: Option<Receiver<Event>>,
         mail: Outbox<Command>,
         routes: Arc<Routes>,
         caller_driven: bool,
         read: fn(Event) -> Read<T, E>,
     ) -> Self {
-        Self { request, events, mail, routes, caller_driven, read, found: VecDeque::new(), end: None, ended: false }
+        let refused = events.is_none().then_some(Err(Error::Refused(Refusal::Busy)));
+        Self {
+            request,
+            ended: refused.is_some(),
+            end: refused,
+            events: events.unwrap_or_else(never),
+            mail,
+            routes,
+            caller_driven,
+            read,
+            found: VecDeque::new(),
+        }
+    }
+
+    /// Ends the lookup now: what it has found and how it went come as if it had ended by itself.
+    pub fn cancel(&self) {
+        if !self.ended {
+            // A node that has stopped has nothing to cancel.
+            let _ = self.mail.post(Command::Cancel { request: self.request });
+        }
     }
 
     /// Gives the next that is there, without waiting.
@@ -226,8 +245,7 @@ impl<T, E> Drop for Findings<T, E> {
     fn drop(&mut self) {
         if !self.ended {
             self.routes.forget(self.request);
-            // A node that has stopped has nothing to cancel.
-            let _ = self.mail.post(Command::Cancel { request: self.request });
+            self.cancel();
         }
     }
 }

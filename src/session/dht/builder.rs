@@ -7,8 +7,9 @@ use super::routes::Routes;
 use crate::dht::{self, Config, Event, Router};
 use crate::disk::{FileSystem as _, Native};
 use crate::machine::{EventSink, Host, Instant, events, mailbox};
-use crate::proto::dht_state;
+use crate::proto::dht_state::{self, DhtState};
 use crate::reactor::{self, BindOptions, DatagramSocket, Reactor, entropy};
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
@@ -38,8 +39,8 @@ impl Builder {
     }
 
     /// Binds the node to an address; port 0 takes any. Each call adds one: an IPv4 and an IPv6 address make the node part of both networks
-    /// (BEP 32), several of a family make it several nodes (BEP 45). Without any it is bound to all addresses of both families, at a port that is free, as far
-    /// as the host has them.
+    /// (BEP 32), several of a family make it several nodes (BEP 45). Without any it is bound to all addresses of both families, at a port that
+    /// is free, as far as the host has them.
     ///
     /// Nodes should be bound to an address that others can reach, rather than to all (BEP 32). Bound to loopback addresses only, it is in a
     /// [local network](Self::local_network).
@@ -91,8 +92,9 @@ impl Builder {
         self
     }
 
-    /// Keeps the state in a file, whose folders are made when they are needed: it is read at the start, where it is there, and written now and then and at the end. What cannot be
-    /// understood in it is not used, and replaced; one of more than 1 MiB is an error.
+    /// Keeps the state in a file, whose folders are made when they are needed: it is read at the start, where it is there, and written now and
+    /// then and at the end. A file that is no state, or one of a later version, is an error ([`Error::State`]) and stays as it is; an empty one
+    /// is none.
     pub fn state_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.state_file = Some(path.into());
         self
@@ -134,11 +136,20 @@ impl Builder {
         }
         if let (Some(path), None) = (&self.state_file, &self.state) {
             match Native.load(path, dht_state::Limits::default().length) {
-                Ok(state) => self.state = Some(state),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                // A file that was made for it, and is empty, has nothing to lose.
+                Ok(state) if state.is_empty() => {}
+                Ok(state) => match DhtState::decode(&state, &dht_state::Limits::default()) {
+                    Ok(_) => self.state = Some(state),
+                    Err(error) => {
+                        let error = io::Error::new(io::ErrorKind::InvalidData, error);
+                        return Err(Error::State { path: path.clone(), error });
+                    }
+                },
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(Error::State { path: path.clone(), error }),
             }
         }
+        let max_requests = self.config.max_requests.max(1);
         let seed = entropy::seed().map_err(Error::System)?;
         let secret = entropy::secret().map_err(Error::System)?;
         let start = dht::Start { sockets: addresses.clone(), state: self.state, saves: self.state_file.is_some() };
@@ -147,7 +158,7 @@ impl Builder {
         let mut reactor = Reactor::new(config).map_err(Error::System)?;
         let (mail, inbox) = mailbox(0, reactor.doorbell());
         let (sink, queries) = events(&mail, QUERIES);
-        let routes = Arc::new(Routes::default());
+        let routes = Arc::new(Routes::new(max_requests));
         let board = Arc::new(RwLock::new(Arc::new(node.status(Instant::ZERO))));
         let outlet = Outlet { routes: Arc::clone(&routes), board: Arc::clone(&board), queries: sink };
         let executor = DhtExecutor { state: self.state_file };

@@ -1,10 +1,7 @@
 //! The table of figures that the repository keeps.
 
 use super::figures::Figures;
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
-use std::sync::Mutex;
+use crate::golden::Golden;
 
 const HEAD: &str = "\
 # What lookups in simulated networks achieve. Made by the tests of `tests/it/dht`: `BIP_GOLDEN=write cargo test -p bip-torrent --test it dht::`.
@@ -21,13 +18,6 @@ const HEAD: &str = "\
 # table   nodes in a routing table, the mean; idle: datagrams that a node sends in a minute when nobody asks it for anything
 #
 ";
-
-/// Tests run side by side and write the same file.
-static FILE: Mutex<()> = Mutex::new(());
-
-fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/dht/golden.txt")
-}
 
 fn columns() -> String {
     format!(
@@ -50,28 +40,8 @@ fn columns() -> String {
     )
 }
 
-fn read() -> BTreeMap<String, String> {
-    let text = fs::read_to_string(path()).unwrap_or_default();
-    let rows = text.lines().filter(|line| !line.starts_with('#') && !line.trim_start().starts_with("nodes "));
-    rows.filter_map(|row| Some((row.get(..22)?.to_owned(), row.to_owned()))).collect()
-}
-
 /// Compares figures with the table, or writes them into it.
 pub(super) fn compare(nodes: usize, churn: u32, loss: u32, seed: u64, figures: &Figures) {
     let key = format!("{nodes:>6} {churn:>5} {loss:>4} {seed:>4}");
-    let row = format!("{key} {figures}");
-    let _one = FILE.lock().unwrap_or_else(|broken| broken.into_inner());
-    let mut rows = read();
-    let known = rows.insert(key, row.clone());
-    if std::env::var("BIP_GOLDEN").is_ok_and(|mode| mode == "write") {
-        let rows: String = rows.values().map(|row| format!("{row}\n")).collect();
-        fs::write(path(), format!("{HEAD}{}\n{rows}", columns())).unwrap();
-        return;
-    }
-    assert!(
-        known.as_ref() == Some(&row),
-        "the figures have changed; if that is meant, write the table with BIP_GOLDEN=write\n{}\nwas {}\nis  {row}",
-        columns(),
-        known.unwrap_or_default()
-    );
+    Golden { file: "dht/golden.txt", head: HEAD, columns: columns(), key: 22 }.compare(key, figures);
 }

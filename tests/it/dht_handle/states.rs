@@ -63,17 +63,26 @@ fn a_node_that_knows_nobody_leaves_the_state_as_it_was() {
 }
 
 #[test]
-fn a_state_that_nobody_understands_is_replaced() {
+fn a_file_that_is_no_state_is_told_at_the_start_and_not_replaced() {
     let folder = Folder::new();
-    let (network, _other) = joined(4);
-    for (name, bytes) in [("empty", &b""[..]), ("torn", b"d7:bip dhti1e2:id20:aaaa"), ("other", b"{\"json\": true}")] {
+    for (name, bytes) in
+        [("torn", &b"d7:bip dhti1e2:id20:aaaa"[..]), ("key", &[b'a'; 64]), ("later", b"d7:bip dhti2ee")]
+    {
         let file = folder.path().join(name);
         fs::write(&file, bytes).unwrap();
-        let dht = node(network.bootstrap()).state_file(&file).spawn().unwrap();
-        assert!(dht.bootstrapped().wait(HANG).unwrap() > 0, "{name}");
-        dht.shut_down(HANG).unwrap();
-        assert!(DhtState::decode(&fs::read(&file).unwrap(), &Limits::default()).is_ok(), "{name}");
+        let error = Dht::builder().bind(super::loopback()).state_file(&file).spawn().unwrap_err();
+        assert!(matches!(&error, Error::State { path, .. } if *path == file), "{error:?}");
+        assert!(error.to_string().contains(name), "{error}");
+        assert_eq!(fs::read(&file).unwrap(), bytes, "{name}");
     }
+    // One that was made for it and never written has nothing to lose.
+    let (network, _other) = joined(4);
+    let file = folder.path().join("empty");
+    fs::write(&file, b"").unwrap();
+    let dht = node(network.bootstrap()).state_file(&file).spawn().unwrap();
+    assert!(dht.bootstrapped().wait(HANG).unwrap() > 0);
+    dht.shut_down(HANG).unwrap();
+    assert!(DhtState::decode(&fs::read(&file).unwrap(), &Limits::default()).is_ok());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use bip::dht::{Rejection, Router};
 use bip::machine::JobError;
 use bip::proto::compact;
 use bip::proto::id::InfoHash;
+use bip::proto::krpc::Method;
 
 const HASH: [u8; 20] = [9; 20];
 
@@ -157,6 +158,34 @@ fn peers_that_cannot_be_are_not_told_of_unless_the_network_is_local() {
 }
 
 #[test]
+fn nobody_on_the_internet_sends_us_around_in_a_private_network() {
+    // Who is in it may.
+    for (who, may) in [(v4(1), false), (at("192.168.1.1:6881"), true)] {
+        let mut host = Host::dual(config());
+        host.tell(Command::AddNode { address: who });
+        let (private, private6) = (at("192.168.1.2:6881"), at("[fd00::2]:6881"));
+        let mut named6 = Vec::new();
+        compact::Node { id: id(9, 2), address: private6 }.encode(&mut named6);
+        let mut peer = Vec::new();
+        compact::encode(at("10.1.2.3:9"), &mut peer);
+        let values = join(&[b"6:valuesl", &string(&peer), b"e"]);
+        let all = join(&[&nodes(&[(id(9, 1), private)]), b"6:nodes6", &string(&named6)]);
+        // It is asked whether it is there, and then who is near us, both families.
+        assert!(host.answer(who, id(200, 1), &[]) && host.answer(who, id(200, 1), &[&all]));
+        let (info_hash, request) = (InfoHash(HASH), RequestId(1));
+        host.tell(Command::GetPeers { request, info_hash, no_seeds: false, scrape: false });
+        for _ in 0..8 {
+            while host.answer(who, id(200, 1), &[&nodes(&[(id(9, 1), private)]), &values]) {}
+            host.wait(SECOND);
+        }
+        let asked = |to| host.queries.iter().any(|query| query.to == to);
+        assert_eq!((asked(private), asked(private6)), (may, may), "{who}");
+        let told = host.events.iter().any(|event| matches!(event, Event::Peers { .. }));
+        assert_eq!(told, may, "{who}");
+    }
+}
+
+#[test]
 fn nodes_that_cannot_be_are_not_asked_nor_we_ourselves_nor_more_than_some_of_a_reply() {
     let mut config = config();
     config.external_addresses = vec![at("44.4.4.4:1").ip()];
@@ -208,6 +237,28 @@ fn liars_that_name_ever_nearer_nodes_do_not_keep_a_request_from_its_end() {
     host.wait(MINUTE);
     let Some(Event::PeersDone { stats, .. }) = host.end(1) else { panic!("no end") };
     assert!(stats.asked <= 256);
+}
+
+#[test]
+fn the_first_node_of_a_young_network_looks_again_when_another_has_come_and_not_once_there_are_enough() {
+    let mut host = Host::new(config());
+    let own = host.status().sides[0].id;
+    let looks = |host: &Host| {
+        let for_itself = |query: &&Sent| {
+            let Body::Query(query) = query.message().body else { return false };
+            matches!(query.method, Method::FindNode { target } if target == own)
+        };
+        host.queries.iter().filter(for_itself).count()
+    };
+    for n in 1..=9 {
+        host.pass(60);
+        host.queries.clear();
+        host.tell(Command::AddNode { address: v4(n) });
+        assert!(host.answer(v4(n), id(25 * n as u8, n), &[]));
+        host.friends.push((v4(n), id(25 * n as u8, n)));
+        host.wait(11 * SECOND);
+        assert_eq!(looks(&host) > 0, n < 8, "{n} nodes");
+    }
 }
 
 #[test]

@@ -166,6 +166,7 @@ mod signed {
         for n in 1..=6 {
             assert!(host.befriend(v4(n), id(200, n)));
         }
+        host.pass(60);
         let request = RequestId(1);
         let get = Command::GetMutable { request, key: key().public(), salt: b"s".to_vec(), newer_than: Some(2) };
         host.tell(get);

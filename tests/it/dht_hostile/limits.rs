@@ -1,6 +1,7 @@
 //! How much we do for whom, and what a local network lifts of it.
 
 use super::*;
+use bip::proto::id::InfoHash;
 use bip::proto::krpc::node_id;
 
 #[test]
@@ -31,6 +32,26 @@ fn a_reply_fits_into_a_packet_however_many_peers_there_are() {
             assert!(reply.nodes.is_some_and(|nodes| !nodes.is_empty()) && reply.token.is_some());
         }
     }
+}
+
+#[test]
+fn what_is_to_be_stored_waits_until_it_may_be_sent_and_is_not_lost() {
+    let mut host = Host::new(Config { query_rate: 2, query_burst: 2, ..config() });
+    for n in 0..8 {
+        host.pass(30);
+        assert!(host.befriend(v4(n), id(200, n)));
+    }
+    host.pass(60);
+    let command = Command::Announce { request: RequestId(1), info_hash: InfoHash([9; 20]), port: Some(9), seed: false };
+    host.tell(command);
+    for _ in 0..60 {
+        let before = host.status().traffic.queries_out;
+        while (0..8).any(|n| host.answer(v4(n), id(200, n), &[b"5:token3:abc"])) {}
+        host.wait(SECOND);
+        let sent = host.status().traffic.queries_out - before;
+        assert!(sent <= 4, "{sent} queries in a second");
+    }
+    assert!(matches!(host.end(1), Some(Event::Announced { nodes: 8, .. })));
 }
 
 #[test]

@@ -41,6 +41,8 @@ struct Host {
     answers: Vec<Sent>,
     events: Vec<Event>,
     jobs: Vec<(JobId, Job)>,
+    /// Whom it was made to know.
+    friends: Vec<(SocketAddr, NodeId)>,
 }
 
 /// Nobody to be asked at the start, no limit on answers in all.
@@ -136,6 +138,7 @@ impl Host {
             answers: Vec::new(),
             events: Vec::new(),
             jobs: Vec::new(),
+            friends: Vec::new(),
         };
         host.settle();
         host
@@ -221,17 +224,24 @@ impl Host {
         true
     }
 
+    /// Seconds pass, in which all whom the node was made to know answer whatever they are asked.
+    fn pass(&mut self, seconds: u32) {
+        let friends = self.friends.clone();
+        for _ in 0..seconds {
+            while friends.iter().any(|&(address, by)| self.answer(address, by, &[])) {}
+            self.wait(SECOND);
+        }
+    }
+
     /// Has the node know another, which answers whatever it is asked for a while; says whether it was asked.
     fn befriend(&mut self, address: SocketAddr, by: NodeId) -> bool {
         // So many are asked in a second.
         self.wait(SECOND);
         self.tell(Command::AddNode { address });
         let asked = self.answer(address, by, &[]);
-        // Who knows its first node looks around: near, and then in some far regions.
-        for _ in 0..8 {
-            while self.answer(address, by, &[]) {}
-            self.wait(SECOND);
-        }
+        // Who knows its first node looks around: near, and then in some far regions; and again while it knows few.
+        self.friends.push((address, by));
+        self.pass(8);
         asked
     }
 

@@ -1,10 +1,7 @@
 //! The table of figures that the repository keeps.
 
 use super::figures::Figures;
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
-use std::sync::Mutex;
+use crate::golden::Golden;
 
 const HEAD: &str = "\
 # What simulated swarms achieve. Made by the tests of `tests/it/swarms`: `BIP_GOLDEN=write cargo test -p bip-torrent --test it swarms`.
@@ -21,13 +18,6 @@ const HEAD: &str = "\
 #
 ";
 
-/// Tests run side by side and write the same file.
-static FILE: Mutex<()> = Mutex::new(());
-
-fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/swarms/golden.txt")
-}
-
 fn columns() -> String {
     format!(
         "{:<24} {:>4} {:>8} {:>6} {:>6} {:>6} {:>9} {:>7} {:>6} {:>6} {:>6} {:>9}",
@@ -35,28 +25,8 @@ fn columns() -> String {
     )
 }
 
-fn read() -> BTreeMap<String, String> {
-    let text = fs::read_to_string(path()).unwrap_or_default();
-    let rows = text.lines().filter(|line| !line.starts_with('#') && !line.starts_with("scenario "));
-    rows.filter_map(|row| Some((row.get(..29)?.to_owned(), row.to_owned()))).collect()
-}
-
 /// Compares a scenario's figures with the table, or writes them into it.
 pub(super) fn compare(name: &str, seed: u64, figures: &Figures) {
     let key = format!("{name:<24} {seed:>4}");
-    let row = format!("{key} {figures}");
-    let _one = FILE.lock().unwrap_or_else(|broken| broken.into_inner());
-    let mut rows = read();
-    let known = rows.insert(key, row.clone());
-    if std::env::var("BIP_GOLDEN").is_ok_and(|mode| mode == "write") {
-        let rows: String = rows.values().map(|row| format!("{row}\n")).collect();
-        fs::write(path(), format!("{HEAD}{}\n{rows}", columns())).unwrap();
-        return;
-    }
-    assert!(
-        known.as_ref() == Some(&row),
-        "the figures have changed; if that is meant, write the table with BIP_GOLDEN=write\n{}\nwas {}\nis  {row}",
-        columns(),
-        known.unwrap_or_default()
-    );
+    Golden { file: "swarms/golden.txt", head: HEAD, columns: columns(), key: 29 }.compare(key, figures);
 }
