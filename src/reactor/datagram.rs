@@ -5,6 +5,7 @@ use super::Config;
 use super::listener::canonical;
 use crate::machine::{Hosted, SocketId};
 use mio::net::UdpSocket;
+use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -59,6 +60,8 @@ pub(super) struct Datagrams {
     v6: bool,
     /// Readiness came, and no read has met `WouldBlock` since.
     ready: bool,
+    /// The system tells of its readiness.
+    armed: bool,
     /// The last read met an error that says nothing about one datagram.
     failing: bool,
     outgoing: Outgoing,
@@ -156,7 +159,17 @@ fn reuse_port(_socket: &Socket) -> io::Result<()> {
 impl Datagrams {
     /// Takes a socket in; `v6` says of which family it is.
     pub(super) fn new(socket: UdpSocket, owner: Hosted, id: SocketId, v6: bool) -> Self {
-        Self { socket, owner, id, v6, ready: false, failing: false, outgoing: Outgoing::default(), dropped: 0 }
+        Self {
+            socket,
+            owner,
+            id,
+            v6,
+            ready: false,
+            armed: true,
+            failing: false,
+            outgoing: Outgoing::default(),
+            dropped: 0,
+        }
     }
 
     pub(super) fn socket_mut(&mut self) -> &mut UdpSocket {
@@ -169,6 +182,29 @@ impl Datagrams {
 
     pub(super) fn is_ready(&self) -> bool {
         self.ready
+    }
+
+    /// Has the system tell no more of its readiness until it is [armed](Self::arm) again: it is known to be ready, and the system takes a tenth longer
+    /// for each datagram that comes or goes where it has to look for somebody to be told.
+    pub(super) fn disarm(&mut self, registry: &Registry) {
+        if self.armed && registry.deregister(&mut self.socket).is_ok() {
+            self.armed = false;
+        }
+    }
+
+    /// Has the system tell of its readiness, at once if something has come meanwhile.
+    pub(super) fn arm(&mut self, registry: &Registry, token: Token) {
+        if self.armed || self.ready {
+            return;
+        }
+        match registry.register(&mut self.socket, token, Interest::READABLE) {
+            Ok(()) => self.armed = true,
+            Err(e) => {
+                // It is read from again in the next turn, told or not.
+                log::warn!("waiting for datagrams: {e}");
+                self.ready = true;
+            }
+        }
     }
 
     /// Reads one datagram.

@@ -109,6 +109,7 @@ impl Net {
             self.connections.remove(slot);
             self.generations[slot] = self.generations[slot].wrapping_add(1);
         }
+        self.arm_datagrams();
     }
 
     /// Says whether there is something to do at once that no readiness will announce.
@@ -476,6 +477,18 @@ impl Net {
     pub(super) fn send_kept(&mut self) {
         for place in self.keeping.drain(..) {
             self.datagrams[place].flush();
+        }
+    }
+
+    /// Notes that a socket has many datagrams: it is read from until there is nothing, and need not be told of.
+    pub(super) fn on_burst(&mut self, place: usize) {
+        self.datagrams[place].disarm(&self.registry);
+    }
+
+    /// Has the system tell of all datagrams to come.
+    fn arm_datagrams(&mut self) {
+        for (place, datagrams) in self.datagrams.iter_mut().enumerate() {
+            datagrams.arm(&self.registry, Source::Datagram(place).encode());
         }
     }
 

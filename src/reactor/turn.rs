@@ -26,6 +26,8 @@ const ROUNDS: usize = 8;
 const STEPS: usize = 4;
 /// How many bytes of blocks are queued before they are written: what a core's own cache still has by then.
 const GATHERED: usize = 128 << 10;
+/// After how many datagrams in one turn a socket is no longer told of until it has no more.
+const BURST: usize = 8;
 /// How long a reactor takes to shut down when it is dropped.
 const DROPPED: Duration = Duration::from_secs(2);
 
@@ -296,7 +298,10 @@ impl Reactor {
             let socket = &self.net.datagrams[place];
             let (hosted, id) = (socket.owner, socket.id);
             let Some(guest) = self.guests.get_mut(hosted.0) else { continue };
-            for _ in 0..self.net.config.datagrams_per_turn {
+            for count in 0..self.net.config.datagrams_per_turn {
+                if count == BURST {
+                    self.net.on_burst(place);
+                }
                 match self.net.datagrams[place].receive(&mut self.buffer) {
                     Received::Datagram(len, from) => {
                         let input = Input::Datagram { socket: id, from, bytes: &self.buffer[..len] };

@@ -111,6 +111,31 @@ fn a_burst_of_ten_thousand_keeps_its_order_and_lets_others_have_their_turn() {
 }
 
 #[test]
+fn after_a_burst_of_any_length_what_comes_next_wakes_the_reactor() {
+    let mut reactor = reactor();
+    let (probe, address) = bound(&mut reactor, Habit::Tell);
+    let client = client();
+    for burst in (1..20).chain([63, 64, 65, 100, 128, 150]) {
+        for _ in 0..burst {
+            client.send_to(b"burst", address).unwrap();
+        }
+        let mut came = 0;
+        while came < burst {
+            reactor.turn(Some(HANG)).unwrap();
+            came += seen(&probe).len();
+        }
+        // A turn that finds nothing more, and the end of its work.
+        while reactor.next_deadline() == ZERO {
+            reactor.turn(ZERO).unwrap();
+        }
+        // A loop of the caller's own waits for the reactor's descriptor, which is where the reactor itself waits.
+        client.send_to(b"next", address).unwrap();
+        reactor.turn(Some(HANG)).unwrap();
+        assert_eq!(seen(&probe).len(), 1, "after {burst}");
+    }
+}
+
+#[test]
 fn a_share_of_one_datagram_a_turn_answers_one_a_turn() {
     let mut reactor = Reactor::new(Config { job_threads: 0, datagrams_per_turn: 1, ..Config::default() }).unwrap();
     let (probe, address) = bound(&mut reactor, Habit::Echo);
