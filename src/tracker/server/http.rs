@@ -28,8 +28,6 @@ enum Wait {
 #[derive(Debug)]
 struct Conn {
     from: IpAddr,
-    /// Whether it asks for figures rather than peers.
-    metrics: bool,
     /// Bytes that are no whole request yet, or wait for answers to be read.
     input: Vec<u8>,
     /// How many of them were searched for the end of a head.
@@ -51,7 +49,8 @@ pub(super) struct Http {
     /// How many each address has, but for those of proxies.
     addresses: Map<IpAddr, usize>,
     deadlines: Timers<ConnId>,
-    metrics: Vec<SocketAddr>,
+    /// Whether figures are asked for rather than peers.
+    pub(super) metrics: bool,
     /// The body of the answer that is being made.
     body: Vec<u8>,
 }
@@ -60,7 +59,7 @@ pub(super) struct Http {
 const CLOSES: usize = 256;
 
 impl Http {
-    pub(super) fn new(metrics: Vec<SocketAddr>, rng: &mut Rng) -> Self {
+    pub(super) fn new(metrics: bool, rng: &mut Rng) -> Self {
         Self {
             conns: Map::new(rng),
             addresses: Map::new(rng),
@@ -73,20 +72,11 @@ impl Http {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.next()
     }
-
-    /// Says whether a connection to that address of ours is one of those that ask for figures.
-    fn is_metrics(&self, local: SocketAddr) -> bool {
-        let ip = local.ip().to_canonical();
-        let is = |listener: &SocketAddr| {
-            listener.port() == local.port() && (listener.ip().is_unspecified() || listener.ip().to_canonical() == ip)
-        };
-        self.metrics.iter().any(is)
-    }
 }
 
 impl Server {
-    pub(super) fn on_accepted(&mut self, now: Instant, conn: ConnId, from: SocketAddr, local: SocketAddr) {
-        let (from, metrics) = (from.ip().to_canonical(), self.http.is_metrics(local));
+    pub(super) fn on_accepted(&mut self, now: Instant, conn: ConnId, from: SocketAddr) {
+        let from = from.ip().to_canonical();
         self.counters.connections.add(1);
         let proxy = self.config.proxies.contains(&from);
         let of_address = self.http.addresses.get(&from).copied().unwrap_or(0);
@@ -97,7 +87,6 @@ impl Server {
         }
         let state = Conn {
             from,
-            metrics,
             input: Vec::new(),
             scanned: 0,
             unread: 0,

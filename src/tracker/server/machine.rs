@@ -11,7 +11,6 @@ use super::policy::Policy;
 use super::swarms::{Announcement, Counts, Drawn, Full, Swarms};
 use crate::machine::{Input, Instant, Machine, NoJobs, Output, Rng, Secret};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,8 +50,8 @@ pub struct Server {
 /// What a server is made with besides its [`Config`].
 #[derive(Debug, Clone, Default)]
 pub struct Start {
-    /// The addresses of the listeners that answer `/metrics`, and nothing else. Connections to all others are those of clients.
-    pub metrics: Vec<SocketAddr>,
+    /// Whether it answers `/metrics` over HTTP, and nothing else: what Prometheus reads, of all servers that share the swarms. Default no.
+    pub metrics: bool,
     /// The torrents that are served.
     pub access: Access,
 }
@@ -143,14 +142,17 @@ impl Machine for Server {
 
     fn handle_input(&mut self, now: Instant, input: Input<'_, NoJobs>) {
         match input {
-            Input::Datagram { socket, from, bytes } => self.on_datagram(now, socket, from, bytes),
-            Input::Accepted { conn, from, local } => self.on_accepted(now, conn, from, local),
+            Input::Datagram { socket, from, bytes } if !self.http.metrics => {
+                self.on_datagram(now, socket, from, bytes);
+            }
+            Input::Accepted { conn, from, .. } => self.on_accepted(now, conn, from),
             Input::Stream { conn, bytes } => self.on_stream(now, conn, bytes),
             Input::Writable { conn, queued } => self.on_writable(now, conn, queued),
             Input::End { conn } => self.on_end(conn),
             Input::Closed { conn, .. } => self.on_closed(conn),
-            // A server dials nobody.
-            Input::Connected { .. } | Input::ConnectFailed { .. } | Input::Done { .. } => {}
+            // A server dials nobody, and one that shows figures hears no datagrams.
+            Input::Datagram { .. }
+            | Input::Connected { .. } | Input::ConnectFailed { .. } | Input::Done { .. } => {}
         }
     }
 

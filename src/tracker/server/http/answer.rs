@@ -102,7 +102,7 @@ impl Server {
     fn serve_target(&mut self, now: Instant, conn: ConnId, head: &Head<'_>) -> Outcome {
         let Some(state) = self.http.conns.get(&conn) else { return Outcome::Ignore };
         let (path, query) = split(head.target);
-        if state.metrics {
+        if self.http.metrics {
             if path != b"/metrics" {
                 return Outcome::NotFound;
             }
