@@ -178,9 +178,8 @@ fn tell_addresses(tracker: &TrackerServer, output: &Output) -> Result<(), Failur
     let (udp, http, metrics) = (tracker.udp(), tracker.http(), tracker.metrics());
     if output.is_json() {
         let texts = |addresses: &[SocketAddr]| addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>();
-        return output.json(
-            &json!({ "ready": true, "udp": texts(udp), "http": texts(http), "metrics": texts(metrics) }),
-        );
+        return output
+            .json(&json!({ "ready": true, "udp": texts(udp), "http": texts(http), "metrics": texts(metrics) }));
     }
     udp.iter().try_for_each(|address| output.line(format_args!("listening on udp://{address}")))?;
     http.iter().try_for_each(|address| output.line(format_args!("listening on http://{address}/announce")))?;

@@ -137,6 +137,9 @@ mod tests {
             let error = HashList::parse(format!("{good}\n#\n{bad}\n").as_bytes()).unwrap_err();
             assert_eq!(error.line, 3, "{bad}");
         }
-        assert_eq!(HashList::parse(b"\xff").unwrap_err().to_string(), "line 1: expected an info hash of 40 hexadecimal digits");
+        assert_eq!(
+            HashList::parse(b"\xff").unwrap_err().to_string(),
+            "line 1: expected an info hash of 40 hexadecimal digits"
+        );
     }
 }

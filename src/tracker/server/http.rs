@@ -60,13 +60,7 @@ const CLOSES: usize = 256;
 
 impl Http {
     pub(super) fn new(metrics: bool, rng: &mut Rng) -> Self {
-        Self {
-            conns: Map::new(rng),
-            addresses: Map::new(rng),
-            deadlines: Timers::new(),
-            metrics,
-            body: Vec::new(),
-        }
+        Self { conns: Map::new(rng), addresses: Map::new(rng), deadlines: Timers::new(), metrics, body: Vec::new() }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {

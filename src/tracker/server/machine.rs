@@ -23,6 +23,8 @@ pub(super) const NO_ROOM: &str = "this tracker has no room for another torrent";
 const SWEEP: Duration = Duration::from_secs(1);
 /// All peers and torrents are looked at in as many of these times.
 const ROUND: usize = 60;
+/// So many are looked at each time, however few there are.
+const LEAST: usize = 64;
 /// How many are looked at in one call: for well under a millisecond.
 const SLICE: usize = 2_048;
 /// How long others are served before the next call.
@@ -111,7 +113,7 @@ impl Server {
                 self.sweep = None;
                 return;
             }
-            self.unswept = self.swarms.size() / ROUND + 1;
+            self.unswept = self.swarms.size() / ROUND + LEAST;
         }
         let seen = self.swarms.sweep(now, self.unswept.min(SLICE));
         // When all have been seen there is no need to go on.
@@ -151,8 +153,7 @@ impl Machine for Server {
             Input::End { conn } => self.on_end(conn),
             Input::Closed { conn, .. } => self.on_closed(conn),
             // A server dials nobody, and one that shows figures hears no datagrams.
-            Input::Datagram { .. }
-            | Input::Connected { .. } | Input::ConnectFailed { .. } | Input::Done { .. } => {}
+            Input::Datagram { .. } | Input::Connected { .. } | Input::ConnectFailed { .. } | Input::Done { .. } => {}
         }
     }
 

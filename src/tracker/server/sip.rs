@@ -17,7 +17,8 @@ impl Sip {
     /// Makes the key for a purpose.
     pub(super) fn new(secret: &Secret, purpose: &str) -> Self {
         let bytes = secret.expand(purpose, b"");
-        let word = |from: usize| bytes.iter().skip(from).take(8).rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        let word =
+            |from: usize| bytes.iter().skip(from).take(8).rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
         Self { k0: word(0), k1: word(8) }
     }
 
@@ -122,6 +123,9 @@ mod tests {
             assert_ne!(KEY.of_hash(&hash), first, "byte {place}");
             hash[place] ^= 1;
         }
-        assert_ne!(Sip::new(&Secret::new([1; 32]), "a").of_hash(&hash), Sip::new(&Secret::new([1; 32]), "b").of_hash(&hash));
+        assert_ne!(
+            Sip::new(&Secret::new([1; 32]), "a").of_hash(&hash),
+            Sip::new(&Secret::new([1; 32]), "b").of_hash(&hash)
+        );
     }
 }

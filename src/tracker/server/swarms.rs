@@ -233,22 +233,17 @@ impl Swarms {
         self.shard(place).scrape(hash, info_hash)
     }
 
-    /// Takes out peers that were not heard of for [`SwarmLimits::peer_timeout`], and torrents without any, among at most as many as given. To be called again and again:
+    /// Takes out peers that were not heard of for [`SwarmLimits::peer_timeout`], and torrents without any, among as many as given (one more at most). To be called again and again:
     /// it goes on from where it was. Gives how many were looked at.
     pub fn sweep(&self, now: Instant, most: usize) -> usize {
         let mut seen = 0;
         for _ in 0..SHARDS {
             let next = self.next.load(Ordering::Relaxed);
-            let (looked, ended) = self.shard(next).sweep(tick(now), most - seen, &self.room, self.peers);
+            let (looked, ended) = self.shard(next).sweep(tick(now), most.saturating_sub(seen), &self.room, self.peers);
             seen += looked;
             if ended {
                 // Another worker may have gone on meanwhile.
-                let _ = self.next.compare_exchange(
-                    next,
-                    (next + 1) % SHARDS,
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                );
+                let _ = self.next.compare_exchange(next, (next + 1) % SHARDS, Ordering::Relaxed, Ordering::Relaxed);
             }
             if seen >= most {
                 break;

@@ -167,7 +167,8 @@ impl Shard {
                 self.cursor = (place, false, 0);
                 continue;
             }
-            let left = most - seen;
+            // One at least, however little is asked for: it goes on.
+            let left = (most - seen).max(1);
             let (looked, next, gone) = match (second, &mut swarm.v6) {
                 (false, _) => swarm.v4.expire(from, left, sip, is_over),
                 (true, Some(v6)) => v6.expire(from, left, sip, is_over),
@@ -198,9 +199,8 @@ impl Shard {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let peers = |swarm: &Swarm| {
-            swarm.v4.bytes() + swarm.v6.as_ref().map_or(0, |v6| size_of::<Members<V6>>() + v6.bytes())
-        };
+        let peers =
+            |swarm: &Swarm| swarm.v4.bytes() + swarm.v6.as_ref().map_or(0, |v6| size_of::<Members<V6>>() + v6.bytes());
         let swarms = self.swarms.capacity() * size_of::<Swarm>();
         swarms + self.index.bytes() + self.swarms.iter().map(peers).sum::<usize>()
     }
