@@ -54,6 +54,7 @@ pub(crate) enum Command {
     Get(Get),
     Seed(Seed),
     Dht(crate::dht::args::Dht),
+    Tracker(crate::tracker::Tracker),
 }
 
 /// Show a whole swarm at work: a seeder and leechers on loopback, in one process.

@@ -16,6 +16,7 @@ mod show;
 mod signal;
 mod size;
 mod torrent;
+mod tracker;
 mod transfer;
 mod urls;
 mod verify;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => args.json,
         Command::Get(args) => args.json,
         Command::Dht(args) => args.is_json(),
+        Command::Tracker(args) => args.json,
         Command::Demo(_) | Command::Create(_) | Command::Edit(_) | Command::Seed(_) => false,
     };
     let output = Output::new(cli.quiet, json);
@@ -58,6 +60,7 @@ fn run(command: &Command, output: &Output) -> Result<(), Failure> {
         Command::Get(args) => batch::get(args, output),
         Command::Seed(args) => batch::seed(args, output),
         Command::Dht(args) => dht::run(args, output),
+        Command::Tracker(args) => tracker::run(args, output),
     }
 }
 

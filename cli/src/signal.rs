@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: a wish to end, that whoever is at work looks at.
+//! Ctrl-C and SIGTERM: a wish to end, that whoever is at work looks at. SIGHUP: a wish to read again what may have changed.
 
 use crate::output::Failure;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -14,9 +14,13 @@ const TICK: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub(crate) struct Signals {
     asked: Arc<AtomicBool>,
+    hung_up: Arc<AtomicBool>,
     /// A byte comes here with each signal.
     #[cfg(unix)]
     bell: Arc<std::os::unix::net::UnixStream>,
+    /// And goes in here.
+    #[cfg(unix)]
+    ring: Arc<std::os::unix::net::UnixStream>,
 }
 
 impl Signals {
@@ -40,9 +44,30 @@ impl Signals {
         }
         Ok(Self {
             asked,
+            hung_up: Arc::new(AtomicBool::new(false)),
             #[cfg(unix)]
             bell: Arc::new(bell),
+            #[cfg(unix)]
+            ring: Arc::new(ring),
         })
+    }
+
+    /// Notices SIGHUP from now on, which otherwise ends the tool; on systems that have none, nothing happens.
+    pub(crate) fn notice_hangups(&mut self) -> Result<(), Failure> {
+        #[cfg(unix)]
+        {
+            use signal_hook::consts::SIGHUP;
+            let failed = |error| Failure::new("listening for signals", error);
+            signal_hook::flag::register(SIGHUP, Arc::clone(&self.hung_up)).map_err(failed)?;
+            let ring = self.ring.try_clone().map_err(failed)?;
+            signal_hook::low_level::pipe::register(SIGHUP, ring).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Says whether SIGHUP has come since the last call.
+    pub(crate) fn take_hangup(&self) -> bool {
+        self.hung_up.swap(false, Ordering::Relaxed)
     }
 
     /// Says whether a signal has come.

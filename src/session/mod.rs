@@ -45,6 +45,8 @@ mod selection;
 #[cfg(feature = "reactor")]
 mod tasks;
 mod torrent;
+#[cfg(feature = "reactor")]
+pub mod tracker_server;
 mod wiring;
 
 #[cfg(feature = "reactor")]

@@ -1,0 +1,5 @@
+//! Peers of torrents from trackers: the server.
+//!
+//! [`server`] answers over UDP and HTTP and keeps the swarms.
+
+pub mod server;

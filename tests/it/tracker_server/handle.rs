@@ -1,0 +1,147 @@
+//! The handle, on real sockets.
+
+use super::*;
+use bip::session::tracker_server::{Error, TrackerServer};
+use bip::tracker::server::{Access, HashList, Verdict};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpStream, UdpSocket};
+
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn socket(tracker: SocketAddr) -> UdpSocket {
+    let own = if tracker.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+    let socket = UdpSocket::bind(own).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.connect(SocketAddr::new(at(own).ip(), tracker.port())).unwrap();
+    socket
+}
+
+fn exchange(socket: &UdpSocket, request: &[u8]) -> Vec<u8> {
+    let mut buffer = [0; 2_000];
+    socket.send(request).unwrap();
+    let length = socket.recv(&mut buffer).unwrap();
+    buffer[..length].to_vec()
+}
+
+/// Announces over UDP from a socket of its own.
+fn announce_at(tracker: SocketAddr, asked: udp_tracker::Announce<'_>) -> Vec<u8> {
+    let socket = socket(tracker);
+    let answer = exchange(&socket, &connect());
+    let Ok(Response::Connect { connection, .. }) = Response::decode(&answer, Family::V4) else { panic!("no id") };
+    exchange(&socket, &encode_announce(connection, asked))
+}
+
+fn http(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(request.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn two_workers_share_a_swarm_over_both_families() {
+    let builder = TrackerServer::builder().udp(at("127.0.0.1:0")).udp(at("[::1]:0")).http(at("127.0.0.1:0"));
+    let tracker = builder.metrics(at("127.0.0.1:0")).workers(2).spawn().unwrap();
+    assert_eq!((tracker.udp().len(), tracker.http().len(), tracker.metrics().len()), (2, 1, 1));
+    // From many ports, so that both workers have some of them.
+    for n in 0..40 {
+        let asked = udp_tracker::Announce { port: 1_000 + n, num_want: Some(100), ..announce(hash(1)) };
+        let answer = announce_at(tracker.udp()[usize::from(n % 2)], asked);
+        let family = if n % 2 == 0 { Family::V4 } else { Family::V6 };
+        let Ok(Response::Announce { head, peers, .. }) = Response::decode(&answer, family) else { panic!("refused") };
+        assert_eq!((head.leechers, peers.len()), (u32::from(n) + 1, usize::from(n / 2)));
+    }
+    let answer = http(tracker.http()[0], &get(&target(hash(1), "&numwant=200")));
+    assert!(answer.contains("5:peers120:") && answer.contains("6:peers6360:"), "{answer}");
+    let figures = http(tracker.metrics()[0], &get("/metrics"));
+    assert!(figures.contains("\nbip_tracker_peers{family=\"6\",kind=\"leech\"} 20\n"), "{figures}");
+    let figures = tracker.figures();
+    assert_eq!((figures.connects, figures.announces(), figures.swarms.peers()), (40, 41, 41));
+    assert!(tracker.is_alive());
+    tracker.shut_down(PATIENCE).unwrap();
+}
+
+#[test]
+fn one_socket_takes_both_families() {
+    let tracker = TrackerServer::builder().udp(at("[::]:0")).http(at("[::]:0")).spawn().unwrap();
+    let (udp, port) = (tracker.udp()[0], tracker.http()[0].port());
+    let v4 = SocketAddr::new(at("127.0.0.1:0").ip(), udp.port());
+    announce_at(udp, announce(hash(1)));
+    let answer = announce_at(v4, announce(hash(1)));
+    let Ok(Response::Announce { head, ignored: 0, .. }) = Response::decode(&answer, Family::V4) else {
+        panic!("refused");
+    };
+    assert_eq!(head.leechers, 2);
+    for ip in ["127.0.0.1:0", "[::1]:0"] {
+        let answer = http(SocketAddr::new(at(ip).ip(), port), &get(&target(hash(1), "&port2=1")));
+        assert!(answer.contains("10:incompletei2e"), "{answer}");
+    }
+}
+
+#[test]
+fn lists_and_rules_go_to_every_worker() {
+    struct Rule(usize);
+    impl Policy for Rule {
+        fn announce(&mut self, _: Instant, request: &bip::tracker::server::AnnounceRequest<'_>) -> Verdict {
+            assert!(self.0 < 3);
+            if request.info_hash == hash(2) { Verdict::refuse("not two") } else { Verdict::Answer }
+        }
+    }
+    let list: HashList = [hash(1), hash(2)].into_iter().collect();
+    let builder = TrackerServer::builder().udp(at("127.0.0.1:0")).access(Access::Allow(list));
+    let tracker = builder.workers(3).policy(|n| Box::new(Rule(n))).spawn().unwrap();
+    let refusal = |n| {
+        let answer = announce_at(tracker.udp()[0], announce(hash(n)));
+        matches!(Response::decode(&answer, Family::V4), Ok(Response::Error { .. })).then(|| reason(&answer))
+    };
+    for _ in 0..10 {
+        assert_eq!(refusal(1), None);
+        assert_eq!(refusal(2).as_deref(), Some("not two"));
+        assert!(refusal(3).unwrap().contains("does not serve"));
+    }
+    // Once all have it, which is soon.
+    assert_eq!(tracker.set_access(Access::All).unwrap(), 0);
+    let mut served = 0;
+    while served < 20 {
+        served = if refusal(3).is_none() { served + 1 } else { 0 };
+    }
+}
+
+#[test]
+fn a_tracker_lives_in_the_callers_loop() {
+    let (tracker, mut reactor) = TrackerServer::builder().udp(at("127.0.0.1:0")).in_caller().unwrap();
+    let socket = socket(tracker.udp()[0]);
+    socket.send(&connect()).unwrap();
+    while tracker.figures().connects == 0 {
+        reactor.turn(Some(Duration::from_millis(100))).unwrap();
+    }
+    let mut buffer = [0; 100];
+    assert_eq!(socket.recv(&mut buffer).unwrap(), 16);
+    assert_eq!(tracker.set_access(Access::Deny([hash(1)].into_iter().collect())).unwrap(), 1);
+    reactor.turn(Some(Duration::ZERO)).unwrap();
+    assert!(tracker.is_alive());
+    drop(reactor);
+    assert!(!tracker.is_alive());
+    assert!(matches!(tracker.set_access(Access::All), Err(Error::Closed)));
+    assert!(matches!(tracker.shut_down(PATIENCE), Err(Error::WouldDeadlock)));
+}
+
+#[test]
+fn what_cannot_be_is_told_clearly() {
+    assert!(matches!(TrackerServer::builder().spawn(), Err(Error::NoAddress)));
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let holder = UdpSocket::bind(taken).unwrap();
+    let error = TrackerServer::builder().udp(holder.local_addr().unwrap()).spawn().unwrap_err();
+    assert!(matches!(error, Error::Bind { address, .. } if address == taken), "{error}");
+    assert!(error.to_string().starts_with(&format!("binding to {taken}: ")));
+    let config = Config { max_listed: 1, ..Config::default() };
+    let list: HashList = [hash(1), hash(2)].into_iter().collect();
+    let builder = || TrackerServer::builder().udp(at("127.0.0.1:0")).config(config.clone());
+    let error = builder().access(Access::Allow(list.clone())).spawn().unwrap_err();
+    assert_eq!(error.to_string(), "the list has more than 1 info hashes");
+    let tracker = builder().spawn().unwrap();
+    assert!(matches!(tracker.set_access(Access::Deny(list)), Err(Error::Refused(_))));
+}
