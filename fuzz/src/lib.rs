@@ -31,7 +31,7 @@ macro_rules! targets {
 }
 
 targets! {
-    bencode: 1 << 20, 256;
+    bencode: 1 << 20, 512;
     connection: 1 << 20, 20_000;
     dht_node: 4 << 20, 20_000;
     dht_state: 64 << 10, 256;
@@ -44,7 +44,7 @@ targets! {
     magnet: 64 << 10, 256;
     merkle: 64 << 10, 256;
     message: 64 << 10, 256;
-    metainfo: 1 << 20, 1024;
+    metainfo: 1 << 20, 4096;
     mse: 64 << 10, 256;
     peer_id: 64 << 10, 256;
     resume: 64 << 10, 256;

@@ -94,6 +94,11 @@ impl Peer {
         Peer::start("seed", torrent, folder, host, &[], limit)
     }
 
+    /// Starts a seeder that tells the torrent's tracker of itself.
+    pub(crate) fn seed_announced(torrent: &Path, folder: &Path, host: &str) -> Result<Peer, Failure> {
+        Peer::start_with("seed", torrent, folder, host, &[&"--announce"])
+    }
+
     /// Starts a leecher into `folder`, which dials `peers`.
     pub(crate) fn leech(torrent: &Path, folder: &Path, host: &str, peers: &[&str]) -> Result<Peer, Failure> {
         Peer::start("leech", torrent, folder, host, peers, 0)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """libtorrent as the other side of an interop test.
 
-    lt_peer.py seed    TORRENT DIR --listen ADDR:PORT [--peer ADDR:PORT]... [--upload-limit BYTES_PER_S]
+    lt_peer.py seed    TORRENT DIR --listen ADDR:PORT [--peer ADDR:PORT]... [--upload-limit BYTES_PER_S] [--announce]
     lt_peer.py leech   TORRENT DIR --listen ADDR:PORT [--peer ADDR:PORT]... [--announce]
     lt_peer.py check   TORRENT DIR
     lt_peer.py create  PATH OUT [--piece-length BYTES] [--hybrid | --v2] [--private] [--comment TEXT] [--tracker URL]...

@@ -29,6 +29,8 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod link;
 #[cfg(target_os = "linux")]
+mod meeting;
+#[cfg(target_os = "linux")]
 mod namespace;
 #[cfg(target_os = "linux")]
 mod nodes;
@@ -69,6 +71,7 @@ fn main() -> std::process::ExitCode {
             hostile::TESTS,
             swarm::TESTS,
             others::TESTS,
+            meeting::TESTS,
             liars::TESTS,
             limits::TESTS,
             room::TESTS,

@@ -71,6 +71,14 @@ pub(crate) fn furnish() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Adds IPv6 addresses to `lo`, for a test that needs some.
+pub(crate) fn add(hosts: &[&str]) -> Result<(), Failure> {
+    for host in hosts {
+        process::run("ip", &["address", "add", &format!("{host}/128"), "dev", "lo", "nodad"])?.expect_code(0)?;
+    }
+    Ok(())
+}
+
 /// Whether a program is found on the path.
 pub(crate) fn is_installed(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();

@@ -16,13 +16,18 @@ const PORT: u16 = 51413;
 ///
 /// `state` is a new folder for what it keeps besides. It announces itself to the torrent's tracker.
 pub(crate) fn start(torrent: &Path, folder: &Path, state: &Path) -> Result<Running, Failure> {
+    start_at(torrent, folder, state, [TRANSMISSION, "::1"])
+}
+
+/// The same at addresses of both families. It asks a tracker from the first one, whatever the tracker's family, unless that is any address.
+pub(crate) fn start_at(torrent: &Path, folder: &Path, state: &Path, hosts: [&str; 2]) -> Result<Running, Failure> {
     let watched = state.join("watched");
     for path in [&watched, folder] {
         fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     let settings = json!({
-        "bind-address-ipv4": TRANSMISSION,
-        "bind-address-ipv6": "::1",
+        "bind-address-ipv4": hosts[0],
+        "bind-address-ipv6": hosts[1],
         "peer-port": PORT,
         "peer-port-random-on-start": false,
         "port-forwarding-enabled": false,
