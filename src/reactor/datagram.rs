@@ -61,6 +61,8 @@ pub(super) struct Datagrams {
     ready: bool,
     /// The last read met an error that says nothing about one datagram.
     failing: bool,
+    /// The poll says when there is something to read.
+    pub(super) watched: bool,
     outgoing: Outgoing,
     /// How many datagrams of ours were dropped.
     pub(super) dropped: u64,
@@ -156,7 +158,8 @@ fn reuse_port(_socket: &Socket) -> io::Result<()> {
 impl Datagrams {
     /// Takes a socket in; `v6` says of which family it is.
     pub(super) fn new(socket: UdpSocket, owner: Hosted, id: SocketId, v6: bool) -> Self {
-        Self { socket, owner, id, v6, ready: false, failing: false, outgoing: Outgoing::default(), dropped: 0 }
+        let outgoing = Outgoing::default();
+        Self { socket, owner, id, v6, ready: false, failing: false, watched: true, outgoing, dropped: 0 }
     }
 
     pub(super) fn socket_mut(&mut self) -> &mut UdpSocket {

@@ -240,6 +240,31 @@ impl Net {
         Ok(id)
     }
 
+    /// Has the poll watch a datagram socket, or not: one that is read all the time needs nobody to say that it is readable, and the system has a
+    /// twelfth less to do for each datagram that leaves where nobody watches.
+    pub(super) fn watch(&mut self, place: usize, watch: bool) {
+        let Some(datagrams) = self.datagrams.get_mut(place) else { return };
+        if datagrams.watched == watch {
+            return;
+        }
+        let done = if watch {
+            // If something has come meanwhile, that is readiness.
+            self.registry.register(datagrams.socket_mut(), Source::Datagram(place).encode(), Interest::READABLE)
+        } else {
+            self.registry.deregister(datagrams.socket_mut())
+        };
+        match done {
+            Ok(()) => datagrams.watched = watch,
+            Err(e) => {
+                log::warn!("a datagram socket and the poll: {e}");
+                // Nobody will say when there is something: it is looked at in every turn, and this tried again.
+                if watch {
+                    datagrams.on_ready();
+                }
+            }
+        }
+    }
+
     pub(super) fn config(&self) -> &Config {
         &self.config
     }

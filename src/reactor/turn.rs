@@ -296,6 +296,7 @@ impl Reactor {
             let socket = &self.net.datagrams[place];
             let (hosted, id) = (socket.owner, socket.id);
             let Some(guest) = self.guests.get_mut(hosted.0) else { continue };
+            let mut busy = true;
             for _ in 0..self.net.config.datagrams_per_turn {
                 match self.net.datagrams[place].receive(&mut self.buffer) {
                     Received::Datagram(len, from) => {
@@ -303,10 +304,14 @@ impl Reactor {
                         guest.on_input(&mut self.net, input);
                     }
                     Received::Skipped => {}
-                    Received::Nothing => break,
+                    Received::Nothing => {
+                        busy = false;
+                        break;
+                    }
                 }
             }
             self.net.send_kept();
+            self.net.watch(place, !busy);
         }
     }
 
