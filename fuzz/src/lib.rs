@@ -7,6 +7,7 @@ mod script;
 pub use connection::connection_reaches;
 pub use dht_node::dht_node_reaches;
 pub use swarm::swarm_reaches;
+pub use tracker_server::tracker_server_reaches;
 
 /// A target's name, which is also its folder in `corpus/`, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -49,6 +50,7 @@ targets! {
     peer_id: 64 << 10, 256;
     resume: 64 << 10, 256;
     swarm: 1 << 20, 20_000;
+    tracker_server: 4 << 20, 20_000;
     tracker_url: 64 << 10, 256;
     udp_tracker: 64 << 10, 256;
     ut_metadata: 64 << 20, 256;

@@ -54,14 +54,16 @@ fn variants(source: &str, name: &str) -> BTreeSet<String> {
 #[test]
 fn the_corpus_reaches_every_command_and_every_event_of_the_machines() {
     let (swarm, node) = (include_str!("../../src/peer/command.rs"), include_str!("../../src/dht/command.rs"));
+    let tracker = include_str!("../../src/tracker/server/command.rs");
     let of = |source| &variants(source, "Command") | &variants(source, "Event");
     assert!(["Ban", "PeerBanned"].iter().all(|name| of(swarm).contains(*name)), "{:?}", of(swarm));
     assert!(["AddNode", "PeersDone"].iter().all(|name| of(node).contains(*name)), "{:?}", of(node));
     type Reaches = fn(&[u8]) -> BTreeSet<String>;
-    let targets: [(&str, &str, Reaches); 3] = [
+    let targets: [(&str, &str, Reaches); 4] = [
         ("connection", swarm, bip_fuzz::connection_reaches),
         ("swarm", swarm, bip_fuzz::swarm_reaches),
         ("dht_node", node, bip_fuzz::dht_node_reaches),
+        ("tracker_server", tracker, bip_fuzz::tracker_server_reaches),
     ];
     for (name, source, reaches) in targets {
         let (all, mut reached) = (of(source), BTreeSet::new());
