@@ -12,6 +12,7 @@ pub mod proto;
 pub mod reactor;
 pub mod select;
 pub mod session;
+pub mod tracker;
 
 /// Runs the README's examples with the tests.
 #[cfg(all(doctest, feature = "reactor"))]

@@ -17,3 +17,4 @@ mod reactor;
 mod sim;
 mod swarm;
 mod swarms;
+mod tracker_client;
