@@ -27,6 +27,7 @@
 //!
 //! Limits: [`Config`].
 
+mod announcing;
 mod arrival;
 mod board;
 #[cfg(feature = "reactor")]
@@ -45,6 +46,8 @@ mod selection;
 #[cfg(feature = "reactor")]
 mod tasks;
 mod torrent;
+#[cfg(feature = "reactor")]
+pub mod tracker;
 mod wiring;
 
 #[cfg(feature = "reactor")]
@@ -60,4 +63,4 @@ pub use handle::Session;
 pub use machine::Coordinator;
 #[cfg(feature = "reactor")]
 pub use tasks::{Created, TaskError, TaskProgress, create, verify};
-pub use wiring::{Placement, Wired, wire};
+pub use wiring::{Outside, Placement, TrackerSide, Wired, wire};

@@ -18,3 +18,5 @@ mod sim;
 mod swarm;
 mod swarms;
 mod tracker_client;
+#[cfg(feature = "reactor")]
+mod tracker_handle;

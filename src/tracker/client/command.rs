@@ -328,7 +328,9 @@ impl Event {
     /// The request that this is about, if it is about one.
     pub fn request(&self) -> Option<RequestId> {
         match *self {
-            Self::Announced { request, .. } | Self::Scraped { request, .. } | Self::Failed { request, .. } => Some(request),
+            Self::Announced { request, .. } | Self::Scraped { request, .. } | Self::Failed { request, .. } => {
+                Some(request)
+            }
             _ => None,
         }
     }

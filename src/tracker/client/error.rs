@@ -92,7 +92,9 @@ impl fmt::Display for Error {
             }
             Error::Url(error) => error.fmt(f),
             Error::Name { reason } => f.write_str(reason),
-            Error::NoAddress { family: None } => f.write_str("the tracker has no address that can be reached from here"),
+            Error::NoAddress { family: None } => {
+                f.write_str("the tracker has no address that can be reached from here")
+            }
             Error::NoAddress { family: Some(Family::V4) } => f.write_str("the tracker has no IPv4 address"),
             Error::NoAddress { family: Some(Family::V6) } => f.write_str("the tracker has no IPv6 address"),
             Error::Forbidden => f.write_str("it leads to an address that is not of the Internet"),

@@ -25,10 +25,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 /// [`Error::Connection`], [`Error::TimedOut`], [`Error::TooLong`], [`Error::TooManyRedirects`], [`Error::Forbidden`], [`Error::NoFeature`],
 /// [`Error::Name`]. A status that is no success is none.
 #[allow(clippy::disallowed_methods)] // A blocking call measures how long it has blocked.
-pub fn fetch(
-    fetch: &Fetch,
-    resolve: &dyn Fn(&str, u16) -> Result<Vec<SocketAddr>, String>,
-) -> Result<Fetched, Error> {
+pub fn fetch(fetch: &Fetch, resolve: &dyn Fn(&str, u16) -> Result<Vec<SocketAddr>, String>) -> Result<Fetched, Error> {
     let begin = Instant::now();
     let (mut url, mut addresses) = (fetch.url.clone(), fetch.addresses.clone());
     for _ in 0..=fetch.max_redirects {
@@ -197,20 +194,31 @@ mod tests {
             "outside" => Ok(vec![SocketAddr::from(([8, 8, 8, 8], port))]),
             other => Err(format!("no {other}")),
         };
-        let (outside, inside): (SocketAddr, SocketAddr) = ("1.1.1.1:80".parse().unwrap(), "10.0.0.2:80".parse().unwrap());
-        let lead = |from: &str, by: SocketAddr, to: &str, trust| follow(from, to, &[by], &request(trust), &names).map(|(_, a)| a);
+        let (outside, inside): (SocketAddr, SocketAddr) =
+            ("1.1.1.1:80".parse().unwrap(), "10.0.0.2:80".parse().unwrap());
+        let lead = |from: &str, by: SocketAddr, to: &str, trust| {
+            follow(from, to, &[by], &request(trust), &names).map(|(_, a)| a)
+        };
         let local = super::super::Trust::Local;
         let http = "http://t/announce";
         assert!(lead(http, outside, "http://outside/x", local).is_ok());
         assert_eq!(lead(http, outside, "http://both/x", local).unwrap(), ["9.9.9.9:80".parse().unwrap()]);
-        for to in ["http://inside/announce", "http://127.0.0.1/announce", "http://[::1]/announce", "http://169.254.169.254/"] {
+        for to in
+            ["http://inside/announce", "http://127.0.0.1/announce", "http://[::1]/announce", "http://169.254.169.254/"]
+        {
             let error = lead(http, outside, to, local).unwrap_err();
             assert!(matches!(error, Error::Forbidden | Error::NoAddress { .. }), "{to}: {error}");
         }
         assert!(lead(http, inside, "http://inside/announce?x", local).is_ok());
         assert!(lead(http, inside, "http://inside/admin", local).is_err());
         assert!(lead(http, inside, "http://inside/announce", super::super::Trust::Stranger).is_err());
-        for to in ["udp://outside/announce", "ftp://outside/", "file:///etc/passwd", "http://out side/", "http://outside/\r\nX: y"] {
+        for to in [
+            "udp://outside/announce",
+            "ftp://outside/",
+            "file:///etc/passwd",
+            "http://out side/",
+            "http://outside/\r\nX: y",
+        ] {
             assert_eq!(lead(http, outside, to, local), Err(Error::Forbidden), "{to}");
         }
         assert_eq!(lead("https://t/announce", outside, "http://outside/announce", local), Err(Error::Forbidden));

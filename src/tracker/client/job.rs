@@ -44,7 +44,10 @@ pub struct Fetch {
 impl fmt::Debug for Fetch {
     /// The URL is not shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fetch").field("addresses", &self.addresses).field("timeout", &self.timeout).finish_non_exhaustive()
+        f.debug_struct("Fetch")
+            .field("addresses", &self.addresses)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 

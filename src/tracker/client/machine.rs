@@ -202,7 +202,7 @@ impl Client {
         }
     }
 
-    fn on_resolved(&mut self, now: Instant, job: JobId, resolved: Result<Vec<SocketAddr>, String>) {
+    fn on_resolved(&mut self, now: Instant, job: JobId, resolved: Result<Vec<SocketAddr>, Error>) {
         let addresses: Addresses = resolved.map(|all| all.iter().map(|address| address.ip().to_canonical()).collect());
         let life = if addresses.is_ok() { self.config.name_life } else { self.config.name_failure_life };
         for slot in self.names.on_resolved(now, job, &addresses, life, self.config.max_names) {
@@ -216,9 +216,9 @@ impl Client {
         let Some(request) = self.requests.get_mut(&slot) else { return };
         let addresses = match addresses {
             Ok(addresses) => addresses,
-            Err(reason) => {
-                let reason = reason.clone();
-                return self.fail(now, slot, Error::Name { reason });
+            Err(error) => {
+                let error = error.clone();
+                return self.fail(now, slot, error);
             }
         };
         let family = request.family;
@@ -270,7 +270,9 @@ impl Client {
 
     /// Ends a request without an answer.
     pub(super) fn fail(&mut self, now: Instant, slot: Slot, error: Error) {
-        if let (Error::TimedOut, Some(Request { step: Step::Udp(exchange), url, .. })) = (&error, self.requests.get(&slot)) {
+        if let (Error::TimedOut, Some(Request { step: Step::Udp(exchange), url, .. })) =
+            (&error, self.requests.get(&slot))
+        {
             self.names.on_silence(url.host(), exchange.to.ip());
         }
         let Some(request) = self.take_out(slot) else { return };
@@ -389,17 +391,18 @@ impl Machine for Client {
     fn handle_input(&mut self, now: Instant, input: Input<'_, Done>) {
         match input {
             Input::Datagram { socket, from, bytes } => self.on_datagram(now, socket, from, bytes),
-            Input::Done { job, done: Ok(Done::Resolved(resolved)) } => self.on_resolved(now, job, resolved),
+            Input::Done { job, done: Ok(Done::Resolved(resolved)) } => {
+                self.on_resolved(now, job, resolved.map_err(|reason| Error::Name { reason }));
+            }
             Input::Done { job, done: Ok(Done::Fetched(fetched)) } => self.on_fetched(now, job, fetched),
             Input::Done { job, done: Err(error) } => {
                 // Only the one of the two that the job is knows it.
-                let fetched = match error {
+                let error = match error {
                     JobError::Refused => Error::NoJobs,
                     _ => Error::Connection { reason: error.to_string() },
                 };
-                let name = fetched.to_string();
-                self.on_fetched(now, job, Err(fetched));
-                self.on_resolved(now, job, Err(name));
+                self.on_fetched(now, job, Err(error.clone()));
+                self.on_resolved(now, job, Err(error));
             }
             // It has no connections.
             _ => {}

@@ -1,5 +1,6 @@
 //! What the names of trackers stand for.
 
+use super::error::Error;
 use super::request::Slot;
 use crate::machine::{Instant, JobId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -7,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// The addresses of a name, or why there are none.
-pub(super) type Addresses = Result<Vec<IpAddr>, String>;
+pub(super) type Addresses = Result<Vec<IpAddr>, Error>;
 
 /// Names: known, being looked up, and waiting for that.
 #[derive(Debug, Default)]

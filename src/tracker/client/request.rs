@@ -28,7 +28,10 @@ pub(super) enum Origin {
 pub(super) enum Ask {
     Announce(Announce),
     /// What is known so far is of the first torrents.
-    Scrape { info_hashes: Vec<InfoHash>, files: Vec<ScrapeFile> },
+    Scrape {
+        info_hashes: Vec<InfoHash>,
+        files: Vec<ScrapeFile>,
+    },
 }
 
 /// How far it is.

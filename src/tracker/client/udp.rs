@@ -124,8 +124,16 @@ fn patience(first: Duration, sent: u32) -> Duration {
 impl Client {
     /// Begins to ask an address.
     pub(super) fn begin_exchange(&mut self, now: Instant, slot: Slot, socket: SocketId, to: SocketAddr) {
-        let exchange =
-            Exchange { socket, to, stage: Stage::Waiting, transaction: None, sent: 0, since: now, asked: now, refused: false };
+        let exchange = Exchange {
+            socket,
+            to,
+            stage: Stage::Waiting,
+            transaction: None,
+            sent: 0,
+            since: now,
+            asked: now,
+            refused: false,
+        };
         if let Some(request) = self.requests.get_mut(&slot) {
             request.step = Step::Udp(exchange);
         }
@@ -257,7 +265,14 @@ impl Client {
         }
     }
 
-    fn on_connect_answer(&mut self, now: Instant, at: SocketId, to: SocketAddr, from: SocketAddr, response: Response<'_>) {
+    fn on_connect_answer(
+        &mut self,
+        now: Instant,
+        at: SocketId,
+        to: SocketAddr,
+        from: SocketAddr,
+        response: Response<'_>,
+    ) {
         let Some(Connection::Asked { socket, .. }) = self.udp.connections.get(&to) else { return };
         if *socket != at || !is_same(to, from) {
             return;

@@ -56,8 +56,7 @@ impl Client {
         // Of a request that has ended it is of no use.
         let awaited = self.requests.get(&slot).filter(|request| request.step == Step::Fetching(job));
         if let Some(request) = awaited {
-            let limits =
-                Limits { length: self.config.max_reply, peers: self.config.max_peers, ..Limits::default() };
+            let limits = Limits { length: self.config.max_reply, peers: self.config.max_peers, ..Limits::default() };
             match (fetched, &request.ask) {
                 (Err(error), _) => self.fail(now, slot, error),
                 (Ok(fetched), Ask::Announce(_)) => match read_announce(&fetched, &limits) {
@@ -128,4 +127,3 @@ fn read_scrape(fetched: &Fetched, limits: &Limits, request: &Request) -> Result<
     let of = |hash| reply.files.iter().find(|file| file.info_hash == hash).copied();
     Ok(request.part(PART).iter().map(|hash| of(*hash).unwrap_or(ScrapeFile::new(*hash))).collect())
 }
-

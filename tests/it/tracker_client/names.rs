@@ -110,7 +110,8 @@ fn a_tracker_without_an_address_of_the_family_says_so() {
 #[test]
 fn a_strangers_tracker_is_not_asked_in_private_networks() {
     let mut host = Host::new(Config::default());
-    for (n, to) in ["udp://127.0.0.1:53", "udp://10.0.0.1:1/announce", "http://192.168.0.1/announce"].iter().enumerate() {
+    for (n, to) in ["udp://127.0.0.1:53", "udp://10.0.0.1:1/announce", "http://192.168.0.1/announce"].iter().enumerate()
+    {
         let request = RequestId(n as u64);
         let (url, announce) = (url(to), announce());
         host.command(Command::Announce { request, url, trust: Trust::Stranger, family: None, announce });

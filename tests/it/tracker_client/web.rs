@@ -27,7 +27,8 @@ mod with_http {
         let mut host = Host::new(Config::default());
         let progress = Progress { uploaded: 1, downloaded: 2, left: 3 };
         let tracker_id = Some(b"id &".to_vec());
-        let told = Announce { progress, event: Reason::Started, num_want: Some(50), key: 0xabc, tracker_id, ..announce() };
+        let told =
+            Announce { progress, event: Reason::Started, num_want: Some(50), key: 0xabc, tracker_id, ..announce() };
         host.ask(1, TRACKER, told);
         assert!(!format!("{:?}", host.jobs).contains("5ec7e7"), "{:?}", host.jobs);
         let (job, fetch) = host.fetch();
@@ -176,7 +177,9 @@ mod with_http {
         host.told();
         host.fetched(job, b"d14:failure reason4:gone8:retry in5:nevere");
         let status = host.told();
-        assert!(matches!(&status[..], [Event::Tracker { status, .. }] if status.state == TrackerState::Disabled && status.next.is_none()));
+        assert!(
+            matches!(&status[..], [Event::Tracker { status, .. }] if status.state == TrackerState::Disabled && status.next.is_none())
+        );
         host.wait(240 * HOUR);
         assert!(host.jobs.is_empty());
     }
