@@ -9,6 +9,7 @@ mod options;
 mod several;
 mod tool;
 mod torrents;
+mod trackers;
 mod transfer;
 mod usage;
 mod version_2;

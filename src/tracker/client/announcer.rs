@@ -9,7 +9,7 @@ use crate::machine::{Instant, TorrentId};
 use crate::proto::announce::{Event as Reason, Progress};
 use crate::proto::compact::Family;
 use crate::proto::tracker_url::TrackerUrl;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What a tracker knows of us over one family.
 #[derive(Debug, Clone, Copy, Default)]
@@ -112,9 +112,11 @@ pub(super) struct Round {
 }
 
 /// The farewell to the trackers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Leaving {
-    pub(super) open: BTreeSet<Slot>,
+    /// What is being told; `true`: that it is complete, and the end after that.
+    pub(super) open: BTreeMap<Slot, bool>,
+    pub(super) until: Instant,
     /// How many [`Command::Leave`](super::Command::Leave)s wait for its end.
     pub(super) asked: u32,
 }
@@ -238,22 +240,41 @@ impl Client {
             leaving.asked += asked;
             return;
         }
-        announcer.leaving = Some(Leaving { asked, ..Leaving::default() });
+        let until = now + self.config.stop_timeout;
+        announcer.leaving = Some(Leaving { open: BTreeMap::new(), until, asked });
         self.timers.cancel(Timer::Torrent(torrent));
+        let mut kept = Vec::new();
         if let Some(round) = announcer.round.take() {
-            for slot in round.open.into_keys() {
-                self.drop_request(slot);
+            for (slot, reason) in round.open {
+                // That it is complete is not to be lost.
+                if reason == Reason::Completed {
+                    kept.push(slot);
+                } else {
+                    self.drop_request(slot);
+                }
                 self.on_announce_over(now);
             }
         }
-        let mut open = Vec::new();
+        let mut open: BTreeMap<Slot, bool> = kept.iter().map(|slot| (*slot, true)).collect();
+        for slot in kept {
+            self.keep_until(slot, until);
+            if let Some((at, family)) = self.requests.get(&slot).and_then(|request| request.origin.end()) {
+                if let Some(announcer) = self.torrents.get_mut(&torrent) {
+                    if let Some(tracker) = announcer.trackers.get_mut(at) {
+                        tracker.ends[place(family)] = End::default();
+                    }
+                }
+            }
+        }
+        let begun = open.len();
         for tracker in 0..self.torrents.get(&torrent).map_or(0, |announcer| announcer.trackers.len()) {
             open.extend(self.farewell(now, torrent, tracker, true));
         }
+        let new: Vec<Slot> = open.keys().skip(begun).copied().collect();
         if let Some(leaving) = self.torrents.get_mut(&torrent).and_then(|announcer| announcer.leaving.as_mut()) {
-            leaving.open.extend(open.iter().copied());
+            leaving.open = open;
         }
-        open.into_iter().for_each(|slot| self.go(now, slot));
+        new.into_iter().for_each(|slot| self.go(now, slot));
         self.finish_leaving(torrent);
     }
 

@@ -60,7 +60,7 @@ pub struct Config {
     /// The longest of these waits. Default 30 min.
     pub retry_most: Duration,
     /// How long [`Command::Leave`](super::Command::Leave) and [`Command::ShutDown`](super::Command::ShutDown) wait for trackers to take `stopped`.
-    /// Default 1.5 s.
+    /// Default 1 s.
     pub stop_timeout: Duration,
 }
 
@@ -91,7 +91,7 @@ impl Default for Config {
             min_interval: Duration::from_secs(300),
             retry_after: Duration::from_secs(30),
             retry_most: Duration::from_secs(1800),
-            stop_timeout: Duration::from_millis(1500),
+            stop_timeout: Duration::from_secs(1),
         }
     }
 }

@@ -97,7 +97,9 @@ impl fmt::Display for Error {
             }
             Error::NoAddress { family: Some(Family::V4) } => f.write_str("the tracker has no IPv4 address"),
             Error::NoAddress { family: Some(Family::V6) } => f.write_str("the tracker has no IPv6 address"),
-            Error::Forbidden => f.write_str("it leads to an address that is not of the Internet"),
+            Error::Forbidden => f.write_str(
+                "it leads to an address that is not of the Internet, and to no tracker of the user's own there",
+            ),
             Error::TimedOut => f.write_str("the tracker does not answer"),
             Error::Refused { reason, retry } => {
                 write!(f, "the tracker refuses: {reason}")?;

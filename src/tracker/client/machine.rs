@@ -263,6 +263,14 @@ impl Client {
         Some(request)
     }
 
+    /// Has a request end by a time.
+    pub(super) fn keep_until(&mut self, slot: Slot, until: Instant) {
+        if let Some(request) = self.requests.get_mut(&slot) {
+            request.deadline = request.deadline.min(until);
+            self.timers.set(Timer::Deadline(slot), request.deadline);
+        }
+    }
+
     /// Ends a request that nobody wants any more, without a word.
     pub(super) fn drop_request(&mut self, slot: Slot) {
         self.take_out(slot);

@@ -23,6 +23,16 @@ pub(super) enum Origin {
     Nobody,
 }
 
+impl Origin {
+    /// Gives the tracker and family of a followed torrent that this is about.
+    pub(super) fn end(self) -> Option<(usize, Family)> {
+        match self {
+            Origin::Torrent { tracker, family, .. } => Some((tracker, family)),
+            _ => None,
+        }
+    }
+}
+
 /// What is asked.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Ask {

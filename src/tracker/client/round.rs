@@ -127,7 +127,11 @@ impl Client {
     ) {
         let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
         if let Some(leaving) = &mut announcer.leaving {
-            leaving.open.remove(&slot);
+            let (then, until) = (leaving.open.remove(&slot) == Some(true), leaving.until);
+            if then && result.is_ok() && until > now {
+                let announce = announcer.announce(at, Reason::Stopped);
+                self.tell_end(now, torrent, at, family, announce, until);
+            }
             return self.finish_leaving(torrent);
         }
         let Some(reason) = announcer.round.as_mut().and_then(|round| round.open.remove(&slot)) else { return };
@@ -187,7 +191,7 @@ impl Client {
         announcer.current = Some(at);
         if let Some(left) = left {
             let slots = self.farewell(now, torrent, left, false);
-            slots.into_iter().for_each(|slot| self.go(now, slot));
+            slots.into_iter().for_each(|(slot, _)| self.go(now, slot));
             self.tell(Event::Switched { torrent });
         }
         if !reply.peers.is_empty() {
@@ -219,26 +223,48 @@ impl Client {
         self.plan(now, torrent, next);
     }
 
+    /// Tells a tracker of the end that was just told of the completion.
+    fn tell_end(
+        &mut self,
+        now: Instant,
+        torrent: TorrentId,
+        at: usize,
+        family: Family,
+        told: Announce,
+        until: Instant,
+    ) {
+        let Some(announcer) = self.torrents.get(&torrent) else { return };
+        let Some(url) = announcer.trackers.get(at).map(|tracker| tracker.url.clone()) else { return };
+        let (origin, trust) = (Origin::Torrent { torrent, tracker: at, family }, announcer.following.trust);
+        let slot = self.begin(now, origin, url, trust, Some(family), Ask::Announce(told), until.since(now));
+        if let Some(leaving) = self.torrents.get_mut(&torrent).and_then(|announcer| announcer.leaving.as_mut()) {
+            leaving.open.insert(slot, false);
+        }
+        self.go(now, slot);
+    }
+
     /// Makes requests that tell a tracker of the end, as far as it was told of the start; they are still to be set going. Where the torrent waits for
-    /// them, only whoever answered last is told.
-    pub(super) fn farewell(&mut self, now: Instant, torrent: TorrentId, at: usize, waits: bool) -> Vec<Slot> {
+    /// them, only whoever answered last is told, and first of the completion if that is owed (`true`).
+    pub(super) fn farewell(&mut self, now: Instant, torrent: TorrentId, at: usize, waits: bool) -> Vec<(Slot, bool)> {
         let mut slots = Vec::new();
         for family in FAMILIES {
             let Some(announcer) = self.torrents.get_mut(&torrent) else { break };
-            let announce = announcer.announce(at, Reason::Stopped);
             let trust = announcer.following.trust;
             let Some(tracker) = announcer.trackers.get_mut(at) else { break };
             let end = std::mem::take(&mut tracker.ends[place(family)]);
             if !end.started || (waits && !end.ok) {
                 continue;
             }
+            let owed = waits && end.owed_completed;
+            let announce = announcer.announce(at, if owed { Reason::Completed } else { Reason::Stopped });
+            let Some(tracker) = announcer.trackers.get_mut(at) else { break };
             let url = tracker.url.clone();
             let (origin, timeout) = if waits {
                 (Origin::Torrent { torrent, tracker: at, family }, self.config.stop_timeout)
             } else {
                 (Origin::Nobody, self.config.timeout)
             };
-            slots.push(self.begin(now, origin, url, trust, Some(family), Ask::Announce(announce), timeout));
+            slots.push((self.begin(now, origin, url, trust, Some(family), Ask::Announce(announce), timeout), owed));
         }
         slots
     }

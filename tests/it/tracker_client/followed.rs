@@ -288,7 +288,7 @@ fn the_end_waits_for_stopped_until_its_deadline_and_no_longer() {
     host.command(Command::ShutDown);
     let sent = host.one();
     assert_eq!(sent.announce().event, Reason::Stopped);
-    host.wait(Duration::from_millis(1499));
+    host.wait(Duration::from_millis(999));
     assert_eq!(host.told(), []);
     host.wait(Duration::from_millis(1));
     assert_eq!(host.told(), [Event::ShutDown]);
@@ -299,6 +299,31 @@ fn the_end_waits_for_stopped_until_its_deadline_and_no_longer() {
     assert_eq!(host.told(), [Event::FollowRefused { torrent: TORRENT, error: Error::ShutDown }]);
     host.command(Command::Leave { torrent: TORRENT });
     assert_eq!(host.told(), [Event::Left { torrent: TORRENT }]);
+}
+
+#[test]
+fn one_that_is_left_as_soon_as_it_is_complete_is_told_to_be_both() {
+    for under_way in [false, true] {
+        let mut host = Host::new(Config::default());
+        follow(&mut host, following(&[&[A]]));
+        let sent = one(&mut host);
+        host.announced(&sent, HEAD, &[]);
+        host.told();
+        host.command(Command::Completed { torrent: TORRENT });
+        if under_way {
+            host.wait(Duration::ZERO);
+        }
+        host.command(Command::Leave { torrent: TORRENT });
+        let sent = one(&mut host);
+        assert_eq!(sent.announce().event, Reason::Completed);
+        assert_eq!(host.told(), []);
+        host.announced(&sent, HEAD, &[]);
+        let sent = one(&mut host);
+        assert_eq!(sent.announce().event, Reason::Stopped);
+        host.announced(&sent, HEAD, &[]);
+        assert_eq!(host.told(), [Event::Left { torrent: TORRENT }]);
+        host.assert_free();
+    }
 }
 
 #[test]

@@ -7,9 +7,9 @@ use bip::proto::udp_tracker::{
     AnnounceHead, ConnectionId, Request, Stats, encode_announce_response, encode_connect_response,
     encode_error_response, encode_scrape_response,
 };
-use crossbeam_channel::{Receiver, Sender, unbounded};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 /// What a client told.
@@ -32,7 +32,7 @@ impl UdpTracker {
     pub(super) fn start(at: &str) -> std::io::Result<Self> {
         let socket = UdpSocket::bind(at)?;
         let address = socket.local_addr()?;
-        let (tell, seen) = unbounded();
+        let (tell, seen) = channel();
         let thread = std::thread::spawn(move || serve(&socket, &tell));
         Ok(Self { address, seen, thread: Some(thread) })
     }
