@@ -12,7 +12,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Creates, inspects, verifies, downloads and seeds torrents, and takes part in the DHT.
+/// Creates, inspects, verifies, downloads and seeds torrents, asks trackers, and takes part in the DHT.
 #[derive(Debug, Parser)]
 #[command(
     name = "bip",
@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Verify(Verify),
     Get(Get),
     Seed(Seed),
+    Announce(crate::announce::args::Announce),
+    Scrape(crate::announce::args::Scrape),
     Dht(crate::dht::args::Dht),
     Tracker(crate::tracker::Tracker),
 }
@@ -301,14 +303,17 @@ JSON lines, by \"event\"; all but the first have \"torrent\": {info_hash, name}
              peers, seeds (peers that have everything), seconds_left (or null)
   error      error, fatal (true: the torrent is given up; false: it waits)
   recovered  nothing more: the error has passed
+  tracker    a tracker failed, or has words for the user; the same once:
+             url, tier (from 0), state (working, failing, disabled),
+             error (or null), warning (or null)
   completed  path, pieces, total_length, already, seconds,
              files, files_wanted, length_wanted (bytes of the wanted files)
 What fails before the torrents are taken in is told on stderr alone.";
 
 /// Download torrents.
 ///
-/// What is in DIR already is checked first and kept. Peers are those named with --peer, and those that come to an address named
-/// with --listen; without either it fails at once. Trackers, DHT and other sources are not asked in this version.
+/// What is in DIR already is checked first and kept. Peers are those that the torrent's trackers tell of, those named with --peer, and those
+/// that come to an address named with --listen; without any of these it fails at once. DHT and other sources are not asked in this version.
 ///
 /// Several torrents share one session: the peers, the addresses and the limits are for all of them. Each goes on to its own end,
 /// whatever becomes of the others; what is complete is seeded until the last one is. One that cannot be read is told before
@@ -398,6 +403,10 @@ pub(crate) struct Network {
     /// A peer; may be given several times; one whose name cannot be looked up is told and passed over
     #[arg(long = "peer", value_name = "HOST:PORT", value_parser = urls::place)]
     pub(crate) peers: Vec<String>,
+
+    /// Tell no tracker of the torrents, and ask none for peers
+    #[arg(long)]
+    pub(crate) no_trackers: bool,
 
     /// Where to accept peers; may be given several times; port 0 takes any [default: [::]:6881, IPv4 included, or the next
     /// free port]

@@ -51,9 +51,14 @@ pub(crate) fn get(args: &Get, output: &Output) -> Result<(), Failure> {
             Failure::usage("--files", format_args!("{why}: {} has {files}, which `bip show` lists", only.name))
         })?;
     }
-    if args.network.peers.is_empty() && args.network.listen.is_empty() {
+    let asks = |named: &Named| !args.network.no_trackers && !named.torrent.trackers().is_empty();
+    if args.network.peers.is_empty() && args.network.listen.is_empty() && !torrents.iter().any(asks) {
         let what = torrents.first().map_or("get", |first| &first.name);
-        return Err(Failure::new(what, "no source of peers: name one with --peer, or let them come with --listen"));
+        let why = match args.network.no_trackers {
+            true => "no source of peers: name one with --peer, or let them come with --listen",
+            false => "no source of peers: it has no tracker; name a peer with --peer, or let them come with --listen",
+        };
+        return Err(Failure::new(what, why));
     }
     let limits = limits(&args.network, &args.share, args.down);
     let goal = Goal::Get { seed: args.seed, until };
@@ -155,9 +160,10 @@ impl Plan<'_> {
             })?;
         }
         // Without any peer to go to, somebody must be able to come.
-        let may_wait = self.goal == Goal::Seed || !network.listen.is_empty();
+        let told = !network.no_trackers && self.torrents.iter().any(|named| !named.torrent.trackers().is_empty());
+        let may_wait = self.goal == Goal::Seed || !network.listen.is_empty() || told;
         let peers = peers::resolve(&network.peers, may_wait, &signals, self.goal.until(), output)?;
-        let session = open(&network.listen, &limits, share.state.as_ref())?;
+        let session = open(network, &limits, share.state.as_ref())?;
         let mut transfers = Vec::new();
         let mut introductions = VecDeque::new();
         for named in self.torrents {
@@ -202,14 +208,15 @@ pub(crate) fn session_failure(error: session::Error) -> Failure {
     }
 }
 
-fn open(listen: &[SocketAddr], limits: &Limits, state: Option<&PathBuf>) -> Result<Session, Failure> {
+fn open(network: &Network, limits: &Limits, state: Option<&PathBuf>) -> Result<Session, Failure> {
     let builder = || {
         let peer = peer::Config { limits: limits.clone(), ..peer::Config::default() };
         let config = session::Config { peer, retry_after: RETRY, retry_most: RETRY_MOST, ..session::Config::default() };
         let builder = Session::builder().config(config).hosting(session::Hosting::Together);
+        let builder = if network.no_trackers { builder.trackers(false) } else { builder };
         state.into_iter().fold(builder, |builder, folder| builder.state_folder(folder))
     };
-    let opened = if listen.is_empty() {
+    let opened = if network.listen.is_empty() {
         let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT));
         match builder().listen_or_next(both, SPARE_PORTS).spawn() {
             Err(session::Error::Listen { error, .. }) if error.kind() != io::ErrorKind::AddrInUse => {
@@ -220,7 +227,7 @@ fn open(listen: &[SocketAddr], limits: &Limits, state: Option<&PathBuf>) -> Resu
             opened => opened,
         }
     } else {
-        listen.iter().fold(builder(), |builder, &address| builder.listen(address)).spawn()
+        network.listen.iter().fold(builder(), |builder, &address| builder.listen(address)).spawn()
     };
     opened.map_err(session_failure)
 }
@@ -400,6 +407,7 @@ fn torrent_of(event: &Event) -> Option<TorrentId> {
         | Event::PeerConnected { torrent, .. }
         | Event::PeerBanned { torrent, .. }
         | Event::PieceDone { torrent, .. }
+        | Event::Tracker { torrent, .. }
         | Event::PieceLost { torrent, .. }
         | Event::ReadFailed { torrent, .. }
         | Event::ResumeNotSaved { torrent, .. }

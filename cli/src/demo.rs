@@ -202,6 +202,7 @@ impl Swarm<'_> {
         let config = session::Config { peer, ..session::Config::default() };
         // All members share the processors: one disk thread each.
         let builder = Session::builder().config(config).hosting(session::Hosting::Together).listen(any).job_threads(1);
+        let builder = builder.trackers(false);
         let session = builder.spawn().map_err(session_failure)?;
         let added = if seeds { session.add_read_only(torrent, &folder) } else { session.add(torrent, &folder) };
         let id = added.map_err(session_failure)?;

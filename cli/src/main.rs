@@ -1,5 +1,6 @@
 //! The `bip` command-line tool: the library's public interface on a command line.
 
+mod announce;
 mod args;
 mod batch;
 mod create;
@@ -38,6 +39,8 @@ fn main() -> ExitCode {
         Command::Show(args) => args.json,
         Command::Verify(args) => args.json,
         Command::Get(args) => args.json,
+        Command::Announce(args) => args.json,
+        Command::Scrape(args) => args.json,
         Command::Dht(args) => args.is_json(),
         Command::Tracker(args) => args.json,
         Command::Demo(_) | Command::Create(_) | Command::Edit(_) | Command::Seed(_) => false,
@@ -59,6 +62,8 @@ fn run(command: &Command, output: &Output) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(args, output),
         Command::Get(args) => batch::get(args, output),
         Command::Seed(args) => batch::seed(args, output),
+        Command::Announce(args) => announce::announce(args, output),
+        Command::Scrape(args) => announce::scrape(args, output),
         Command::Dht(args) => dht::run(args, output),
         Command::Tracker(args) => tracker::run(args, output),
     }

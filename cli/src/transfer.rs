@@ -68,6 +68,8 @@ pub(crate) struct Transfer<'a> {
     trouble: Option<String>,
     /// Since when the torrent has been tried again after that.
     calm: Option<Instant>,
+    /// What was told of trackers: of each its error and its words.
+    trackers: Vec<(String, Option<String>, Option<String>)>,
     /// What was told of what needs no waiting.
     remarks: Vec<String>,
     met: Met,
@@ -106,6 +108,7 @@ impl<'a> Transfer<'a> {
             lost: 0,
             trouble: None,
             calm: None,
+            trackers: Vec::new(),
             remarks: Vec::new(),
             met: Met::Nobody,
             due: plan.started + JSON_INTERVAL,
@@ -192,6 +195,7 @@ impl<'a> Transfer<'a> {
             Event::ReadFailed { error, .. } => {
                 self.remark(files_failure(self.name, self.plan.dir, &error).text());
             }
+            Event::Tracker { status, .. } => self.on_tracker(&status)?,
             Event::ResumeNotSaved { error, .. } => {
                 self.remark(format!("what was verified cannot be remembered: {error}; it is tried again"));
             }

@@ -121,6 +121,12 @@ impl Book {
         }
     }
 
+    /// Forgets the addresses that came from one source alone.
+    pub(super) fn forget_all(&mut self, source: Source) {
+        let keys: Vec<usize> = self.entries.iter().filter(|(_, e)| e.source == source).map(|(key, _)| key).collect();
+        keys.into_iter().for_each(|key| self.remove(key));
+    }
+
     /// Changes an entry and what is found by it.
     fn change(&mut self, key: usize, change: impl FnOnce(&mut Entry)) {
         self.unlist(key);

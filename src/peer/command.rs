@@ -59,6 +59,21 @@ pub enum Command {
         /// Who named it.
         source: Source,
     },
+    /// Names peers that somebody else told of, each as by [`AddPeer`](Self::AddPeer): those that are banned or for which there is no room are left
+    /// out. No answer.
+    FoundPeers {
+        /// The torrent.
+        torrent: TorrentId,
+        /// Where they listen.
+        peers: Vec<SocketAddr>,
+        /// Who told of them.
+        source: Source,
+    },
+    /// Closes a torrent's connections and forgets the peers that trackers named: a private torrent has changed its tracker (BEP 27). No answer.
+    DropPeers {
+        /// The torrent.
+        torrent: TorrentId,
+    },
     /// Changes the limits of all torrents together, at once: connections beyond a lower limit are closed, the least useful first. Ends
     /// in [`Event::LimitsSet`].
     SetLimits {

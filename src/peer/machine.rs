@@ -392,6 +392,8 @@ impl Machine for Swarm {
             Command::Pause { torrent } => self.on_pause(now, torrent),
             Command::Resume { torrent } => self.on_resume(now, torrent),
             Command::AddPeer { torrent, address, source } => self.on_add_peer(now, torrent, address, source),
+            Command::FoundPeers { torrent, peers, source } => self.on_found_peers(now, torrent, &peers, source),
+            Command::DropPeers { torrent } => self.on_drop_peers(now, torrent),
             Command::Kept { torrent, spans } => self.on_kept(torrent, &spans),
             Command::PieceLost { torrent, piece } => self.on_piece_lost(now, torrent, piece),
             Command::Stored { torrent, span, outcome } => self.on_stored(now, torrent, span, outcome),

@@ -144,6 +144,35 @@ impl Swarm {
         self.dial(now, place);
     }
 
+    /// Gives the place of a torrent that is not being removed, for what is not answered.
+    fn place_of(&self, id: TorrentId) -> Option<usize> {
+        let place = self.by_id.get(&id).copied()?;
+        self.torrents.get(place).is_some_and(|t| !t.removing).then_some(place)
+    }
+
+    pub(super) fn on_found_peers(&mut self, now: Instant, id: TorrentId, peers: &[SocketAddr], source: Source) {
+        let Some(place) = self.place_of(id) else { return };
+        let Some(torrent) = self.torrents.get_mut(place) else { return };
+        for address in peers {
+            if !self.hub.bans.contains(*address) {
+                let priority = self.hub.ourselves.priority_of(*address, &self.hub.config);
+                torrent.book.add(now, *address, source, priority, &self.hub.config);
+            }
+        }
+        torrent.touch(&mut self.hub, now);
+        self.dial(now, place);
+    }
+
+    pub(super) fn on_drop_peers(&mut self, now: Instant, id: TorrentId) {
+        let Some(place) = self.place_of(id) else { return };
+        self.stop(now, place);
+        if let Some(torrent) = self.torrents.get_mut(place) {
+            torrent.book.forget_all(Source::Tracker);
+            torrent.touch(&mut self.hub, now);
+        }
+        self.dial(now, place);
+    }
+
     pub(super) fn on_set_limits(&mut self, now: Instant, limits: Limits) {
         self.hub.config.limits = limits;
         self.apply_limits(now);

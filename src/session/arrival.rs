@@ -118,6 +118,7 @@ impl Coordinator {
         if complete {
             self.complete(id);
         }
+        self.announce(id);
         self.publish(id);
     }
 

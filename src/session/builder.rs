@@ -1,11 +1,14 @@
 //! How a session is made: where it listens, what it keeps, and on which threads it lives.
 
+use super::command::Command;
 use super::config::Config;
 use super::error::Error;
 use super::handle::{DROP_DEADLINE, Session};
-use super::wiring::{Placement, Wired, wire};
+use super::tracker::{self, TrackerExecutor, bind_for};
+use super::wiring::{Outside, Placement, TrackerSide, Wired, wire};
 use crate::disk::{Executor, FileSystem, Native};
 use crate::reactor::{self, Clock, Reactor, Stopper};
+use crate::tracker::client;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
@@ -122,6 +125,21 @@ impl Builder {
         self
     }
 
+    /// Sets whether the trackers of torrents are told of them and asked for peers; by default they are. [`Config::trackers`](super::Config::trackers) has the
+    /// settings.
+    ///
+    /// With threads of its own, the session has one for trackers then, and eight that look up names and ask HTTP trackers, which sleep while
+    /// there is nothing to do. In a loop of the caller's both are done only by [job threads](Self::job_threads); without any, only
+    /// UDP trackers with an address in place of a name are asked.
+    pub fn trackers(mut self, trackers: bool) -> Self {
+        if trackers {
+            self.config.trackers.get_or_insert_with(|| super::Config::default().trackers.unwrap_or_default());
+        } else {
+            self.config.trackers = None;
+        }
+        self
+    }
+
     /// Sets which threads [`spawn`](Self::spawn) starts.
     pub fn hosting(mut self, hosting: Hosting) -> Self {
         self.hosting = hosting;
@@ -137,17 +155,24 @@ impl Builder {
         let together = self.hosting == Hosting::Together;
         let jobs = self.job_threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get()));
         self.config.disk = self.config.disk.for_job_threads(jobs);
-        let (placement, threads, names) = if together {
+        let (mut placement, mut threads, mut names) = if together {
             (Placement::TOGETHER, vec![jobs], vec!["bip-session"])
         } else {
             (Placement::APART, vec![0, 0, jobs], vec!["bip-session", "bip-swarm", "bip-disk"])
         };
+        if let Some(trackers) = &self.config.trackers {
+            placement.trackers = threads.len();
+            threads.push(trackers.max_lookups.saturating_add(trackers.max_fetches));
+            names.push("bip-trackers");
+        }
         let clock = Clock::new();
         let mut reactors = Vec::new();
         for (place, threads) in threads.into_iter().enumerate() {
             let mut config = reactor::Config { job_threads: threads, ..self.reactor.clone() };
-            if place != placement.swarm {
-                // Only the swarm's reactor has sockets to read.
+            if self.config.trackers.is_some() && place == placement.trackers {
+                config.receive_buffer = tracker::DATAGRAM;
+            } else if place != placement.swarm {
+                // No other reactor has sockets to read.
                 config.receive_buffer = 0;
             }
             if threads == 0 {
@@ -156,10 +181,10 @@ impl Builder {
             reactors.push(Reactor::with_clock(config, clock).map_err(Error::System)?);
         }
         let stoppers = StopAll { reactors: reactors.iter().map(Reactor::stopper).collect(), armed: false };
-        let (mut session, mut reactors) = self.build(reactors, placement, &stoppers)?;
+        let (mut session, mut reactors) = self.build(reactors, placement, true, &stoppers)?;
         prepare(&mut reactors);
         for (reactor, name) in reactors.drain(..).zip(names) {
-            session.threads.push(reactor.spawn(name).map_err(Error::System)?);
+            session.threads.push((reactor.spawn(name).map_err(Error::System)?, name == "bip-trackers"));
         }
         Ok(session)
     }
@@ -169,8 +194,9 @@ impl Builder {
     pub fn in_caller(mut self) -> Result<(Session, Reactor), Error> {
         self.config.disk = self.config.disk.for_job_threads(self.job_threads.unwrap_or(0));
         let config = reactor::Config { job_threads: self.job_threads.unwrap_or(0), ..self.reactor.clone() };
+        let has_threads = config.job_threads > 0;
         let reactor = Reactor::new(config).map_err(Error::System)?;
-        let (mut session, mut reactors) = self.build(vec![reactor], Placement::TOGETHER, &())?;
+        let (mut session, mut reactors) = self.build(vec![reactor], Placement::TOGETHER, has_threads, &())?;
         session.caller_driven = true;
         let reactor = reactors.pop().expect("one reactor went in");
         Ok((session, reactor))
@@ -180,13 +206,32 @@ impl Builder {
         self,
         mut reactors: Vec<Reactor>,
         placement: Placement,
+        name_jobs: bool,
         guard: &G,
     ) -> Result<(Session, Vec<Reactor>), Error> {
         let seed = reactor::entropy::seed().map_err(Error::System)?;
         let secret = reactor::entropy::secret().map_err(Error::System)?;
-        let executor = Executor::with_open_files(self.file_system, self.open_files);
-        let Wired { commands, events, board, swarm } =
-            wire(&mut reactors, placement, &self.config, seed, &secret, Box::new(executor), guard);
+        let disk = Box::new(Executor::with_open_files(self.file_system, self.open_files));
+        let addresses: Vec<SocketAddr> = self.listen.iter().map(|listen| listen.address).collect();
+        let sockets = match &self.config.trackers {
+            Some(_) => bind_for(&addresses, &self.reactor).map_err(|error| match error {
+                tracker::Error::Bind { address, error } => Error::Listen { address, error },
+                other => Error::System(std::io::Error::other(other)),
+            })?,
+            None => Vec::new(),
+        };
+        let trackers = self.config.trackers.as_ref().map(|_| TrackerSide {
+            start: client::Start { sockets: sockets.iter().map(|socket| socket.local()).collect() },
+            executor: name_jobs.then(|| Box::new(TrackerExecutor) as _),
+        });
+        let outside = Outside { disk, trackers };
+        let Wired { commands, events, board, swarm, peer_id, trackers } =
+            wire(&mut reactors, placement, &self.config, seed, &secret, outside, guard);
+        if let Some(trackers) = trackers {
+            for socket in sockets {
+                reactors[placement.trackers].attach(trackers, socket).map_err(Error::System)?;
+            }
+        }
         let mut addresses = Vec::new();
         for Listen { address, spare_ports } in self.listen {
             let reactor = &mut reactors[placement.swarm];
@@ -198,6 +243,9 @@ impl Builder {
             }
             addresses.push(result.map_err(|error| Error::Listen { address, error })?);
         }
+        let port = addresses.first().map(SocketAddr::port);
+        // The mailbox is open: the reactors are here.
+        let _ = commands.post(Command::Listening { peer_id, port });
         let session = Session {
             commands,
             events,

@@ -5,7 +5,9 @@ use crate::machine::TorrentId;
 use crate::peer::{self, Gone, Limits, Refusal, Source, TorrentLimits};
 use crate::proto::id::{InfoHash, PeerId, PieceIndex};
 use crate::proto::metainfo::{Layout, Metainfo};
+use crate::proto::tracker_url::TrackerUrl;
 use crate::select::Priority;
+use crate::tracker::client::{self, TrackerStatus, Trust};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -32,6 +34,13 @@ pub struct Spec {
     pub resume: Option<PathBuf>,
     /// Peers known from an earlier run, or from elsewhere.
     pub peers: Vec<(SocketAddr, Source)>,
+    /// Its trackers, in tiers (BEP 12). They are told of the torrent while it is in its swarm and not paused, where the session
+    /// [has a client for them](super::Config::trackers).
+    pub trackers: Vec<Vec<TrackerUrl>>,
+    /// Who named them.
+    pub trust: Trust,
+    /// Whether peers may come from one tracker at a time only (BEP 27).
+    pub private: bool,
 }
 
 impl Spec {
@@ -46,13 +55,32 @@ impl Spec {
             limits: TorrentLimits::default(),
             resume: None,
             peers: Vec::new(),
+            trackers: Vec::new(),
+            trust: Trust::Local,
+            private: false,
         }
     }
 
-    /// The same for what a torrent file says.
+    /// The same for what a torrent file says, its trackers included. Those whose URLs cannot be read, or have another scheme than `udp`, `http` and
+    /// `https`, are left out, with a word in the log.
     pub fn of(metainfo: &Metainfo, root: impl Into<PathBuf>) -> Self {
-        Self::new(metainfo.info_hash(), metainfo.layout(), root)
+        Self {
+            trackers: tiers(metainfo),
+            private: metainfo.is_private(),
+            ..Self::new(metainfo.info_hash(), metainfo.layout(), root)
+        }
     }
+}
+
+/// Gives the tiers of a torrent file's trackers, as far as they can be read.
+fn tiers(metainfo: &Metainfo) -> Vec<Vec<TrackerUrl>> {
+    let read = |url: &String| {
+        let url = url.trim().parse::<TrackerUrl>();
+        url.map_err(|error| log::info!(target: "bip::tracker", "a tracker of the torrent is left out: {error}")).ok()
+    };
+    let tiers = metainfo.trackers();
+    let tiers = tiers.iter().map(|tier| tier.iter().filter_map(read).collect::<Vec<_>>());
+    tiers.filter(|tier| !tier.is_empty()).collect()
 }
 
 /// Which files are wanted, and in which order.
@@ -151,6 +179,15 @@ pub enum Command {
     FromPeer(peer::Event),
     /// News from the disk.
     FromDisk(disk::Event),
+    /// News from the client of trackers.
+    FromTracker(client::Event),
+    /// Says, for the trackers, by which name our peers know us, and at which port they reach us. No answer.
+    Listening {
+        /// The swarm's name for itself.
+        peer_id: PeerId,
+        /// The port; `None` where nobody reaches us.
+        port: Option<u16>,
+    },
 }
 
 /// What a session's machine gives its host: something for the program, or something for a subsystem.
@@ -171,6 +208,8 @@ pub enum Directive {
     ToPeer(peer::Command),
     /// Something asked of the disk.
     ToDisk(disk::Command),
+    /// Something asked of the client of trackers.
+    ToTracker(client::Command),
 }
 
 /// What a session tells the program.
@@ -338,6 +377,13 @@ pub enum Event {
         /// The piece.
         piece: PieceIndex,
     },
+    /// Notice: a tracker has answered, or failed: it is not as it was. All are in [`Status::trackers`].
+    Tracker {
+        /// The torrent.
+        torrent: TorrentId,
+        /// How it is.
+        status: Box<TrackerStatus>,
+    },
     /// Notice: the resume data could not be written. It is tried again; without it the next start verifies everything.
     ResumeNotSaved {
         /// The torrent.
@@ -417,4 +463,6 @@ pub struct Status {
     pub state: State,
     /// Its figures in the swarm.
     pub swarm: peer::Status,
+    /// Its trackers, as far as they were asked, in the order in which they were asked first.
+    pub trackers: Vec<TrackerStatus>,
 }

@@ -1,5 +1,6 @@
 //! A session's limits.
 
+use crate::tracker::client;
 use crate::{disk, peer};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub struct Config {
     pub retry_after: Duration,
     /// The longest of these waits. Default 10 min.
     pub retry_most: Duration,
+    /// The settings of the client of trackers; `None`: no tracker is told of anything.
+    pub trackers: Option<client::Config>,
     /// The swarm's settings.
     pub peer: peer::Config,
     /// The disk's settings. Of [`hold_bytes`](disk::Config::hold_bytes) at most half the swarm's
@@ -35,6 +38,8 @@ impl Default for Config {
             max_notices: 4_096,
             retry_after: Duration::from_secs(10),
             retry_most: Duration::from_secs(600),
+            // Each takes a thread.
+            trackers: Some(client::Config { max_lookups: 4, max_fetches: 4, ..client::Config::default() }),
             peer: peer::Config::default(),
             disk: disk::Config::default(),
         }

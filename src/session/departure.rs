@@ -2,7 +2,7 @@
 
 use super::command::{Directive, Event, Spec};
 use super::machine::Coordinator;
-use super::torrent::{Phase, Torrent};
+use super::torrent::{Announcing, Phase, Torrent};
 use crate::disk::{self, Deletion, Files};
 use crate::machine::TorrentId;
 use crate::peer::{self, Refusal};
@@ -74,6 +74,7 @@ impl Coordinator {
             }
             Phase::Leaving | Phase::Closing => {}
         }
+        self.stop_announcing(id);
         self.publish(id);
     }
 
@@ -95,8 +96,8 @@ impl Coordinator {
         self.answer_shut_down();
     }
 
-    fn answer_shut_down(&mut self) {
-        if self.torrents.is_empty() {
+    pub(super) fn answer_shut_down(&mut self) {
+        if self.torrents.is_empty() && self.farewells.is_empty() {
             for _ in 0..std::mem::take(&mut self.shut_downs) {
                 self.push(Directive::Answer(Event::ShutDown));
             }
@@ -107,6 +108,9 @@ impl Coordinator {
     pub(super) fn forget(&mut self, id: TorrentId, error: Option<disk::Error>, deletion: Option<Deletion>) {
         let Some(torrent) = self.torrents.remove(&id) else { return };
         self.retries.cancel(id);
+        if let Announcing::Leaving { .. } = torrent.announcing {
+            self.farewells.insert(id);
+        }
         let owed = torrent.early_peers.len() + torrent.selecting.len() + usize::from(torrent.early_limits);
         (0..owed).for_each(|_| self.refuse(id, Refusal::UnknownTorrent));
         if let Some(error) = torrent.add_unanswered {

@@ -37,7 +37,8 @@ pub struct Session {
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) state: Option<PathBuf>,
     pub(super) next_torrent: AtomicU32,
-    pub(super) threads: Vec<Running>,
+    /// Each, and whether it is that of the client of trackers.
+    pub(super) threads: Vec<(Running, bool)>,
     pub(super) caller_driven: bool,
 }
 
@@ -252,8 +253,13 @@ impl Session {
                 }
             }
         }
-        for thread in self.threads.drain(..) {
-            if let Err(error) = thread.stop(left()) {
+        for (thread, is_trackers) in self.threads.drain(..) {
+            let stopped = thread.stop(left());
+            if let (Err(StopError::JobsLeft { .. }), true) = (&stopped, is_trackers) {
+                // Names and HTTP requests that are still under way, which nobody can hurry, are of no use to anybody.
+                continue;
+            }
+            if let Err(error) = stopped {
                 log::warn!(target: "bip::session", "a thread of the session ended badly: {error}");
                 let late = matches!(error, StopError::TimedOut | StopError::JobsLeft { .. });
                 result = result.and(Err(if late { Error::TimedOut } else { Error::Closed }));

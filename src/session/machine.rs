@@ -7,7 +7,8 @@ use super::torrent::{Asked, Phase, Torrent};
 use crate::disk;
 use crate::machine::{Input, Instant, Machine, NoJobs, Output, Timers, TorrentId};
 use crate::peer::{self, Refusal, Source, TorrentLimits};
-use std::collections::{BTreeMap, VecDeque};
+use crate::proto::id::PeerId;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 /// The most timers that one call looks after.
@@ -24,13 +25,25 @@ pub struct Coordinator {
     pub(super) retries: Timers<TorrentId>,
     /// How many [`Command::ShutDown`]s wait for the last torrent to be gone.
     pub(super) shut_downs: usize,
+    /// Torrents that are gone, while their trackers are still told of that.
+    pub(super) farewells: BTreeSet<TorrentId>,
+    /// What trackers are told of us, once that is known.
+    pub(super) ourselves: Option<(PeerId, Option<u16>)>,
     directives: VecDeque<Directive>,
 }
 
 impl Coordinator {
     /// Makes a session without torrents.
     pub fn new(config: Config) -> Self {
-        Self { config, torrents: BTreeMap::new(), retries: Timers::new(), shut_downs: 0, directives: VecDeque::new() }
+        Self {
+            config,
+            torrents: BTreeMap::new(),
+            retries: Timers::new(),
+            shut_downs: 0,
+            farewells: BTreeSet::new(),
+            ourselves: None,
+            directives: VecDeque::new(),
+        }
     }
 
     pub(super) fn push(&mut self, directive: Directive) {
@@ -64,6 +77,11 @@ impl Coordinator {
             peer::Command::Resume { torrent: id }
         };
         self.push(Directive::ToPeer(command));
+        if pause {
+            self.stop_announcing(id)
+        } else {
+            self.announce(id)
+        }
         self.publish(id);
     }
 
@@ -197,6 +215,7 @@ impl Coordinator {
             self.directives.push_back(Directive::ToDisk(disk::Command::Sync { torrent: id }));
         }
         if told {
+            self.announce_completed(id);
             let event = Event::Completed { torrent: id };
             self.push(if lost { Directive::Notice(event) } else { Directive::Milestone(event) });
         }
@@ -271,6 +290,7 @@ impl Coordinator {
             peer::Event::Status { torrent: id, status } => {
                 if let Some(torrent) = self.torrents.get_mut(&id) {
                     torrent.figures = status;
+                    self.announce_progress(id);
                     self.publish(id);
                 }
             }
@@ -304,6 +324,8 @@ impl Machine for Coordinator {
             Command::ShutDown => self.on_shut_down(),
             Command::FromPeer(event) => self.on_peer(event),
             Command::FromDisk(event) => self.on_disk(now, event),
+            Command::FromTracker(event) => self.on_tracker(event),
+            Command::Listening { peer_id, port } => self.ourselves = Some((peer_id, port)),
         }
     }
 

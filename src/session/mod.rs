@@ -27,6 +27,7 @@
 //!
 //! Limits: [`Config`].
 
+mod announcing;
 mod arrival;
 mod board;
 #[cfg(feature = "reactor")]
@@ -46,6 +47,8 @@ mod selection;
 mod tasks;
 mod torrent;
 #[cfg(feature = "reactor")]
+pub mod tracker;
+#[cfg(feature = "reactor")]
 pub mod tracker_server;
 mod wiring;
 
@@ -62,4 +65,4 @@ pub use handle::Session;
 pub use machine::Coordinator;
 #[cfg(feature = "reactor")]
 pub use tasks::{Created, TaskError, TaskProgress, create, verify};
-pub use wiring::{Placement, Wired, wire};
+pub use wiring::{Outside, Placement, TrackerSide, Wired, wire};

@@ -8,6 +8,7 @@ use crate::machine::TorrentId;
 use crate::peer::{self, Source};
 use crate::proto::geometry::Span;
 use crate::proto::id::InfoHash;
+use crate::tracker::client::TrackerStatus;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -41,6 +42,9 @@ pub(super) struct Torrent {
     /// Pauses and resumes that the swarm has not answered yet, in order.
     pub(super) asked: VecDeque<Asked>,
     pub(super) figures: peer::Status,
+    pub(super) announcing: Announcing,
+    /// Its trackers, as far as they were asked.
+    pub(super) trackers: Vec<TrackerStatus>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -55,6 +59,17 @@ pub(super) enum Phase {
     Leaving,
     /// The disk is closing its files.
     Closing,
+}
+
+/// Whether a torrent's trackers are told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Announcing {
+    /// They are not.
+    No,
+    /// They are.
+    Yes,
+    /// They are being told of its end; `again`: and of its start after that.
+    Leaving { again: bool },
 }
 
 /// Who wanted a pause or a resume of the swarm.
@@ -87,6 +102,8 @@ impl Torrent {
             selecting: Selecting::default(),
             asked: VecDeque::new(),
             figures,
+            announcing: Announcing::No,
+            trackers: Vec::new(),
         }
     }
 
@@ -114,7 +131,13 @@ impl Torrent {
                 None => State::Downloading,
             },
         };
-        Status { torrent, info_hash: self.info_hash, state, swarm: self.figures.clone() }
+        Status {
+            torrent,
+            info_hash: self.info_hash,
+            state,
+            swarm: self.figures.clone(),
+            trackers: self.trackers.clone(),
+        }
     }
 
     /// Says whether the disk was told to close its files.

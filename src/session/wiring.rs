@@ -10,6 +10,8 @@
 //!                                swarm ── Store, Load ────────────┘ swarm
 //! ```
 //!
+//! The client of trackers is to the coordinator as the swarm is: it is told of torrents that come and go, and tells of peers.
+//!
 //! Blocks go between swarm and disk directly, by an outlet on the sender's own thread; the coordinator never sees them.
 //!
 //! The mail between machines takes no credits: the swarm bounds what it has asked of the disk by its disk credit, the
@@ -22,6 +24,8 @@ use super::machine::Coordinator;
 use crate::disk::{self, Disk};
 use crate::machine::{EventSink, Events, Executor, Host, Hosted, Outbox, Rng, Secret, events, mailbox};
 use crate::peer::{self, Swarm};
+use crate::proto::id::PeerId;
+use crate::tracker::client::{self, Client};
 
 /// Which of the hosts drives which machine, by place in the list of hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +36,50 @@ pub struct Placement {
     pub swarm: usize,
     /// The host of the disk: its jobs run here.
     pub disk: usize,
+    /// The host of the client of trackers, where there is one: its jobs run here.
+    pub trackers: usize,
 }
 
 impl Placement {
     /// Puts every machine in the one host.
-    pub const TOGETHER: Placement = Placement { coordinator: 0, swarm: 0, disk: 0 };
-    /// Puts every machine in its own of three hosts.
-    pub const APART: Placement = Placement { coordinator: 0, swarm: 1, disk: 2 };
+    pub const TOGETHER: Placement = Placement { coordinator: 0, swarm: 0, disk: 0, trackers: 0 };
+    /// Puts every machine in its own of three hosts, or of four with a client of trackers.
+    pub const APART: Placement = Placement { coordinator: 0, swarm: 1, disk: 2, trackers: 3 };
+}
+
+/// What a session's machines need of the world outside.
+pub struct Outside {
+    /// Does the disk's jobs.
+    pub disk: Box<dyn Executor<disk::Job, disk::Done>>,
+    /// The sockets and the jobs of the client of trackers; without it no tracker is told of anything, whatever [`Config::trackers`] says.
+    pub trackers: Option<TrackerSide>,
+}
+
+/// What a client of trackers needs of the world outside.
+pub struct TrackerSide {
+    /// Its sockets, which are to be attached to it after [`wire`].
+    pub start: client::Start,
+    /// Looks up names and asks HTTP trackers; without it such trackers are refused.
+    pub executor: Option<Box<dyn Executor<client::Job, client::Done>>>,
+}
+
+impl Outside {
+    /// Has files alone, and no trackers.
+    pub fn files(disk: Box<dyn Executor<disk::Job, disk::Done>>) -> Self {
+        Self { disk, trackers: None }
+    }
+}
+
+impl std::fmt::Debug for Outside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outside").field("trackers", &self.trackers).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for TrackerSide {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrackerSide").field("start", &self.start).finish_non_exhaustive()
+    }
 }
 
 /// The program's ends of a wired session.
@@ -52,6 +93,10 @@ pub struct Wired {
     pub board: Board,
     /// The swarm's place in its host, for opening its listeners.
     pub swarm: Hosted,
+    /// The swarm's name for itself, which trackers are told with the port ([`Command::Listening`]).
+    pub peer_id: PeerId,
+    /// The place of the client of trackers in its host, where there is one, for attaching its sockets.
+    pub trackers: Option<Hosted>,
 }
 
 /// Makes a session's machines, joins them, and hosts them.
@@ -68,7 +113,7 @@ pub fn wire<H: Host, G: Clone + Send + 'static>(
     config: &Config,
     seed: u64,
     secret: &Secret,
-    executor: Box<dyn Executor<disk::Job, disk::Done>>,
+    outside: Outside,
     guard: &G,
 ) -> Wired {
     let mut rng = Rng::new(seed);
@@ -79,11 +124,18 @@ pub fn wire<H: Host, G: Clone + Send + 'static>(
     let (sink, events) = events(&commands, config.max_notices);
     let board = Board::default();
 
-    let coordinator = Coordinator::new(config.clone());
-    let outlet = coordinator_outlet(sink, board.clone(), swarm_out.clone(), disk_out.clone(), guard.clone());
+    let settings = config.trackers.clone().filter(|_| outside.trackers.is_some());
+    let (tracker_out, tracker_in) = match settings {
+        Some(_) => Some(mailbox(0, bell(hosts, placement.trackers))).unzip(),
+        None => (None, None),
+    };
+    let coordinator = Coordinator::new(Config { trackers: settings.clone(), ..config.clone() });
+    let outlets = Subsystems { swarm: swarm_out.clone(), disk: disk_out.clone(), trackers: tracker_out };
+    let outlet = coordinator_outlet(sink, board.clone(), outlets, guard.clone());
     hosts[placement.coordinator].host(coordinator, coordinator_in, Box::new(outlet), None);
 
     let swarm = Swarm::new(config.peer.clone(), rng.fork(), &secret.fork("swarm"));
+    let peer_id = swarm.peer_id();
     let outlet = swarm_outlet(commands.clone(), disk_out, guard.clone());
     let swarm = hosts[placement.swarm].host(swarm, swarm_in, Box::new(outlet), None);
 
@@ -92,19 +144,43 @@ pub fn wire<H: Host, G: Clone + Send + 'static>(
     limits.hold_bytes = limits.hold_bytes.min(config.peer.store_credit / 2);
     let disk = Disk::new(limits, &mut rng.fork());
     let outlet = disk_outlet(commands.clone(), swarm_out, guard.clone());
-    hosts[placement.disk].host(disk, disk_in, Box::new(outlet), Some(executor));
+    hosts[placement.disk].host(disk, disk_in, Box::new(outlet), Some(outside.disk));
 
-    Wired { commands, events, board, swarm }
+    let trackers = match (settings, outside.trackers, tracker_in) {
+        (Some(settings), Some(side), Some(inbox)) => {
+            let client = Client::new(settings, side.start, rng.fork(), &secret.fork("trackers"));
+            let outlet = tracker_outlet(commands.clone(), guard.clone());
+            Some(hosts[placement.trackers].host(client, inbox, Box::new(outlet), side.executor))
+        }
+        _ => None,
+    };
+    Wired { commands, events, board, swarm, peer_id, trackers }
 }
 
 // A machine whose mailbox is closed has stopped; what is told to it then is of no use to anybody. Each outlet therefore ignores
 // `SendError::Closed`, the only error of `post`.
 
+/// The mailboxes of those that the coordinator asks.
+struct Subsystems {
+    swarm: Outbox<peer::Command>,
+    disk: Outbox<disk::Command>,
+    trackers: Option<Outbox<client::Command>>,
+}
+
+fn tracker_outlet<G: Send + 'static>(
+    coordinator: Outbox<Command>,
+    guard: G,
+) -> impl FnMut(client::Event) + Send + 'static {
+    move |event| {
+        let _alive = &guard;
+        drop(coordinator.post(Command::FromTracker(event)));
+    }
+}
+
 fn coordinator_outlet<G: Send + 'static>(
     sink: EventSink<Event>,
     board: Board,
-    swarm: Outbox<peer::Command>,
-    disk: Outbox<disk::Command>,
+    to: Subsystems,
     guard: G,
 ) -> impl FnMut(Directive) + Send + 'static {
     move |directive| {
@@ -115,8 +191,14 @@ fn coordinator_outlet<G: Send + 'static>(
             Directive::Milestone(event) => sink.milestone(event),
             Directive::Publish(status) => board.publish(status),
             Directive::Withdraw(torrent) => board.withdraw(torrent),
-            Directive::ToPeer(command) => drop(swarm.post(command)),
-            Directive::ToDisk(command) => drop(disk.post(command)),
+            Directive::ToPeer(command) => drop(to.swarm.post(command)),
+            Directive::ToDisk(command) => drop(to.disk.post(command)),
+            Directive::ToTracker(command) => {
+                // Where there is no client the coordinator has nothing for it.
+                if let Some(trackers) = &to.trackers {
+                    drop(trackers.post(command));
+                }
+            }
         }
     }
 }

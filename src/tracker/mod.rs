@@ -1,5 +1,7 @@
-//! Peers of torrents from trackers: the server.
+//! Peers of torrents from trackers: both ends, over UDP and HTTP.
 //!
-//! [`server`] answers over UDP and HTTP and keeps the swarms.
+//! [`client`] asks trackers and tells them of torrents; [`server`] is one, and keeps the swarms. Neither needs the other, or a session:
+//! [`session::tracker`](crate::session::tracker) and [`session::tracker_server`](crate::session::tracker_server) are their handles.
 
+pub mod client;
 pub mod server;

@@ -17,4 +17,7 @@ mod reactor;
 mod sim;
 mod swarm;
 mod swarms;
+mod tracker_client;
+#[cfg(feature = "reactor")]
+mod tracker_handle;
 mod tracker_server;

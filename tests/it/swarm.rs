@@ -8,7 +8,7 @@ use bip::proto::id::InfoHash;
 use bip::proto::metainfo::{Layout, SafePath};
 use bip::proto::sha1::Sha1;
 use bip::select::Priority::{self, High, Low, Normal, Skip};
-use bip::session::{AddError, Command, Config, Event, Placement, Selection, Spec, State, Wired, wire};
+use bip::session::{AddError, Command, Config, Event, Outside, Placement, Selection, Spec, State, Wired, wire};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ impl Node {
         key[..8].copy_from_slice(&seed.to_le_bytes());
         let executor = Box::new(Executor::new(memory.clone()));
         let hosts = &mut world.hosts[first..];
-        let session = wire(hosts, placement, config, seed, &Secret::new(key), executor, &());
+        let session = wire(hosts, placement, config, seed, &Secret::new(key), Outside::files(executor), &());
         let host = first + placement.swarm;
         let address = world.listen(host, session.swarm.0, PORT);
         Self { session, memory, address, host, events: Vec::new() }

@@ -4,10 +4,14 @@ use super::Transfer;
 use crate::output::{Failure, counted};
 use bip::disk::Oddity;
 use bip::session::{State, Status};
+use bip::tracker::client::TrackerStatus;
 use serde_json::{Value, json};
 
 /// How many remarks are remembered, so that none is told twice.
 const MOST_REMARKS: usize = 16;
+
+/// How many things that were told of trackers are remembered.
+const MOST_TRACKERS: usize = 128;
 
 impl Transfer<'_> {
     /// Tells what goes wrong without stopping the torrent: each thing once.
@@ -17,6 +21,34 @@ impl Transfer<'_> {
             self.remarks.truncate(MOST_REMARKS - 1);
             self.remarks.insert(0, remark);
         }
+    }
+
+    /// Tells why a tracker fails, or what it says to the user: the same once.
+    pub(super) fn on_tracker(&mut self, status: &TrackerStatus) -> Result<(), Failure> {
+        let url = status.url.to_string();
+        log::info!(target: "bip::tracker", "{url}: {}, {} peers", status.state, status.peers);
+        let told = (url, status.error.as_ref().map(ToString::to_string), status.warning.clone());
+        if (told.1.is_none() && told.2.is_none()) || self.trackers.contains(&told) {
+            return Ok(());
+        }
+        let (url, error, warning) = &told;
+        if self.output.is_json() {
+            self.tell(json!({
+                "event": "tracker",
+                "url": url,
+                "tier": status.tier,
+                "state": status.state.to_string(),
+                "error": error,
+                "warning": warning,
+            }))?;
+        } else if let Some(error) = error {
+            self.output.note(self.name, format_args!("{url}: {error}"));
+        } else if let Some(warning) = warning {
+            self.output.note(self.name, format_args!("{url} says: {warning}"));
+        }
+        self.trackers.truncate(MOST_TRACKERS - 1);
+        self.trackers.insert(0, told);
+        Ok(())
     }
 
     pub(super) fn tell_oddity(&self, oddity: &Oddity) {

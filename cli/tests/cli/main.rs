@@ -10,6 +10,7 @@ mod several;
 mod tool;
 mod torrents;
 mod tracker;
+mod trackers;
 mod transfer;
 mod usage;
 mod version_2;

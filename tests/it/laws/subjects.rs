@@ -309,6 +309,11 @@ impl Subject for Swarms {
             12 if rng.below(6) == 0 => peer::Command::SetLimits { limits: limits(rng) },
             11 if rng.below(3) == 0 => any_hashes(rng),
             14 if rng.below(2) == 0 => peer::Command::Ban { ip: address(rng).ip(), banned: rng.below(2) == 0 },
+            14 if rng.below(2) == 0 => {
+                let peers = (0..rng.below(6)).map(|_| address(rng)).collect();
+                peer::Command::FoundPeers { torrent, peers, source: Source::Tracker }
+            }
+            14 if rng.below(4) == 0 => peer::Command::DropPeers { torrent },
             13 if rng.below(4) == 0 => peer::Command::SetTorrentLimits { torrent, limits: torrent_limits(rng) },
             _ => peer::Command::AddPeer { torrent, address: address(rng), source: Source::Program },
         }

@@ -1,0 +1,116 @@
+//! What a torrent's trackers are told of it: its start when it joins its swarm or is resumed, its end when it is paused or goes.
+
+use super::command::{Directive, Event};
+use super::machine::Coordinator;
+use super::torrent::{Announcing, Phase, Torrent};
+use crate::machine::TorrentId;
+use crate::peer::{self, Source};
+use crate::proto::announce::Progress;
+use crate::tracker::client::{Command, Event as Told, Following};
+
+/// The port that is told where nobody reaches us: trackers refuse 0.
+const NO_PORT: u16 = 1;
+
+impl Torrent {
+    fn progress(&self) -> Progress {
+        let total = self.spec.layout.geometry().total_length();
+        let peer::Status { uploaded, downloaded, bytes_done, .. } = self.figures;
+        Progress { uploaded, downloaded, left: total.saturating_sub(bytes_done) }
+    }
+}
+
+impl Coordinator {
+    /// Has a torrent announced that is in its swarm and not paused.
+    pub(super) fn announce(&mut self, id: TorrentId) {
+        let (Some((peer_id, port)), Some(_)) = (self.ourselves, &self.config.trackers) else { return };
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
+        if torrent.phase != Phase::Joined || torrent.paused || torrent.spec.trackers.is_empty() {
+            return;
+        }
+        match &mut torrent.announcing {
+            Announcing::Yes => return,
+            Announcing::Leaving { again } => return *again = true,
+            Announcing::No => torrent.announcing = Announcing::Yes,
+        }
+        let following = Following {
+            trust: torrent.spec.trust,
+            private: torrent.spec.private,
+            progress: torrent.progress(),
+            ..Following::new(torrent.info_hash, peer_id, port.unwrap_or(NO_PORT), torrent.spec.trackers.clone())
+        };
+        self.push(Directive::ToTracker(Command::Follow { torrent: id, following: Box::new(following) }));
+    }
+
+    /// Has a torrent's trackers told that it is gone.
+    pub(super) fn stop_announcing(&mut self, id: TorrentId) {
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
+        match &mut torrent.announcing {
+            Announcing::No => {}
+            Announcing::Leaving { again } => *again = false,
+            Announcing::Yes => {
+                torrent.announcing = Announcing::Leaving { again: false };
+                self.push(Directive::ToTracker(Command::Leave { torrent: id }));
+            }
+        }
+    }
+
+    pub(super) fn announce_progress(&mut self, id: TorrentId) {
+        let Some(torrent) = self.torrents.get(&id).filter(|t| t.announcing == Announcing::Yes) else { return };
+        let progress = torrent.progress();
+        self.push(Directive::ToTracker(Command::Progress { torrent: id, progress }));
+    }
+
+    /// Tells a torrent's trackers that all of it is there, not only what was wanted.
+    pub(super) fn announce_completed(&mut self, id: TorrentId) {
+        let all = |t: &&Torrent| t.announcing == Announcing::Yes && t.figures.pieces_done >= t.figures.pieces;
+        if self.torrents.get(&id).filter(all).is_some() {
+            self.push(Directive::ToTracker(Command::Completed { torrent: id }));
+        }
+    }
+
+    pub(super) fn on_tracker(&mut self, event: Told) {
+        match event {
+            Told::Peers { torrent: id, peers, url } => {
+                log::debug!(target: "bip::tracker", "{url}: {} peers", peers.len());
+                if self.torrents.get(&id).is_some_and(|t| t.phase == Phase::Joined && t.announcing == Announcing::Yes) {
+                    let source = Source::Tracker;
+                    self.push(Directive::ToPeer(peer::Command::FoundPeers { torrent: id, peers, source }));
+                }
+            }
+            Told::Switched { torrent: id } => {
+                if self.torrents.get(&id).is_some_and(|t| t.phase == Phase::Joined) {
+                    self.push(Directive::ToPeer(peer::Command::DropPeers { torrent: id }));
+                }
+            }
+            Told::Tracker { torrent: id, status } => {
+                let Some(torrent) = self.torrents.get_mut(&id) else { return };
+                match torrent.trackers.iter_mut().find(|known| known.url == status.url) {
+                    Some(known) => known.clone_from(&status),
+                    // The client has as many trackers of a torrent as it may.
+                    None => torrent.trackers.push((*status).clone()),
+                }
+                self.push(Directive::Notice(Event::Tracker { torrent: id, status }));
+                self.publish(id);
+            }
+            Told::FollowRefused { torrent: id, error } => {
+                log::warn!(target: "bip::tracker", "{id} is not announced: {error}");
+                self.on_left(id);
+            }
+            Told::Left { torrent } => self.on_left(torrent),
+            // Nothing else is asked.
+            _ => {}
+        }
+    }
+
+    fn on_left(&mut self, id: TorrentId) {
+        if self.farewells.remove(&id) {
+            return self.answer_shut_down();
+        }
+        let Some(torrent) = self.torrents.get_mut(&id) else { return };
+        let again = torrent.announcing == Announcing::Leaving { again: true };
+        torrent.announcing = Announcing::No;
+        if again {
+            self.announce(id);
+        }
+    }
+}

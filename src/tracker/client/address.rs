@@ -1,0 +1,113 @@
+//! Where a tracker may be, and where a peer.
+
+use super::command::Trust;
+use crate::proto::tracker_url::{Scheme, TrackerUrl};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Says whether a tracker with this URL may be asked at this address.
+pub(super) fn may_ask(url: &TrackerUrl, trust: Trust, ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        return false;
+    }
+    if is_global(ip) {
+        return true;
+    }
+    // What listens here and in private networks takes requests from nobody else: nobody else is to make them through us.
+    let is_tracker = ["/announce", "/scrape"].iter().any(|path| url.path().starts_with(path));
+    trust == Trust::Local && (url.scheme() == Scheme::Udp || is_tracker)
+}
+
+/// Says whether an address is one of the Internet, at which anybody may be.
+pub(super) fn is_global(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => is_global_v4(ip),
+        IpAddr::V6(ip) => is_global_v6(ip),
+    }
+}
+
+fn is_global_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, c, _] = ip.octets();
+    let special = match (a, b) {
+        // This network, loopback, reserved and broadcast; carriers' networks; benchmarks.
+        (0 | 127 | 240..=255, _) | (100, 64..=127) | (198, 18..=19) => true,
+        // Protocol assignments.
+        (192, 0) => c == 0,
+        _ => false,
+    };
+    !(special || ip.is_private() || ip.is_link_local() || ip.is_documentation() || ip.is_multicast())
+}
+
+fn is_global_v6(ip: Ipv6Addr) -> bool {
+    match ip.segments() {
+        // 6to4 and NAT64 stand for an address of IPv4.
+        [0x2002, a, b, ..] | [0x64, 0xff9b, 0, 0, 0, 0, a, b] => {
+            let [a, b] = [a.to_be_bytes(), b.to_be_bytes()];
+            is_global_v4(Ipv4Addr::new(a[0], a[1], b[0], b[1]))
+        }
+        // Protocol assignments, among them Teredo; documentation.
+        [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] => false,
+        [first, ..] => first & 0xe000 == 0x2000,
+    }
+}
+
+/// Says whether a peer can be at an address.
+pub(super) fn may_be_peer(address: SocketAddr) -> bool {
+    address.port() != 0
+        && match address.ip() {
+            IpAddr::V4(ip) => ip.octets()[0] != 0 && !ip.is_multicast() && !ip.is_broadcast(),
+            IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast(),
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_the_internet_are_global() {
+        for global in ["1.1.1.1", "100.63.0.1", "192.0.1.1", "2a00::1", "::ffff:8.8.8.8", "2002:808:808::1"] {
+            assert!(is_global(global.parse().unwrap()), "{global}");
+        }
+        for other in [
+            "0.1.2.3",
+            "10.1.1.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "192.0.2.1",
+            "::",
+            "::1",
+            "fe80::1",
+            "fd00::1",
+            "ff02::1",
+            "2001:db8::1",
+            "2001::1",
+            "::ffff:127.0.0.1",
+            "2002:7f00:1::",
+            "64:ff9b::a00:1",
+        ] {
+            assert!(!is_global(other.parse().unwrap()), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_tracker_in_a_private_network_is_asked_only_for_what_trackers_do_and_never_for_strangers() {
+        let url = |text: &str| text.parse::<TrackerUrl>().unwrap();
+        let here: IpAddr = "127.0.0.1".parse().unwrap();
+        assert!(may_ask(&url("http://a/announce?x"), Trust::Local, here));
+        assert!(may_ask(&url("http://a/scrape.php"), Trust::Local, here));
+        assert!(may_ask(&url("udp://a:1"), Trust::Local, here));
+        assert!(!may_ask(&url("http://a/admin/announce"), Trust::Local, here));
+        assert!(!may_ask(&url("http://a/announce"), Trust::Stranger, here));
+        assert!(!may_ask(&url("udp://a:1/announce"), Trust::Stranger, here));
+        assert!(may_ask(&url("http://a/x"), Trust::Stranger, "8.8.8.8".parse().unwrap()));
+        assert!(!may_ask(&url("udp://a:1"), Trust::Local, "255.255.255.255".parse().unwrap()));
+    }
+}

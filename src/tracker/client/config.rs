@@ -1,0 +1,116 @@
+//! What a client may use, and how it behaves.
+
+use std::time::Duration;
+
+/// The limits and habits of a [`Client`](super::Client). Every collection that it keeps is bounded by one of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Requests of the program under way at a time; another is refused as [`Error::Busy`](super::Error::Busy). Default 4,096.
+    pub max_requests: usize,
+    /// Info hashes of one scrape; over UDP 74 are asked for at a time, over HTTP 40. Default 4,096.
+    pub max_scrape: usize,
+    /// How long a request may take in all, from the look-up of the name to the answer. Default 60 s: over UDP it is sent three times. All nine
+    /// times of BEP 15 take 7,665 s.
+    pub timeout: Duration,
+    /// How long an answer over UDP is waited for before the request is sent again; twice as long after each time (BEP 15). Default 15 s.
+    pub retransmit: Duration,
+    /// How often a request, or a connect, is sent again over UDP; at most 8 (BEP 15), the default.
+    pub max_retransmits: u32,
+    /// How long a connection id is used (BEP 15). Default 60 s.
+    pub connection_life: Duration,
+    /// Connection ids that are kept while nobody waits for them. Default 1,024.
+    pub max_connections: usize,
+
+    /// Names that are looked up at a time; others wait. Where each has a thread of the host's, so many that are slow delay no other. Default 8.
+    pub max_lookups: usize,
+    /// Names whose addresses are kept. Default 1,024.
+    pub max_names: usize,
+    /// How long addresses of a name are believed. Default 30 min.
+    pub name_life: Duration,
+    /// How long it is believed that a name has none. Default 1 min.
+    pub name_failure_life: Duration,
+
+    /// HTTP requests under way at a time; others wait. Each takes a thread of the host's. Default 8.
+    pub max_fetches: usize,
+    /// How long the body of an HTTP answer is at most, uncompressed, in bytes. Default 1 MiB.
+    pub max_reply: usize,
+    /// Redirects that an HTTP request follows. Default 3.
+    pub max_redirects: u32,
+    /// What HTTP trackers are told that asks them. Default `bip/` and the version.
+    pub user_agent: String,
+    /// Peers that are taken from one answer. Default 1,000.
+    pub max_peers: usize,
+
+    /// Torrents that are followed at a time. Default 10,000.
+    pub max_torrents: usize,
+    /// Trackers of one torrent; further ones are left out. Default 64.
+    pub max_trackers: usize,
+    /// Announces of followed torrents under way at a time; others wait. `stopped` never waits. Default 256.
+    pub max_announces: usize,
+    /// The shortest time between two announces without an event, whatever the tracker says. Default 60 s.
+    pub least_interval: Duration,
+    /// The longest. Default 3 h.
+    pub most_interval: Duration,
+    /// After how long [`Command::MorePeers`](super::Command::MorePeers) may announce again where the tracker names no `min interval`. Default 5 min, or
+    /// the interval where that is shorter.
+    pub min_interval: Duration,
+    /// How long a tracker that failed is not asked; twice as long after each failure, up to [`retry_most`](Self::retry_most), and a quarter more or
+    /// less at random. Default 30 s.
+    pub retry_after: Duration,
+    /// The longest of these waits. Default 30 min.
+    pub retry_most: Duration,
+    /// How long [`Command::Leave`](super::Command::Leave) and [`Command::ShutDown`](super::Command::ShutDown) wait for trackers to take `stopped`.
+    /// Default 1 s.
+    pub stop_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_requests: 4096,
+            max_scrape: 4096,
+            timeout: Duration::from_secs(60),
+            retransmit: Duration::from_secs(15),
+            max_retransmits: 8,
+            connection_life: Duration::from_secs(60),
+            max_connections: 1024,
+            max_lookups: 8,
+            max_names: 1024,
+            name_life: Duration::from_secs(30 * 60),
+            name_failure_life: Duration::from_secs(60),
+            max_fetches: 8,
+            max_reply: 1 << 20,
+            max_redirects: 3,
+            user_agent: concat!("bip/", env!("CARGO_PKG_VERSION")).to_owned(),
+            max_peers: 1000,
+            max_torrents: 10_000,
+            max_trackers: 64,
+            max_announces: 256,
+            least_interval: Duration::from_secs(60),
+            most_interval: Duration::from_secs(3 * 3600),
+            min_interval: Duration::from_secs(300),
+            retry_after: Duration::from_secs(30),
+            retry_most: Duration::from_secs(1800),
+            stop_timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Config {
+    /// Mends what would make the machine spin or stand still.
+    pub(super) fn checked(mut self) -> Self {
+        const TICK: Duration = Duration::from_millis(1);
+        self.max_retransmits = self.max_retransmits.min(8);
+        self.retransmit = self.retransmit.max(TICK);
+        self.connection_life = self.connection_life.max(TICK);
+        self.max_lookups = self.max_lookups.max(1);
+        self.max_fetches = self.max_fetches.max(1);
+        self.max_announces = self.max_announces.max(1);
+        self.least_interval = self.least_interval.max(TICK);
+        self.most_interval = self.most_interval.max(self.least_interval);
+        self.min_interval = self.min_interval.max(TICK);
+        self.retry_after = self.retry_after.max(TICK);
+        self.retry_most = self.retry_most.max(self.retry_after);
+        self
+    }
+}

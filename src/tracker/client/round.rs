@@ -1,0 +1,286 @@
+//! Rounds of a followed torrent: which tracker is asked, what is told, and when the next one is.
+
+use super::announcer::{Announcer, FAMILIES, Round, Tracker, place};
+use super::command::{Announce, AnnounceReply, Event};
+use super::error::Error;
+use super::machine::{Client, Timer};
+use super::request::{Ask, Origin, Slot};
+use crate::machine::{Instant, Rng, TorrentId};
+use crate::proto::announce::Event as Reason;
+use crate::proto::compact::Family;
+use crate::proto::http_tracker::Retry;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a tracker that names a time (BEP 31) is left alone at most.
+const LONGEST_RETRY: Duration = Duration::from_secs(24 * 3600);
+
+impl Announcer {
+    /// Gives the tracker that is to be asked now, or when there will be one.
+    fn choose(&self, now: Instant) -> Result<usize, Option<Instant>> {
+        let may = |at: &usize| self.trackers.get(*at).is_some_and(|tracker| !tracker.disabled && tracker.retry <= now);
+        let kept = self.current.filter(|_| self.following.private).filter(|at| may(at));
+        kept.or_else(|| self.tiers.iter().find(|at| may(at))).ok_or_else(|| {
+            let waiting = self.trackers.iter().filter(|tracker| !tracker.disabled);
+            waiting.map(|tracker| tracker.retry).min()
+        })
+    }
+
+    fn announce(&self, tracker: usize, event: Reason) -> Announce {
+        let following = &self.following;
+        Announce {
+            progress: following.progress,
+            event,
+            num_want: following.num_want,
+            key: self.key,
+            tracker_id: self.trackers.get(tracker).and_then(|tracker| tracker.id.clone()),
+            ..Announce::new(following.info_hash, following.peer_id, following.port)
+        }
+    }
+}
+
+/// Gives a time that is up to a quarter longer or shorter.
+fn jitter(time: Duration, rng: &mut Rng) -> Duration {
+    time.mul_f64(0.75 + f64::from(rng.below(1 << 16)) / f64::from(1 << 17))
+}
+
+impl Client {
+    pub(super) fn on_torrent_timer(&mut self, now: Instant, torrent: TorrentId) {
+        let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
+        if announcer.leaving.is_some() || announcer.round.is_some() || announcer.queued {
+            return;
+        }
+        if announcer.next > now {
+            return self.timers.set(Timer::Torrent(torrent), announcer.next);
+        }
+        if self.announces >= self.config.max_announces {
+            announcer.queued = true;
+            return self.due.push_back(torrent);
+        }
+        match announcer.choose(now) {
+            Ok(tracker) => self.begin_round(now, torrent, tracker),
+            Err(Some(at)) => self.plan(now, torrent, at),
+            // None of them is asked again.
+            Err(None) => {}
+        }
+    }
+
+    fn begin_round(&mut self, now: Instant, torrent: TorrentId, at: usize) {
+        let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
+        let Some(tracker) = announcer.trackers.get(at) else { return };
+        let own = tracker.url.ip().map(Family::of);
+        let all = FAMILIES.into_iter().filter(|f| self.udp.socket(*f).is_some() && own.is_none_or(|own| own == *f));
+        let mut families: Vec<Family> = all.clone().filter(|family| !tracker.ends[place(*family)].absent).collect();
+        if families.is_empty() {
+            // What was not there may be there by now.
+            families = all.collect();
+        }
+        let (url, trust) = (tracker.url.clone(), announcer.following.trust);
+        let mut open = BTreeMap::new();
+        for family in families {
+            let Some(announcer) = self.torrents.get(&torrent) else { return };
+            let end = announcer.trackers.get(at).map(|tracker| tracker.ends[place(family)]).unwrap_or_default();
+            let reason = match () {
+                () if !end.started => Reason::Started,
+                () if end.owed_completed => Reason::Completed,
+                () => Reason::None,
+            };
+            let ask = Ask::Announce(announcer.announce(at, reason));
+            let origin = Origin::Torrent { torrent, tracker: at, family };
+            let slot = self.begin(now, origin, url.clone(), trust, Some(family), ask, self.config.timeout);
+            self.announces += 1;
+            open.insert(slot, reason);
+        }
+        let slots: Vec<Slot> = open.keys().copied().collect();
+        let interval = self.config.most_interval;
+        let round = Round { tracker: at, open, answered: false, interval, min_interval: None, error: None };
+        if let Some(announcer) = self.torrents.get_mut(&torrent) {
+            announcer.round = Some(round);
+        }
+        if slots.is_empty() {
+            return self.end_round(now, torrent);
+        }
+        slots.into_iter().for_each(|slot| self.go(now, slot));
+    }
+
+    /// Notes that an announce of a followed torrent is over: there is a place for another.
+    pub(super) fn on_announce_over(&mut self, now: Instant) {
+        self.announces -= 1;
+        while let Some(torrent) = self.due.pop_front() {
+            if let Some(announcer) = self.torrents.get_mut(&torrent).filter(|announcer| announcer.queued) {
+                announcer.queued = false;
+                self.timers.set(Timer::Torrent(torrent), now);
+                return;
+            }
+        }
+    }
+
+    /// Takes what became of one announce of a torrent's.
+    pub(super) fn on_torrent_answer(
+        &mut self,
+        now: Instant,
+        torrent: TorrentId,
+        at: usize,
+        family: Family,
+        slot: Slot,
+        result: Result<AnnounceReply, Error>,
+    ) {
+        let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
+        if let Some(leaving) = &mut announcer.leaving {
+            let (then, until) = (leaving.open.remove(&slot) == Some(true), leaving.until);
+            if then && result.is_ok() && until > now {
+                let announce = announcer.announce(at, Reason::Stopped);
+                self.tell_end(now, torrent, at, family, announce, until);
+            }
+            return self.finish_leaving(torrent);
+        }
+        let Some(reason) = announcer.round.as_mut().and_then(|round| round.open.remove(&slot)) else { return };
+        match result {
+            Ok(reply) => self.on_reply(now, torrent, at, family, reason, reply),
+            Err(error) => {
+                let end = announcer.trackers.get_mut(at).map(|tracker| &mut tracker.ends[place(family)]);
+                let absent = matches!(error, Error::NoAddress { .. });
+                if let Some(end) = end {
+                    (end.ok, end.absent) = (false, absent);
+                }
+                if let Some(round) = &mut announcer.round {
+                    // That there is no such address says the least.
+                    if round.error.is_none() || !absent {
+                        round.error = Some(error);
+                    }
+                }
+            }
+        }
+        self.on_announce_over(now);
+        let over = self.torrents.get(&torrent).and_then(|a| a.round.as_ref()).is_some_and(|r| r.open.is_empty());
+        if over {
+            self.end_round(now, torrent);
+        }
+    }
+
+    fn on_reply(
+        &mut self,
+        now: Instant,
+        torrent: TorrentId,
+        at: usize,
+        family: Family,
+        reason: Reason,
+        reply: AnnounceReply,
+    ) {
+        let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
+        let (Some(tracker), Some(round)) = (announcer.trackers.get_mut(at), &mut announcer.round) else { return };
+        let end = &mut tracker.ends[place(family)];
+        (end.started, end.ok, end.absent) = (true, true, false);
+        if reason == Reason::Completed {
+            end.owed_completed = false;
+        }
+        let first = !std::mem::replace(&mut round.answered, true);
+        if first {
+            (tracker.peers, tracker.warning) = (0, None);
+        }
+        round.interval = round.interval.min(reply.interval);
+        round.min_interval = round.min_interval.max(reply.min_interval);
+        tracker.last_ok = Some(now);
+        tracker.peers += reply.peers.len();
+        tracker.id = reply.tracker_id.or(tracker.id.take());
+        tracker.warning = reply.warning.or(tracker.warning.take());
+        tracker.seeders = reply.seeders.or(tracker.seeders);
+        tracker.leechers = reply.leechers.or(tracker.leechers);
+        let url = tracker.url.clone();
+        let left = announcer.current.filter(|current| announcer.following.private && *current != at);
+        announcer.current = Some(at);
+        if let Some(left) = left {
+            let slots = self.farewell(now, torrent, left, false);
+            slots.into_iter().for_each(|(slot, _)| self.go(now, slot));
+            self.tell(Event::Switched { torrent });
+        }
+        if !reply.peers.is_empty() {
+            self.tell(Event::Peers { torrent, url, peers: reply.peers });
+        }
+    }
+
+    fn end_round(&mut self, now: Instant, torrent: TorrentId) {
+        let (config, rng) = (&self.config, &mut self.rng);
+        let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
+        let Some(round) = announcer.round.take() else { return };
+        let Some(tracker) = announcer.trackers.get_mut(round.tracker) else { return };
+        let mut next = now;
+        if round.answered {
+            let clamped = |time: Duration| time.clamp(config.least_interval, config.most_interval);
+            let interval = clamped(round.interval.max(round.min_interval.unwrap_or_default()));
+            let min = round.min_interval.map_or(config.min_interval.min(interval), clamped);
+            (tracker.failures, tracker.error, tracker.retry) = (0, None, now);
+            tracker.earliest = now + min;
+            tracker.next = Some(now + interval);
+            let owed = tracker.ends.iter().any(|end| end.ok && end.owed_completed);
+            next = if owed { now } else { now + interval };
+            announcer.tiers.promote(round.tracker);
+        } else {
+            on_failure(now, tracker, round.error.unwrap_or(Error::NoAddress { family: None }), config, rng);
+        }
+        let status = Box::new(tracker.status());
+        self.tell(Event::Tracker { torrent, status });
+        self.plan(now, torrent, next);
+    }
+
+    /// Tells a tracker of the end that was just told of the completion.
+    fn tell_end(
+        &mut self,
+        now: Instant,
+        torrent: TorrentId,
+        at: usize,
+        family: Family,
+        told: Announce,
+        until: Instant,
+    ) {
+        let Some(announcer) = self.torrents.get(&torrent) else { return };
+        let Some(url) = announcer.trackers.get(at).map(|tracker| tracker.url.clone()) else { return };
+        let (origin, trust) = (Origin::Torrent { torrent, tracker: at, family }, announcer.following.trust);
+        let slot = self.begin(now, origin, url, trust, Some(family), Ask::Announce(told), until.since(now));
+        if let Some(leaving) = self.torrents.get_mut(&torrent).and_then(|announcer| announcer.leaving.as_mut()) {
+            leaving.open.insert(slot, false);
+        }
+        self.go(now, slot);
+    }
+
+    /// Makes requests that tell a tracker of the end, as far as it was told of the start; they are still to be set going. Where the torrent waits for
+    /// them, only whoever answered last is told, and first of the completion if that is owed (`true`).
+    pub(super) fn farewell(&mut self, now: Instant, torrent: TorrentId, at: usize, waits: bool) -> Vec<(Slot, bool)> {
+        let mut slots = Vec::new();
+        for family in FAMILIES {
+            let Some(announcer) = self.torrents.get_mut(&torrent) else { break };
+            let trust = announcer.following.trust;
+            let Some(tracker) = announcer.trackers.get_mut(at) else { break };
+            let end = std::mem::take(&mut tracker.ends[place(family)]);
+            if !end.started || (waits && !end.ok) {
+                continue;
+            }
+            let owed = waits && end.owed_completed;
+            let announce = announcer.announce(at, if owed { Reason::Completed } else { Reason::Stopped });
+            let Some(tracker) = announcer.trackers.get_mut(at) else { break };
+            let url = tracker.url.clone();
+            let (origin, timeout) = if waits {
+                (Origin::Torrent { torrent, tracker: at, family }, self.config.stop_timeout)
+            } else {
+                (Origin::Nobody, self.config.timeout)
+            };
+            slots.push((self.begin(now, origin, url, trust, Some(family), Ask::Announce(announce), timeout), owed));
+        }
+        slots
+    }
+}
+
+fn on_failure(now: Instant, tracker: &mut Tracker, error: Error, config: &super::Config, rng: &mut Rng) {
+    tracker.failures = tracker.failures.saturating_add(1);
+    tracker.disabled = error.is_final();
+    let doubled = config.retry_after.saturating_mul(1 << (tracker.failures - 1).min(16));
+    let wait = match error {
+        Error::Refused { retry: Some(Retry::Minutes(minutes)), .. } => {
+            Duration::from_secs(60 * u64::from(minutes)).min(LONGEST_RETRY)
+        }
+        _ => jitter(doubled.min(config.retry_most), rng),
+    };
+    tracker.retry = now + wait;
+    tracker.next = Some(tracker.retry).filter(|_| !tracker.disabled);
+    tracker.error = Some(error);
+}
