@@ -8,6 +8,7 @@ use bip::machine::{Rng, TorrentId};
 use bip::peer;
 use bip::proto::geometry::Geometry;
 use bip::proto::metainfo::{Limits, Metainfo};
+use bip::session::tracker_server::TrackerServer;
 use bip::session::{self, Event, Session};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -20,6 +21,8 @@ const NAME: &str = "demo.bin";
 const TICK: Duration = Duration::from_millis(20);
 /// How long nothing may arrive at all before the demo says that something is wrong.
 const STALLED: Duration = Duration::from_secs(60);
+/// How long the seeder may take to tell the tracker of itself.
+const ANNOUNCED: Duration = Duration::from_secs(10);
 /// How long the last figures may take.
 const SETTLE: Duration = Duration::from_millis(1_500);
 /// How long the members may take to end after a signal: what they have is thrown away, which takes time too.
@@ -79,7 +82,6 @@ struct Member {
     name: String,
     session: Session,
     torrent: TorrentId,
-    address: SocketAddr,
     folder: PathBuf,
     progress: Option<Progress>,
     /// Bytes of pieces that came, as far as this was told.
@@ -93,8 +95,14 @@ impl Swarm<'_> {
     }
 
     fn run(&self) -> Result<(), Failure> {
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        // It is there until the last member has told it that it goes.
+        let tracker = TrackerServer::builder().udp(at).spawn();
+        let tracker = tracker.map_err(|error| Failure::new("the tracker", error))?;
+        let url = tracker.udp().first().map(|address| format!("udp://{address}/announce"));
+        let url = url.ok_or_else(|| Failure::new("the tracker", "does not listen"))?;
         let mut members = Vec::new();
-        let result = self.play(&mut members);
+        let result = self.play(&url, &mut members);
         // All at once, so that many members end as fast as one.
         for member in &members {
             if let Err(error) = member.session.try_shut_down() {
@@ -112,36 +120,38 @@ impl Swarm<'_> {
     }
 
     /// Plays it all; `members` are those that are to be shut down, the seeder first.
-    fn play(&self, members: &mut Vec<Member>) -> Result<(), Failure> {
+    fn play(&self, url: &str, members: &mut Vec<Member>) -> Result<(), Failure> {
         let size = self.args.size;
         let count = usize::from(self.args.leechers);
         self.output.line(format_args!(
-            "A swarm on loopback: 1 seeder, {}, a file of {}, all in this process.",
+            "A swarm on loopback: 1 tracker, 1 seeder, {}, a file of {}, all in this process.",
             counted(count as u64, "leecher"),
             bytes(size)
         ))?;
 
         let source = self.folder.join("seeder");
         self.make_file(&source)?;
-        let torrent = self.make_torrent(&source)?;
+        let torrent = self.make_torrent(&source, url)?;
         let pieces = torrent.geometry().piece_count();
         let length = u64::from(torrent.geometry().piece_length());
         self.output.line(format_args!(
-            "Torrent {}: {} of {}.",
+            "Torrent {}: {} of {}, tracker {url}.",
             torrent.info_hash(),
             counted(pieces.into(), "piece"),
             bytes(length)
         ))?;
 
-        members.push(self.join("seeder", &torrent, source, true)?);
+        let seeder = self.join("seeder", &torrent, source, true)?;
+        self.wait_announced(&seeder)?;
+        members.push(seeder);
+        // From here on all that anybody knows of the others is from the tracker.
+        let started = Instant::now();
         for number in 1..=count {
             let folder = self.folder.join(format!("leecher-{number}"));
             fs::create_dir(&folder).map_err(|error| Failure::new(folder.display(), reason(&error)))?;
             members.push(self.join(&format!("leecher {number}"), &torrent, folder, false)?);
         }
         let Some((seeder, leechers)) = members.split_first_mut() else { return Ok(()) };
-        let started = Instant::now();
-        introduce(seeder, leechers)?;
         self.watch(seeder, leechers, started, torrent.geometry())?;
         let took = started.elapsed();
         leechers.iter_mut().for_each(|leecher| leecher.progress = None);
@@ -176,9 +186,10 @@ impl Swarm<'_> {
         Ok(())
     }
 
-    fn make_torrent(&self, folder: &Path) -> Result<Metainfo, Failure> {
+    fn make_torrent(&self, folder: &Path, tracker: &str) -> Result<Metainfo, Failure> {
         let mut progress = self.output.progress("hashing", self.args.size);
-        let options = session::CreateOptions::default();
+        let mut options = session::CreateOptions::default();
+        options.trackers = vec![vec![tracker.to_owned()]];
         let created = session::create(&folder.join(NAME), options, crate::threads(), |news| {
             progress.set(news.done, "");
             if self.signals.is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -202,7 +213,6 @@ impl Swarm<'_> {
         let config = session::Config { peer, ..session::Config::default() };
         // All members share the processors: one disk thread each.
         let builder = Session::builder().config(config).hosting(session::Hosting::Together).listen(any).job_threads(1);
-        let builder = builder.trackers(false);
         let session = builder.spawn().map_err(session_failure)?;
         let added = if seeds { session.add_read_only(torrent, &folder) } else { session.add(torrent, &folder) };
         let id = added.map_err(session_failure)?;
@@ -214,9 +224,25 @@ impl Swarm<'_> {
                 _ => {}
             }
         }
-        let address = *session.listen_addresses().first().ok_or_else(|| Failure::new(name, "does not listen"))?;
         let progress = (!seeds).then(|| self.output.progress(name, self.args.size));
-        Ok(Member { name: name.to_owned(), session, torrent: id, address, folder, progress, came: 0, took: None })
+        Ok(Member { name: name.to_owned(), session, torrent: id, folder, progress, came: 0, took: None })
+    }
+
+    /// Waits until the tracker knows the seeder: whoever asks it after that is told of it.
+    fn wait_announced(&self, seeder: &Member) -> Result<(), Failure> {
+        let until = Instant::now() + ANNOUNCED;
+        while Instant::now() < until {
+            self.check_signal()?;
+            match seeder.session.next_event(TICK).map_err(session_failure)? {
+                Some(Event::Tracker { status, .. }) => match status.error {
+                    None => return Ok(()),
+                    Some(error) => return Err(Failure::new("the tracker", error)),
+                },
+                Some(Event::Failed { error, .. }) => return Err(disk_failure(&seeder.name, &error)),
+                _ => {}
+            }
+        }
+        Err(Failure::new("the tracker", format_args!("did not answer the seeder in {} s", ANNOUNCED.as_secs())))
     }
 
     fn watch(
@@ -329,16 +355,6 @@ impl Swarm<'_> {
             per_second(total, took)
         ))
     }
-}
-
-/// Tells every leecher where all others are.
-fn introduce(seeder: &Member, leechers: &[Member]) -> Result<(), Failure> {
-    for leecher in leechers {
-        for other in [seeder].into_iter().chain(leechers).filter(|other| other.address != leecher.address) {
-            leecher.session.add_peer(leecher.torrent, other.address).map_err(session_failure)?;
-        }
-    }
-    Ok(())
 }
 
 impl Member {
