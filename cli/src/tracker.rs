@@ -2,6 +2,7 @@
 
 use crate::output::{Failure, Output, counted, reason, time};
 use crate::signal::Signals;
+use bip::reactor::Reactor;
 use bip::session::tracker_server::{Error, TrackerServer};
 use bip::tracker::server::{Access, Config, Figures, HashList, SwarmLimits};
 use clap::Args;
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// How often it tells how it is.
 const TELL: Duration = Duration::from_secs(1);
+/// How often signals are looked at while it serves on this thread.
+const TICK: Duration = Duration::from_millis(200);
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(2);
 /// The port where none is given: what trackers have by custom.
@@ -77,7 +80,7 @@ pub(crate) fn run(args: &Tracker, output: &Output) -> Result<(), Failure> {
         signals.notice_hangups()?;
     }
     let access = read_access(args)?;
-    let tracker = start(args, access)?;
+    let (tracker, mut own) = start(args, access)?;
     tell_addresses(&tracker, output)?;
     let begin = Instant::now();
     let (mut next, mut last) = (begin + TELL, Figures::default());
@@ -101,10 +104,22 @@ pub(crate) fn run(args: &Tracker, output: &Output) -> Result<(), Failure> {
             }
             last = figures;
         }
-        signals.wait(next.saturating_duration_since(Instant::now()));
+        let left = next.saturating_duration_since(Instant::now());
+        match &mut own {
+            // A signal ends the wait, or comes between waits.
+            Some(reactor) => {
+                reactor.turn(Some(left.min(TICK))).map_err(|error| Failure::new("tracker", reason(&error)))?
+            }
+            None => {
+                signals.wait(left);
+            }
+        }
     }
     drop(live);
-    tracker.shut_down(END).map_err(failed)
+    match own {
+        Some(reactor) => reactor.shutdown(END).map_err(|error| Failure::new("tracker", error)),
+        None => tracker.shut_down(END).map_err(failed),
+    }
 }
 
 fn failed(error: Error) -> Failure {
@@ -142,7 +157,8 @@ fn counted_hashes(count: usize) -> String {
     if count == 1 { "1 info hash".to_owned() } else { format!("{count} info hashes") }
 }
 
-fn start(args: &Tracker, access: Access) -> Result<TrackerServer, Failure> {
+/// Starts it. One worker needs no thread but this one: where a process has a single thread, the system has less to do for each datagram.
+fn start(args: &Tracker, access: Access) -> Result<(TrackerServer, Option<Reactor>), Failure> {
     let interval = Duration::from_secs(args.interval.into());
     let make = |udp: &[SocketAddr], http: &[SocketAddr]| {
         let config = Config { interval, proxies: args.proxy.clone(), ..Config::default() };
@@ -151,7 +167,11 @@ fn start(args: &Tracker, access: Access) -> Result<TrackerServer, Failure> {
         builder = builder.workers(args.workers.into());
         builder = udp.iter().fold(builder, |builder, address| builder.udp(*address));
         builder = http.iter().fold(builder, |builder, address| builder.http(*address));
-        args.metrics.iter().fold(builder, |builder, address| builder.metrics(*address)).spawn()
+        let builder = args.metrics.iter().fold(builder, |builder, address| builder.metrics(*address));
+        if args.workers > 1 {
+            return builder.spawn().map(|tracker| (tracker, None));
+        }
+        builder.in_caller().map(|(tracker, reactor)| (tracker, Some(reactor)))
     };
     if !args.udp.is_empty() || !args.http.is_empty() {
         return make(&args.udp, &args.http).map_err(failed);
