@@ -28,7 +28,7 @@ pub(crate) enum Kind {
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/interop");
 
 /// What lies beside the folder of the tests' own in the target folder, or where a variable says.
-fn found(variable: &str, beside: &str) -> Result<PathBuf, Failure> {
+pub(crate) fn found(variable: &str, beside: &str) -> Result<PathBuf, Failure> {
     let path = env::var_os(variable)
         .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name(beside), PathBuf::from);
     if path.exists() {

@@ -37,6 +37,8 @@ pub(crate) enum Need {
     Mainline,
     /// The package `bittorrent-dht`, and node to run it.
     BittorrentDht,
+    /// The package `bittorrent-tracker`, and node to run it.
+    BittorrentTracker,
 }
 
 /// One test: a sentence, its needs, and what it does in a folder of its own.
@@ -142,6 +144,7 @@ impl Means {
             Need::Libtorrent => self.libtorrent.get_or_insert_with(libtorrent::probe).clone().err(),
             Need::Mainline => Kind::Mainline.command().err(),
             Need::BittorrentDht => Kind::BittorrentDht.command().err(),
+            Need::BittorrentTracker => crate::tracker_client::bittorrent_tracker().err(),
             Need::Program(name) => (!namespace::is_installed(name)).then(|| format!("`{name}` is not installed")),
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! libtorrent (through its Python package) seeds, leeches, checks, creates and inspects; transmission-create,
 //! transmission-show and mktorrent make and read torrents; libtorrent, the `mainline` crate and bittorrent-dht are nodes
-//! of the DHT. All meet in a network namespace that the run makes for itself, so nothing reaches the machine's network and no port can be taken.
+//! of the DHT; opentracker and bittorrent-tracker are trackers. All meet in a network namespace that the run makes for itself, so nothing reaches the machine's network and no port can be taken.
 //!
 //! This target has its own harness, because libtest cannot say *ignored* at run time: a test whose programs are not
 //! installed is shown as ignored with the reason. `BIP_INTEROP=required` makes that a failure, and `BIP_INTEROP=off`
@@ -53,6 +53,8 @@ mod torrents;
 #[cfg(target_os = "linux")]
 mod tracker;
 #[cfg(target_os = "linux")]
+mod tracker_client;
+#[cfg(target_os = "linux")]
 mod transfer;
 #[cfg(target_os = "linux")]
 mod transmission;
@@ -68,6 +70,7 @@ fn main() -> std::process::ExitCode {
         [
             kill::TESTS,
             dht::TESTS,
+            tracker_client::TESTS,
             hostile::TESTS,
             swarm::TESTS,
             others::TESTS,
