@@ -231,7 +231,7 @@ impl Stage {
         match how % 8 {
             0 => Request::Connect { transaction }.encode(&mut bytes),
             1 => {
-                let hashes = [0, 1, 2, 3, 4, 5, 6, 7].map(|n| hash(n + how).0).concat();
+                let hashes = [0, 1, 2, 3, 4, 5, 6, 7].map(|n| hash(n ^ how).0).concat();
                 let count = usize::from(reader.below(9));
                 let info_hashes = InfoHashes::new(&hashes[..20 * count]);
                 Request::Scrape { connection, transaction, info_hashes }.encode(&mut bytes);
