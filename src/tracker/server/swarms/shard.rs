@@ -64,8 +64,8 @@ impl Swarm {
 
     fn bytes(&self) -> usize {
         let index = |index: &Option<Index>| index.as_ref().map_or(0, Index::bytes);
-        let more = |more: &Box<More>| size_of::<More>() + more.v6.bytes() + index(&more.index) + index(&more.index_v6);
-        self.v4.bytes() + self.more.as_ref().map_or(0, more)
+        let more = |more: &More| size_of::<More>() + more.v6.bytes() + index(&more.index) + index(&more.index_v6);
+        self.v4.bytes() + self.more.as_deref().map_or(0, more)
     }
 }
 
