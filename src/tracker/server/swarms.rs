@@ -233,7 +233,7 @@ impl Swarms {
         self.shard(place).scrape(hash, info_hash)
     }
 
-    /// Takes out peers that were not heard of for [`SwarmLimits::peer_timeout`], and torrents without any, among as many as given (one more at most). To be called again and again:
+    /// Takes out peers that were not heard of for [`SwarmLimits::peer_timeout`], and torrents without any, among about as many as given. To be called again and again:
     /// it goes on from where it was. Gives how many were looked at.
     pub fn sweep(&self, now: Instant, most: usize) -> usize {
         let mut seen = 0;

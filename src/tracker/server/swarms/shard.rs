@@ -216,6 +216,8 @@ impl Shard {
             };
             seen += 1;
             if now - swarm.touched > timeout {
+                // Giving back the memory of many peers takes its time too, though not one by one.
+                seen += swarm.len() / 64;
                 self.remove(slot, room);
                 // Another may have moved up.
                 self.cursor = (slot, false, 0);
