@@ -231,7 +231,7 @@ impl Stage {
         match how % 8 {
             0 => Request::Connect { transaction }.encode(&mut bytes),
             1 => {
-                let hashes = [0, 1, 2, 3, 4, 5, 6, 7].map(|n| hash(n + how).0).concat();
+                let hashes = [0, 1, 2, 3, 4, 5, 6, 7].map(|n| hash(n ^ how).0).concat();
                 let count = usize::from(reader.below(9));
                 let info_hashes = InfoHashes::new(&hashes[..20 * count]);
                 Request::Scrape { connection, transaction, info_hashes }.encode(&mut bytes);
@@ -379,8 +379,8 @@ impl Stage {
     fn on_answer(&mut self, to: SocketAddr, request: &[u8], bytes: &[u8]) {
         let (ip, family) = (to.ip().to_canonical(), Family::of(to.ip()));
         let answer = Response::decode(bytes, family).expect("what is sent is an answer");
-        let transaction = request[12..16].try_into().map(u32::from_be_bytes);
-        assert_eq!(Ok(answer.transaction().0), transaction, "the answer to something else");
+        let transaction = request[12..16].try_into().map(u32::from_be_bytes).expect("4 bytes");
+        assert_eq!(answer.transaction().0, transaction, "the answer to something else");
         if let Response::Connect { connection, .. } = answer {
             assert!(bytes.len() <= request.len(), "longer than the question");
             self.ids.insert(ip, (connection, self.now));

@@ -141,16 +141,19 @@ impl TrackerServer {
         let threads: Vec<Running> = self.workers.iter_mut().filter_map(|worker| worker.thread.take()).collect();
         // All at once, then each is waited for.
         threads.iter().for_each(|thread| thread.stopper().stop(deadline));
-        let ends = threads.into_iter().map(|thread| match thread.stop(deadline) {
-            Ok(()) => Ok(()),
-            Err(error @ (StopError::Panicked(_) | StopError::Poll(_))) => {
-                log::warn!(target: "bip::tracker", "a worker ended badly: {error}");
-                Err(Error::Closed)
-            }
-            Err(_) => Err(Error::TimedOut),
-        });
-        // Each is waited for, whatever became of those before.
-        ends.fold(Ok(()), |all, end| all.and(end))
+        let mut result = Ok(());
+        for thread in threads {
+            let end = match thread.stop(deadline) {
+                Ok(()) => Ok(()),
+                Err(error @ (StopError::Panicked(_) | StopError::Poll(_))) => {
+                    log::warn!(target: "bip::tracker", "a worker ended badly: {error}");
+                    Err(Error::Closed)
+                }
+                Err(_) => Err(Error::TimedOut),
+            };
+            result = result.and(end);
+        }
+        result
     }
 }
 
