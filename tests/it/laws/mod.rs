@@ -18,6 +18,7 @@ mod dht;
 mod disks;
 mod subjects;
 mod the_harness_notices;
+mod trackers;
 mod variants;
 
 pub(crate) use answers::{Ask, End};
