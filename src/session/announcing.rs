@@ -77,11 +77,8 @@ impl Coordinator {
                     self.push(Directive::ToPeer(peer::Command::FoundPeers { torrent: id, peers, source }));
                 }
             }
-            Told::Switched { torrent: id } => {
-                if self.torrents.get(&id).is_some_and(|t| t.phase == Phase::Joined) {
-                    self.push(Directive::ToPeer(peer::Command::DropPeers { torrent: id }));
-                }
-            }
+            // One that is on its way out loses its peers anyway.
+            Told::Switched { torrent } => self.push(Directive::ToPeer(peer::Command::DropPeers { torrent })),
             Told::Tracker { torrent: id, status } => {
                 let Some(torrent) = self.torrents.get_mut(&id) else { return };
                 match torrent.trackers.iter_mut().find(|known| known.url == status.url) {
