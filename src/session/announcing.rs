@@ -2,6 +2,7 @@
 
 use super::command::{Directive, Event};
 use super::machine::Coordinator;
+use super::selection;
 use super::torrent::{Announcing, Phase, Torrent};
 use crate::machine::TorrentId;
 use crate::peer::{self, Source};
@@ -10,6 +11,9 @@ use crate::tracker::client::{Command, Event as Told, Following};
 
 /// The port that is told where nobody reaches us: trackers refuse 0.
 const NO_PORT: u16 = 1;
+
+/// Fewer peers than these are known of a torrent that is not complete: its trackers are asked again as soon as they permit.
+const FEW_PEERS: u32 = 10;
 
 impl Torrent {
     fn progress(&self) -> Progress {
@@ -56,8 +60,13 @@ impl Coordinator {
 
     pub(super) fn announce_progress(&mut self, id: TorrentId) {
         let Some(torrent) = self.torrents.get(&id).filter(|t| t.announcing == Announcing::Yes) else { return };
-        let progress = torrent.progress();
+        let (progress, figures) = (torrent.progress(), &torrent.figures);
+        let known = figures.peers.saturating_add(figures.connecting).saturating_add(figures.known);
+        let hungry = known < FEW_PEERS && !selection::is_complete(figures);
         self.push(Directive::ToTracker(Command::Progress { torrent: id, progress }));
+        if hungry {
+            self.push(Directive::ToTracker(Command::MorePeers { torrent: id }));
+        }
     }
 
     /// Tells a torrent's trackers that all of it is there, not only what was wanted.

@@ -53,7 +53,7 @@ impl Client {
                 assert!(!self.leaving.contains(torrent), "{torrent} is left twice");
                 self.leaving.push(*torrent);
             }
-            Command::Progress { .. } | Command::Completed { .. } => {}
+            Command::Progress { .. } | Command::Completed { .. } | Command::MorePeers { .. } => {}
             other => panic!("the coordinator has no business with {other:?}"),
         }
     }
