@@ -2,6 +2,7 @@
 
 use super::command::{Directive, Event};
 use super::machine::Coordinator;
+use super::selection;
 use super::torrent::{Announcing, Phase, Torrent};
 use crate::machine::TorrentId;
 use crate::peer::{self, Source};
@@ -10,6 +11,9 @@ use crate::tracker::client::{Command, Event as Told, Following};
 
 /// The port that is told where nobody reaches us: trackers refuse 0.
 const NO_PORT: u16 = 1;
+
+/// Fewer peers than these are known of a torrent that is not complete: its trackers are asked again as soon as they permit.
+const FEW_PEERS: u32 = 10;
 
 impl Torrent {
     fn progress(&self) -> Progress {
@@ -56,8 +60,13 @@ impl Coordinator {
 
     pub(super) fn announce_progress(&mut self, id: TorrentId) {
         let Some(torrent) = self.torrents.get(&id).filter(|t| t.announcing == Announcing::Yes) else { return };
-        let progress = torrent.progress();
+        let (progress, figures) = (torrent.progress(), &torrent.figures);
+        let known = figures.peers.saturating_add(figures.connecting).saturating_add(figures.known);
+        let hungry = known < FEW_PEERS && !selection::is_complete(figures);
         self.push(Directive::ToTracker(Command::Progress { torrent: id, progress }));
+        if hungry {
+            self.push(Directive::ToTracker(Command::MorePeers { torrent: id }));
+        }
     }
 
     /// Tells a torrent's trackers that all of it is there, not only what was wanted.
@@ -77,11 +86,8 @@ impl Coordinator {
                     self.push(Directive::ToPeer(peer::Command::FoundPeers { torrent: id, peers, source }));
                 }
             }
-            Told::Switched { torrent: id } => {
-                if self.torrents.get(&id).is_some_and(|t| t.phase == Phase::Joined) {
-                    self.push(Directive::ToPeer(peer::Command::DropPeers { torrent: id }));
-                }
-            }
+            // One that is on its way out loses its peers anyway.
+            Told::Switched { torrent } => self.push(Directive::ToPeer(peer::Command::DropPeers { torrent })),
             Told::Tracker { torrent: id, status } => {
                 let Some(torrent) = self.torrents.get_mut(&id) else { return };
                 match torrent.trackers.iter_mut().find(|known| known.url == status.url) {
@@ -94,7 +100,10 @@ impl Coordinator {
             }
             Told::FollowRefused { torrent: id, error } => {
                 log::warn!(target: "bip::tracker", "{id} is not announced: {error}");
-                self.on_left(id);
+                // One that is being left is answered for that too.
+                if let Some(torrent) = self.torrents.get_mut(&id).filter(|t| t.announcing == Announcing::Yes) {
+                    torrent.announcing = Announcing::No;
+                }
             }
             Told::Left { torrent } => self.on_left(torrent),
             // Nothing else is asked.
