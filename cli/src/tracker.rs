@@ -63,8 +63,8 @@ pub(crate) struct Tracker {
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) metrics: Vec<SocketAddr>,
 
-    /// A proxy through which clients come over HTTP; may be given several times. From it alone, the last address in X-Forwarded-For is the
-    /// client's
+    /// A proxy through which clients come over HTTP; may be given several times, for a chain of them all. From these alone, the last address in
+    /// X-Forwarded-For that is none of them is the client's
     #[arg(long, value_name = "ADDR")]
     pub(crate) proxy: Vec<IpAddr>,
 

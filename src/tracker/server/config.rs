@@ -79,8 +79,9 @@ pub struct Config {
     /// How many bytes of answers may wait for a client to read them: it is not served beyond that, and closed when it then sends more than
     /// [`max_head`](Self::max_head) bytes. Default 64 KiB.
     pub max_unread: usize,
-    /// The addresses of proxies through which clients come over HTTP: of who connects from one of them, the last address in `X-Forwarded-For` is the
-    /// client's. From anybody else that header means nothing. At most 1,000. Default none.
+    /// The addresses of proxies through which clients come over HTTP: of who connects from one of them, the last address in `X-Forwarded-For` that is none of
+    /// these is the client's, so that a chain of proxies may be named. An address may have a port (`192.0.2.1:80`, `[2001:db8::1]:80`), which counts for
+    /// nothing. From anybody else that header means nothing. At most 1,000. Default none.
     pub proxies: Vec<IpAddr>,
     /// Whether a client over HTTP may name its address (`ip=`) if it connects from a loopback, private or link-local address: a seeder beside the tracker, whose address
     /// the tracker sees is no use to others. Whoever else connects from such an address can name anybody's, also through a proxy that is not among

@@ -111,8 +111,8 @@ impl Server {
         }
         let Some(service) = service(path) else { return Outcome::NotFound };
         let client = if self.config.proxies.contains(&state.from) {
-            match head.forwarded {
-                Some(ip) => ip.to_canonical(),
+            match head.forwarded.client(|ip| self.config.proxies.contains(&ip)) {
+                Some(ip) => ip,
                 None => {
                     self.fail("the proxy does not say whose request it is", None);
                     return Outcome::Done;
