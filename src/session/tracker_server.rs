@@ -27,6 +27,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// Lists that a worker may not be done with.
+const COMMANDS: usize = 16;
 /// How long dropping a server may take.
 const DROP_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -37,6 +39,13 @@ struct Worker {
     events: Events<Event>,
     alive: Arc<AtomicBool>,
     thread: Option<Running>,
+}
+
+/// What the workers were asked and have not answered, as far as their answers were read.
+#[derive(Debug)]
+struct Unanswered {
+    /// How many lists each worker has got.
+    lists: Vec<usize>,
 }
 
 /// A tracker. The [module's page](self) has an example.
@@ -52,7 +61,7 @@ pub struct TrackerServer {
     max_listed: usize,
     next_request: AtomicU64,
     /// Held while a list is sent, so that all workers get the same last.
-    listing: Mutex<()>,
+    unanswered: Mutex<Unanswered>,
     caller_driven: bool,
 }
 
@@ -91,32 +100,46 @@ impl TrackerServer {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`]: the list is too long, and the old one stays. [`Error::Busy`]: many lists were sent, and the workers are not done with them.
-    /// [`Error::Closed`]: the server has stopped.
+    /// [`Error::Refused`]: the list is too long, and the old one stays. [`Error::Busy`]: 16 lists were sent that a worker is not done with; none of them has
+    /// got this one. [`Error::Closed`]: the server, or one of its workers, has stopped.
     pub fn set_access(&self, access: Access) -> Result<usize, Error> {
         let listed = access.listed();
         if listed > self.max_listed {
             return Err(Error::Refused(Refusal::TooMany { limit: self.max_listed }));
         }
-        let _listing = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
-        for worker in &self.workers {
-            // Reading the answers to earlier ones makes room.
+        let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        self.hear(&mut unanswered)?;
+        // All or none: workers with different lists would answer the same client in different ways.
+        if unanswered.lists.iter().any(|lists| *lists >= COMMANDS) {
+            return Err(Error::Busy);
+        }
+        for (worker, lists) in self.workers.iter().zip(&mut unanswered.lists) {
+            self.tell(worker, |request| Command::SetAccess { request, access: access.clone() })?;
+            *lists += 1;
+        }
+        Ok(listed)
+    }
+
+    /// Reads the workers' answers, which makes room for more.
+    fn hear(&self, unanswered: &mut Unanswered) -> Result<(), Error> {
+        for (worker, lists) in self.workers.iter().zip(&mut unanswered.lists) {
             loop {
                 match worker.events.try_next() {
-                    Ok(_) => {}
+                    Ok(_) => *lists = lists.saturating_sub(1),
                     Err(RecvError::Empty) => break,
                     Err(RecvError::Closed) => return Err(Error::Closed),
                 }
             }
         }
-        for worker in &self.workers {
-            let request = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
-            worker.mail.send(Command::SetAccess { request, access: access.clone() }).map_err(|error| match error {
-                SendError::Busy(_) => Error::Busy,
-                SendError::Closed(_) => Error::Closed,
-            })?;
-        }
-        Ok(listed)
+        Ok(())
+    }
+
+    fn tell(&self, worker: &Worker, command: impl FnOnce(RequestId) -> Command) -> Result<(), Error> {
+        let request = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
+        worker.mail.send(command(request)).map_err(|error| match error {
+            SendError::Busy(_) => Error::Busy,
+            SendError::Closed(_) => Error::Closed,
+        })
     }
 
     /// Says whether all of its workers run.

@@ -1,7 +1,7 @@
 //! How a server is made: where it listens, how many workers it has, by which rules it goes.
 
 use super::error::Error;
-use super::{TrackerServer, Worker};
+use super::{COMMANDS, TrackerServer, Unanswered, Worker};
 use crate::machine::{Host, Hosted, Rng, events, mailbox};
 use crate::reactor::{self, BindOptions, Clock, DatagramSocket, Reactor, entropy};
 use crate::tracker::server::{Access, Config, Event, Everybody, Policy, Refusal, Server, Start, SwarmLimits, Swarms};
@@ -10,8 +10,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Commands that may be unanswered at a time.
-const COMMANDS: usize = 16;
 /// What of a connection is read at a time, in bytes: far more than a request is long.
 const READ: usize = 64 << 10;
 /// More workers than this are of no use.
@@ -202,6 +200,7 @@ impl Builder {
                 shows = Some(worker);
             }
         }
+        let unanswered = Unanswered { lists: vec![0; workers.len()] };
         let server = TrackerServer {
             workers,
             shows,
@@ -211,7 +210,7 @@ impl Builder {
             metrics,
             max_listed: self.config.max_listed,
             next_request: AtomicU64::new(0),
-            listing: Mutex::new(()),
+            unanswered: Mutex::new(unanswered),
             caller_driven: false,
         };
         Ok((server, reactors))

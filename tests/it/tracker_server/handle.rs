@@ -5,6 +5,7 @@ use bip::session::tracker_server::{Error, TrackerServer};
 use bip::tracker::server::{Access, HashList, Verdict};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
+use std::sync::{Mutex, mpsc};
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,6 +23,12 @@ fn exchange(socket: &UdpSocket, request: &[u8]) -> Vec<u8> {
     socket.send(request).unwrap();
     let length = socket.recv(&mut buffer).unwrap();
     buffer[..length].to_vec()
+}
+
+/// Gives what fails a test that waits for something that does not come.
+fn patience() -> impl Fn() {
+    let begin = std::time::Instant::now();
+    move || assert!(begin.elapsed() < PATIENCE, "it does not come")
 }
 
 /// Announces over UDP from a socket of its own.
@@ -104,10 +111,84 @@ fn lists_and_rules_go_to_every_worker() {
     }
     // Once all have it, which is soon.
     assert_eq!(tracker.set_access(Access::All).unwrap(), 0);
-    let mut served = 0;
+    let (mut served, patience) = (0, patience());
     while served < 20 {
+        patience();
         served = if refusal(3).is_none() { served + 1 } else { 0 };
     }
+}
+
+#[test]
+fn a_list_goes_to_all_workers_or_to_none() {
+    // A worker that is not done with the announce of a torrent until it is told so.
+    struct Held(mpsc::Sender<usize>, Arc<Mutex<mpsc::Receiver<()>>>, usize);
+    impl Policy for Held {
+        fn announce(&mut self, _: Instant, request: &bip::tracker::server::AnnounceRequest<'_>) -> Verdict {
+            if request.info_hash == hash(9) {
+                self.0.send(self.2).unwrap();
+                let _ = self.1.lock().unwrap().recv_timeout(PATIENCE);
+            }
+            Verdict::refuse(format!("by {}", self.2))
+        }
+    }
+    let (held, holding) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let released = Arc::new(Mutex::new(released));
+    let make = move |n| -> Box<dyn Policy> { Box::new(Held(held.clone(), Arc::clone(&released), n)) };
+    let tracker = TrackerServer::builder().udp(at("127.0.0.1:0")).workers(2).policy(make).spawn().unwrap();
+    let refusal = |n| reason(&announce_at(tracker.udp()[0], announce(hash(n))));
+    // It is the second of them, for the first to be told before it.
+    let patience = patience();
+    let socket = loop {
+        patience();
+        let socket = socket(tracker.udp()[0]);
+        let answer = exchange(&socket, &connect());
+        let Ok(Response::Connect { connection, .. }) = Response::decode(&answer, Family::V4) else { panic!("no id") };
+        socket.send(&encode_announce(connection, announce(hash(9)))).unwrap();
+        if holding.recv_timeout(PATIENCE).unwrap() == 1 {
+            break socket;
+        }
+        release.send(()).unwrap();
+        socket.recv(&mut [0; 200]).unwrap();
+    };
+    // The last that is taken serves hash 1, and the one that is not would.
+    for _ in 0..15 {
+        tracker.set_access(Access::All).unwrap();
+    }
+    tracker.set_access(Access::Deny([hash(1)].into_iter().collect())).unwrap();
+    for _ in 0..3 {
+        assert!(matches!(tracker.set_access(Access::Deny([hash(2)].into_iter().collect())), Err(Error::Busy)));
+    }
+    // The other has the list that this one will have.
+    let served = |n| {
+        let socket = self::socket(tracker.udp()[0]);
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        socket.send(&connect()).unwrap();
+        let mut buffer = [0; 2_000];
+        // From a port that is the held worker's there is no answer.
+        socket.recv(&mut buffer).is_ok().then(|| {
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            let Ok(Response::Connect { connection, .. }) = Response::decode(&buffer[..16], Family::V4) else {
+                panic!("no id");
+            };
+            reason(&exchange(&socket, &encode_announce(connection, announce(hash(n)))))
+        })
+    };
+    let of_other = |n| loop {
+        patience();
+        if let Some(answer) = served(n) {
+            break answer;
+        }
+    };
+    assert_eq!(of_other(2), "by 0");
+    assert!(of_other(1).contains("does not serve"));
+    release.send(()).unwrap();
+    socket.recv(&mut [0; 200]).unwrap();
+    for _ in 0..20 {
+        assert!(refusal(1).contains("does not serve"));
+        assert!(refusal(2).starts_with("by "));
+    }
+    tracker.set_access(Access::All).unwrap();
 }
 
 #[test]
@@ -115,7 +196,9 @@ fn a_tracker_lives_in_the_callers_loop() {
     let (tracker, mut reactor) = TrackerServer::builder().udp(at("127.0.0.1:0")).in_caller().unwrap();
     let socket = socket(tracker.udp()[0]);
     socket.send(&connect()).unwrap();
+    let patience = patience();
     while tracker.figures().connects == 0 {
+        patience();
         reactor.turn(Some(Duration::from_millis(100))).unwrap();
     }
     let mut buffer = [0; 100];
