@@ -161,6 +161,17 @@ impl Builder {
         // IPv6 alone where IPv4 has sockets of its own, which may have the same port.
         let only_v6 = self.udp.iter().any(SocketAddr::is_ipv4);
         let options = BindOptions { only_v6, reuse_port: self.workers > 1 };
+        if options.reuse_port {
+            // A port that is to be shared can be taken by another server as well, which then has some of the clients and knows half of each swarm. Who
+            // asks for it alone is told.
+            let alone = BindOptions { reuse_port: false, ..options };
+            let probe = |address| DatagramSocket::bind(address, alone, &config).map_err(bind_error(address));
+            self.udp
+                .iter()
+                .filter(|address| address.port() != 0)
+                .map(|address| probe(*address))
+                .collect::<Result<Vec<_>, _>>()?;
+        }
         for worker in 0..self.workers {
             let mut own = Vec::new();
             for (n, asked) in self.udp.iter().enumerate() {

@@ -213,6 +213,19 @@ fn a_tracker_lives_in_the_callers_loop() {
 }
 
 #[test]
+fn a_port_that_workers_share_is_not_shared_with_another_server() {
+    let builder = || TrackerServer::builder().workers(2);
+    let tracker = builder().udp(at("127.0.0.1:0")).spawn().unwrap();
+    let taken = tracker.udp()[0];
+    let error = builder().udp(at("127.0.0.1:0")).udp(taken).spawn().unwrap_err();
+    assert!(matches!(error, Error::Bind { address, .. } if address == taken), "{error}");
+    assert!(builder().udp(taken).udp(taken).spawn().is_err());
+    tracker.shut_down(PATIENCE).unwrap();
+    let tracker = builder().udp(taken).spawn().unwrap();
+    assert_eq!(tracker.udp(), [taken]);
+}
+
+#[test]
 fn what_cannot_be_is_told_clearly() {
     assert!(matches!(TrackerServer::builder().spawn(), Err(Error::NoAddress)));
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
