@@ -63,13 +63,14 @@ impl Builder {
         self
     }
 
-    /// Answers over HTTP at an address; port 0 takes any. May be called several times. `[::]` takes both families.
+    /// Answers over HTTP at an address; port 0 takes any. May be called several times. `[::]` alone takes both families; beside IPv4 addresses it takes IPv6.
     pub fn http(mut self, address: SocketAddr) -> Self {
         self.http.push(address);
         self
     }
 
-    /// Shows the figures, as text that Prometheus reads, under `/metrics` at an address, to anybody who can connect to it.
+    /// Shows the figures, as text that Prometheus reads, under `/metrics` at an address, to anybody who can connect to it. May be called several times, as
+    /// [`http`](Self::http).
     pub fn metrics(mut self, address: SocketAddr) -> Self {
         self.metrics.push(address);
         self
@@ -158,9 +159,7 @@ impl Builder {
         }
         let bind_error = |address: SocketAddr| move |error| Error::Bind { address, error };
         let (mut sockets, mut udp) = (Vec::new(), Vec::new());
-        // IPv6 alone where IPv4 has sockets of its own, which may have the same port.
-        let only_v6 = self.udp.iter().any(SocketAddr::is_ipv4);
-        let options = BindOptions { only_v6, reuse_port: self.workers > 1 };
+        let options = BindOptions { reuse_port: self.workers > 1, ..beside(&self.udp) };
         if options.reuse_port {
             // A port that is to be shared can be taken by another server as well, which then has some of the clients and knows half of each swarm. Who
             // asks for it alone is told.
@@ -200,13 +199,15 @@ impl Builder {
                 continue;
             }
             for address in &self.http {
-                http.push(reactor.listen(hosted, *address).map_err(bind_error(*address))?);
+                http.push(reactor.listen_with(hosted, *address, beside(&self.http)).map_err(bind_error(*address))?);
             }
             if !self.metrics.is_empty() {
                 let start = Start { metrics: true, ..Start::default() };
                 let (worker, hosted) = host(reactor, machine(start, Box::new(Everybody), rng.fork()));
                 for address in &self.metrics {
-                    metrics.push(reactor.listen(hosted, *address).map_err(bind_error(*address))?);
+                    metrics.push(
+                        reactor.listen_with(hosted, *address, beside(&self.metrics)).map_err(bind_error(*address))?,
+                    );
                 }
                 shows = Some(worker);
             }
@@ -226,6 +227,11 @@ impl Builder {
         };
         Ok((server, reactors))
     }
+}
+
+/// Says how sockets are bound that are beside each other: IPv6 alone where IPv4 has sockets of its own, which may have the same port.
+fn beside(addresses: &[SocketAddr]) -> BindOptions {
+    BindOptions { only_v6: addresses.iter().any(SocketAddr::is_ipv4), ..BindOptions::default() }
 }
 
 /// Says that the machine is gone, however it went.

@@ -89,6 +89,27 @@ fn one_socket_takes_both_families() {
 }
 
 #[test]
+fn families_are_side_by_side_on_one_port() {
+    // Ports that are free for both: the next server has them.
+    let any = || TrackerServer::builder().udp(at("[::]:0")).http(at("[::]:0")).metrics(at("[::]:0"));
+    let first = any().spawn().unwrap();
+    let ports = [first.udp()[0], first.http()[0], first.metrics()[0]].map(|address| address.port());
+    first.shut_down(PATIENCE).unwrap();
+    let mut builder = TrackerServer::builder();
+    for ip in ["0.0.0.0:0", "[::]:0"].map(|any| at(any).ip()) {
+        let [udp, http, metrics] = ports.map(|port| SocketAddr::new(ip, port));
+        builder = builder.udp(udp).http(http).metrics(metrics);
+    }
+    let tracker = builder.spawn().unwrap();
+    for ip in ["127.0.0.1:0", "[::1]:0"].map(|loopback| at(loopback).ip()) {
+        let [udp, at_http, metrics] = ports.map(|port| SocketAddr::new(ip, port));
+        announce_at(udp, announce(hash(1)));
+        assert!(http(at_http, &get(&target(hash(2), ""))).contains("8:interval"));
+        assert!(http(metrics, &get("/metrics")).contains("bip_tracker_torrents 2"));
+    }
+}
+
+#[test]
 fn lists_and_rules_go_to_every_worker() {
     struct Rule(usize);
     impl Policy for Rule {
