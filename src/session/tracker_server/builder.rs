@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// What of a connection is read at a time, in bytes: far more than a request is long.
-const READ: usize = 64 << 10;
+/// What datagrams are read into, in bytes: as long as one can be.
+const BUFFER: usize = 64 << 10;
 /// More workers than this are of no use.
 const MOST_WORKERS: usize = 256;
 
@@ -141,8 +141,8 @@ impl Builder {
         }
         let config = reactor::Config {
             job_threads: 0,
-            receive_buffer: READ,
-            bytes_per_connection_per_turn: READ,
+            receive_buffer: BUFFER,
+            bytes_per_connection_per_turn: self.config.piece(),
             low_watermark: self.config.max_unread / 2,
             // A few more: those beyond its limit the server closes itself, and counts.
             max_connections: self.config.max_connections.saturating_add(256),

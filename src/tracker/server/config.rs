@@ -76,8 +76,7 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// How long a client may take to read what it asked for. Default 30 s.
     pub write_timeout: Duration,
-    /// How many bytes of answers may wait for a client to read them: it is not served beyond that, and closed when it then sends more than
-    /// [`max_head`](Self::max_head) bytes. Default 64 KiB.
+    /// How many bytes of answers may wait for a client to read them: it is not read from or served beyond that until it reads. Default 64 KiB.
     pub max_unread: usize,
     /// The addresses of proxies through which clients come over HTTP: of who connects from one of them, the last address in `X-Forwarded-For` that is none of
     /// these is the client's, so that a chain of proxies may be named. An address may have a port (`192.0.2.1:80`, `[2001:db8::1]:80`), which counts for
@@ -113,6 +112,12 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Gives how many bytes of a connection the host should read at a time: what comes when answers wait already is kept, as far as it is no more than
+    /// a head and this.
+    pub(crate) fn piece(&self) -> usize {
+        self.max_head.clamp(4 << 10, 64 << 10)
+    }
+
     /// Brings every field into its range.
     pub(super) fn checked(mut self) -> Self {
         self.interval = self.interval.clamp(Duration::from_secs(1), Duration::from_secs(i32::MAX as u64));

@@ -175,14 +175,15 @@ impl Server {
             input = Vec::new();
         }
         let (left, max_head) = (input.len(), self.config.max_head);
+        let most = max_head + self.config.piece();
         let Some(state) = self.http.conns.get_mut(&conn) else { return };
         state.input = input;
         let full = state.unread > self.config.max_unread;
         if left > max_head && !full {
             return self.answer(now, conn, Err(HeadError::TooLong));
         }
-        if left > max_head {
-            // It sends and sends and does not read.
+        if left > most {
+            // It sends and sends and does not read. What had come before the host was asked to read no more is less than this.
             self.counters.too_slow.add(1);
             return self.close(conn, false);
         }

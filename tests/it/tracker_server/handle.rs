@@ -110,6 +110,24 @@ fn families_are_side_by_side_on_one_port() {
 }
 
 #[test]
+fn who_sends_64_kib_of_requests_at_once_and_reads_is_given_all_answers() {
+    let tracker = TrackerServer::builder().http(at("127.0.0.1:0")).spawn().unwrap();
+    for n in 0..100 {
+        http(tracker.http()[0], &get(&target(hash(1), "").replace("6881", &format!("{}", 1_000 + n))));
+    }
+    let request = get(&target(hash(1), "&numwant=100"));
+    let count = (64 << 10) / request.len();
+    let mut stream = TcpStream::connect(tracker.http()[0]).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (mut reader, mut answers) = (stream.try_clone().unwrap(), Vec::new());
+    let reading = std::thread::spawn(move || reader.read_to_end(&mut answers).map(|_| answers));
+    stream.write_all(request.repeat(count).as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let answers = reading.join().unwrap().unwrap();
+    assert_eq!(String::from_utf8_lossy(&answers).matches("200 OK").count(), count);
+}
+
+#[test]
 fn lists_and_rules_go_to_every_worker() {
     struct Rule(usize);
     impl Policy for Rule {

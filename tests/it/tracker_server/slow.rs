@@ -90,14 +90,41 @@ fn who_asks_and_does_not_read_is_served_so_far_and_no_further() {
     let answers = host.read(conn, 0);
     assert_eq!(String::from_utf8_lossy(&answers).matches("200 OK").count(), sent + 5);
     assert!(!host.client(conn).stopped);
-    // It sends and sends: that is the end.
+    // It sends and sends, more than a host reads before it does as it is asked: that is the end.
     while host.client(conn).closed.is_none() {
         host.send(conn, request.as_bytes(), usize::MAX);
         sent += 1;
-        assert!(sent < 400);
+        assert!(sent < 600);
     }
     assert_eq!(host.client(conn).closed, Some(false));
     assert!(host.client(conn).read.len() < 4_400);
+}
+
+#[test]
+fn who_sends_many_requests_at_once_and_reads_is_given_all_answers() {
+    let mut host = Host::new(Config::default());
+    for n in 0..100 {
+        host.announce(v4(n), announce(hash(1)));
+    }
+    let request = get(&target(hash(1), "&numwant=100"));
+    let count = (64 << 10) / request.len();
+    let bytes = request.repeat(count);
+    let conn = host.accept(v4(1));
+    let mut pieces = bytes.as_bytes().chunks(8 << 10);
+    let (mut answers, mut stops, mut rounds) = (0, 0, 0);
+    while answers < count {
+        rounds += 1;
+        assert!(rounds < 1_000, "{answers} of {count}");
+        // The host reads on as long as it may; then the client reads.
+        while !host.client(conn).stopped {
+            let Some(piece) = pieces.next() else { break };
+            host.send(conn, piece, usize::MAX);
+        }
+        stops += usize::from(host.client(conn).stopped);
+        assert_eq!(host.client(conn).closed, None);
+        answers += String::from_utf8_lossy(&host.read(conn, 0)).matches("200 OK").count();
+    }
+    assert!(stops > 1 && pieces.next().is_none());
 }
 
 #[test]
