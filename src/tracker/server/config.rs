@@ -64,7 +64,9 @@ pub struct Config {
     /// How many info hashes a list may have. Default 10,000,000, at 20 bytes each.
     pub max_listed: usize,
 
-    /// HTTP connections open at a time; one more is closed at once. Default 4,000.
+    /// HTTP connections open at a time; one more is closed at once. One takes about 300 bytes, as much as there is of a head that is not whole, and what
+    /// waits for its client to read it: [`max_unread`](Self::max_unread), an answer, and up to twice [`max_head`](Self::max_head) that is to be
+    /// answered then. That is about 100 KiB at worst, and well under 1 KiB between requests. Default 4,000.
     pub max_connections: usize,
     /// HTTP connections of one address open at a time; those of [`proxies`](Self::proxies) are not counted. Default 100.
     pub max_connections_per_address: usize,

@@ -13,6 +13,16 @@ use std::net::{IpAddr, SocketAddr};
 /// What is kept of a connection's memory while nothing is in it.
 const KEPT: usize = 1 << 10;
 
+/// Gives memory back that what is left of the input does not need.
+fn trim(input: &mut Vec<u8>, max_head: usize) {
+    if input.is_empty() && input.capacity() > KEPT {
+        *input = Vec::new();
+    } else if input.capacity() > max_head {
+        // Room for the rest of a head, unless it is to have more at once.
+        input.shrink_to(max_head);
+    }
+}
+
 /// What a connection waits for, and is closed if it waits too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wait {
@@ -171,9 +181,7 @@ impl Server {
             self.answer(now, conn, parsed);
         }
         input.drain(..start.min(input.len()));
-        if input.is_empty() && input.capacity() > KEPT {
-            input = Vec::new();
-        }
+        trim(&mut input, self.config.max_head);
         let (left, max_head) = (input.len(), self.config.max_head);
         let most = max_head + self.config.piece();
         let Some(state) = self.http.conns.get_mut(&conn) else { return };
@@ -238,5 +246,21 @@ impl Server {
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Http({} connections)", self.conns.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trim;
+
+    #[test]
+    fn what_is_left_of_a_long_input_takes_no_more_memory_than_a_head() {
+        let mut input = vec![b'x'; 64 << 10];
+        input.drain(..(64 << 10) - 5);
+        trim(&mut input, 8 << 10);
+        assert!(input == b"xxxxx" && input.capacity() <= 8 << 10, "{}", input.capacity());
+        input.clear();
+        trim(&mut input, 8 << 10);
+        assert_eq!(input.capacity(), 0);
     }
 }
