@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex};
 
 /// What datagrams are read into, in bytes: as long as one can be.
 const BUFFER: usize = 64 << 10;
+/// Connections of those who read the figures: of their own, so that they are read also when the tracker has as many as it may.
+const READERS: usize = 64;
 /// More workers than this are of no use.
 const MOST_WORKERS: usize = 256;
 
@@ -144,8 +146,8 @@ impl Builder {
             receive_buffer: BUFFER,
             bytes_per_connection_per_turn: self.config.piece(),
             low_watermark: self.config.max_unread / 2,
-            // A few more: those beyond its limit the server closes itself, and counts.
-            max_connections: self.config.max_connections.saturating_add(256),
+            // A few more: those beyond their limits the machines close themselves, and count.
+            max_connections: self.config.max_connections.saturating_add(READERS + 256),
             ..reactor::Config::default()
         };
         let secret = entropy::secret().map_err(Error::System)?;
@@ -203,7 +205,9 @@ impl Builder {
             }
             if !self.metrics.is_empty() {
                 let start = Start { metrics: true, ..Start::default() };
-                let (worker, hosted) = host(reactor, machine(start, Box::new(Everybody), rng.fork()));
+                let config = Config { max_connections: READERS, ..self.config.clone() };
+                let server = Server::new(config, start, Arc::clone(&swarms), Box::new(Everybody), rng.fork(), &secret);
+                let (worker, hosted) = host(reactor, server);
                 for address in &self.metrics {
                     metrics.push(
                         reactor.listen_with(hosted, *address, beside(&self.metrics)).map_err(bind_error(*address))?,

@@ -68,7 +68,7 @@ pub struct Config {
     /// waits for its client to read it: [`max_unread`](Self::max_unread), an answer, and up to twice [`max_head`](Self::max_head) that is to be
     /// answered then. That is about 100 KiB at worst, and well under 1 KiB between requests. Default 4,000.
     pub max_connections: usize,
-    /// HTTP connections of one address open at a time; those of [`proxies`](Self::proxies) are not counted. Default 100.
+    /// HTTP connections of one IPv4 address, or of one IPv6 network of 64 bits, open at a time; those of [`proxies`](Self::proxies) are not counted. Default 100.
     pub max_connections_per_address: usize,
     /// How long the head of an HTTP request is at most, in bytes, 256 to 65,536. Default 8 KiB.
     pub max_head: usize,

@@ -8,7 +8,7 @@ use super::machine::Server;
 use crate::machine::{ConnId, Instant, Map, Rng, Timers};
 use head::HeadError;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// What is kept of a connection's memory while nothing is in it.
 const KEPT: usize = 1 << 10;
@@ -20,6 +20,14 @@ fn trim(input: &mut Vec<u8>, max_head: usize) {
     } else if input.capacity() > max_head {
         // Room for the rest of a head, unless it is to have more at once.
         input.shrink_to(max_head);
+    }
+}
+
+/// Gives whose an address is: of IPv6 the first 64 bits, since who has one address has all that begin with these.
+fn holder(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & u128::MAX << 64).into(),
     }
 }
 
@@ -56,7 +64,7 @@ struct Conn {
 /// The connections.
 pub(super) struct Http {
     conns: Map<ConnId, Conn>,
-    /// How many each address has, but for those of proxies.
+    /// How many each address has, or each network of IPv6, but for those of proxies.
     addresses: Map<IpAddr, usize>,
     deadlines: Timers<ConnId>,
     /// Whether figures are asked for rather than peers.
@@ -83,11 +91,12 @@ impl Server {
         let from = from.ip().to_canonical();
         self.counters.connections.add(1);
         let proxy = self.config.proxies.contains(&from);
-        let of_address = self.http.addresses.get(&from).copied().unwrap_or(0);
+        let holder = holder(from);
+        let of_address = self.http.addresses.get(&holder).copied().unwrap_or(0);
         let too_many = self.http.conns.len() >= self.config.max_connections
             || (!proxy && of_address >= self.config.max_connections_per_address);
         if !proxy {
-            *self.http.addresses.entry(from).or_insert(0) += 1;
+            *self.http.addresses.entry(holder).or_insert(0) += 1;
         }
         let state = Conn {
             from,
@@ -125,10 +134,11 @@ impl Server {
         if !state.closing {
             self.counters.closed.add(1);
         }
-        if let Some(count) = self.http.addresses.get_mut(&state.from) {
+        let holder = holder(state.from);
+        if let Some(count) = self.http.addresses.get_mut(&holder) {
             *count -= 1;
             if *count == 0 {
-                self.http.addresses.remove(&state.from);
+                self.http.addresses.remove(&holder);
             }
         }
     }

@@ -128,6 +128,25 @@ fn who_sends_64_kib_of_requests_at_once_and_reads_is_given_all_answers() {
 }
 
 #[test]
+fn figures_are_read_also_when_there_are_as_many_connections_as_may_be() {
+    let config = Config { max_connections: 2, ..Config::default() };
+    let builder = TrackerServer::builder().config(config).http(at("127.0.0.1:0")).metrics(at("127.0.0.1:0"));
+    let tracker = builder.spawn().unwrap();
+    let mut taken: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(tracker.http()[0]).unwrap()).collect();
+    // Both are there once they are answered.
+    for stream in &mut taken {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(get("/").as_bytes()).unwrap();
+        assert_eq!(stream.read(&mut [0; 9]).unwrap(), 9);
+    }
+    let figures: Vec<String> = (0..3).map(|_| http(tracker.metrics()[0], &get("/metrics"))).collect();
+    for figures in figures {
+        assert!(figures.contains("\nbip_tracker_connections 2\n"), "{figures}");
+        assert!(figures.contains("\nbip_tracker_http_errors_total 2\n"), "{figures}");
+    }
+}
+
+#[test]
 fn lists_and_rules_go_to_every_worker() {
     struct Rule(usize);
     impl Policy for Rule {

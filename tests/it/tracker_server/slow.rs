@@ -163,6 +163,20 @@ fn there_are_only_so_many_connections_of_all_and_of_each_address() {
 }
 
 #[test]
+fn a_network_of_ipv6_has_as_many_connections_as_an_address_of_ipv4() {
+    let mut host = Host::new(Config { max_connections_per_address: 3, ..Config::default() });
+    let from = |network: u16, n: u16| SocketAddr::from(([0x2a00, 0, 0, network, 9, 9, 9, n], 4_000));
+    let conns: Vec<ConnId> = (0..4).map(|n| host.accept(from(1, n))).collect();
+    let closed: Vec<bool> = conns.iter().map(|conn| host.client(*conn).closed.is_some()).collect();
+    assert_eq!(closed, [false, false, false, true]);
+    let other = host.accept(from(2, 1));
+    assert_eq!(host.client(other).closed, None);
+    conns.into_iter().for_each(|conn| host.gone(conn));
+    let again = host.accept(from(1, 7));
+    assert_eq!(host.client(again).closed, None);
+}
+
+#[test]
 fn slots_are_free_again_however_connections_end() {
     let mut host = Host::new(Config { max_connections: 4, ..Config::default() });
     for round in 0..200 {
