@@ -50,6 +50,8 @@ struct Conn {
     input: Vec<u8>,
     /// How many of them were searched for the end of a head.
     scanned: usize,
+    /// An empty line before the request has been passed over: some clients end a request with one too many (RFC 9112, 2.2).
+    blank: bool,
     /// How many bytes of answers the client has not read.
     unread: usize,
     /// It is not read from.
@@ -102,6 +104,7 @@ impl Server {
             from,
             input: Vec::new(),
             scanned: 0,
+            blank: false,
             unread: 0,
             stopped: false,
             closing: false,
@@ -174,7 +177,11 @@ impl Server {
         let mut start = 0;
         loop {
             let Some(state) = self.http.conns.get_mut(&conn).filter(|state| !state.closing) else { return };
-            let rest = input.get(start..).unwrap_or_default();
+            let mut rest = input.get(start..).unwrap_or_default();
+            if !state.blank && rest.starts_with(b"\r\n") {
+                state.blank = true;
+                (start, rest, state.scanned) = (start + 2, rest.get(2..).unwrap_or_default(), 0);
+            }
             let full = state.unread > self.config.max_unread;
             if full || rest.is_empty() {
                 break;
@@ -184,6 +191,7 @@ impl Server {
                 break;
             };
             state.scanned = 0;
+            state.blank = false;
             served = true;
             let head = rest.get(..length.min(self.config.max_head)).unwrap_or_default();
             let parsed = if length > self.config.max_head { Err(HeadError::TooLong) } else { head::parse(head) };

@@ -30,13 +30,14 @@ impl Forwarded<'_> {
     /// ours, the first of them is the client. `None` where there is no such field, or something before the client is no address.
     pub(super) fn client(&self, is_proxy: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
         let values = self.fields.rsplit(|byte| *byte == b'\n').filter_map(|line| {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
             let (name, value) = line.split_at(line.iter().position(|byte| *byte == b':')?);
             // Several such fields are one, in their order (RFC 9110, 5.3).
             name.eq_ignore_ascii_case(b"x-forwarded-for").then(|| value.get(1..).unwrap_or_default())
         });
         let mut last = None;
         for text in values.flat_map(|value| value.rsplit(|byte| *byte == b',')) {
-            let ip = address(text.trim_ascii())?;
+            let ip = address(trim(text))?;
             last = Some(ip);
             if !is_proxy(ip) {
                 break;
@@ -91,6 +92,14 @@ impl fmt::Display for HeadError {
             HeadError::TooLong => "the request is too long",
         })
     }
+}
+
+/// Takes spaces and tabs off both ends, and nothing else that is blank to some.
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
 }
 
 /// Finds the end of a head: the place after its empty line. `scanned` of its bytes have been searched before.
@@ -190,7 +199,7 @@ impl Fields {
         // A line that begins with a blank would go on with the one before; a blank before the colon is part of the name to some.
         let colon = line.iter().position(|byte| *byte == b':').ok_or(HeadError::Malformed)?;
         let (name, value) = line.split_at(colon);
-        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        let value = trim(value.get(1..).unwrap_or_default());
         if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
             return Err(HeadError::Malformed);
         }
@@ -200,6 +209,9 @@ impl Fields {
         let is = |expected: &str| name.eq_ignore_ascii_case(expected.as_bytes());
         if is("host") {
             self.hosts += 1;
+            if value.is_empty() || value.iter().any(|byte| matches!(byte, b' ' | b'\t')) {
+                return Err(HeadError::Malformed);
+            }
         } else if is("transfer-encoding") {
             return Err(HeadError::Body);
         } else if is("content-length") {
@@ -208,7 +220,7 @@ impl Fields {
                 return Err(HeadError::Body);
             }
         } else if is("connection") {
-            for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            for option in value.split(|byte| *byte == b',').map(trim) {
                 self.close |= option.eq_ignore_ascii_case(b"close");
                 self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             }
@@ -292,6 +304,14 @@ mod tests {
             ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", Malformed),
             ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", Malformed),
             ("GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: \x0ca\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a\x0b\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\x0c\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close,\x0c\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: \t \r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost:\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", Malformed),
+            ("GET / HTTP/1.0\r\nHost: a\tb\r\n\r\n", Malformed),
             ("GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n", Malformed),
             ("GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", Malformed),
             ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Malformed),
