@@ -10,6 +10,7 @@ use serde_json::json;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 /// How often it tells how it is.
@@ -18,6 +19,8 @@ const TELL: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(200);
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(2);
+/// What is told where a list cannot be taken.
+const STAYS: &str = "the list stays as it was";
 /// The port where none is given: what trackers have by custom.
 const PORT: u16 = 6969;
 
@@ -27,7 +30,7 @@ const PORT: u16 = 6969;
 /// terminal, else one now and then, in the end every minute. With --json it prints `{"ready":true,"udp":["ADDR:PORT"],"http":[],"metrics":[]}`, then
 /// every second a line of its figures: `up_s`, `torrents`, `peers`, `seeds`, and what was answered since the start (`connects`, `announces`,
 /// `scrapes`, `refused`), not answered (`invalid_ids`, `garbage`) and is open (`connections`). What it knows is in memory alone.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   bip tracker
@@ -84,14 +87,15 @@ pub(crate) fn run(args: &Tracker, output: &Output) -> Result<(), Failure> {
     tell_addresses(&tracker, output)?;
     let begin = Instant::now();
     let (mut next, mut last) = (begin + TELL, Figures::default());
-    let mut live = output.live();
+    let (mut live, mut reload) = (output.live(), Reload::default());
     while !signals.is_asked() {
         if !tracker.is_alive() {
             return Err(failed(Error::Closed));
         }
         if signals.take_hangup() {
-            reload(args, &tracker, output)?;
+            reload.begin(args);
         }
+        reload.go_on(args, &tracker, output)?;
         let now = Instant::now();
         if now >= next {
             next = now + TELL;
@@ -143,14 +147,56 @@ fn read_list(path: &Path) -> Result<HashList, Failure> {
     HashList::parse(&text).map_err(|error| Failure::new(path.display(), error))
 }
 
-/// Reads the list again; one that cannot be read leaves the old one.
-fn reload(args: &Tracker, tracker: &TrackerServer, output: &Output) -> Result<(), Failure> {
-    match read_access(args).and_then(|access| tracker.set_access(access).map_err(failed)) {
-        Ok(listed) if output.is_json() => output.json(&json!({ "reloaded": true, "listed": listed }))?,
-        Ok(listed) => output.note("tracker", format_args!("{} listed", counted_hashes(listed))),
-        Err(failure) => output.fail(&failure.and("the list stays as it was")),
+/// A list that is read again, on a thread of its own: with millions of lines that takes seconds, in which clients are answered.
+#[derive(Debug, Default)]
+struct Reload {
+    /// Where the list comes from that is being read.
+    reading: Option<Receiver<Result<Access, Failure>>>,
+    /// The file may have changed since it was begun to be read.
+    again: bool,
+    /// What has been read, and the tracker was too busy for.
+    read: Option<Access>,
+}
+
+impl Reload {
+    /// Begins to read the list.
+    fn begin(&mut self, args: &Tracker) {
+        self.again = self.reading.is_some();
+        if self.again {
+            return;
+        }
+        let (args, (send, receive)) = (args.clone(), mpsc::channel());
+        // The thread is left behind when the tool ends.
+        std::thread::spawn(move || send.send(read_access(&args)));
+        self.reading = Some(receive);
     }
-    Ok(())
+
+    /// Takes a list that has been read; one that cannot be read leaves the old one.
+    fn go_on(&mut self, args: &Tracker, tracker: &TrackerServer, output: &Output) -> Result<(), Failure> {
+        match self.reading.as_ref().map(Receiver::try_recv) {
+            None | Some(Err(TryRecvError::Empty)) => {}
+            Some(result) => {
+                self.reading = None;
+                if self.again {
+                    self.begin(args);
+                }
+                match result {
+                    Ok(Ok(access)) => self.read = Some(access),
+                    Ok(Err(failure)) => output.fail(&failure.and(STAYS)),
+                    Err(_) => output.fail(&Failure::new("reading the list", "its thread ended").and(STAYS)),
+                }
+            }
+        }
+        let Some(access) = self.read.take() else { return Ok(()) };
+        match tracker.set_access(access.clone()) {
+            Ok(listed) if output.is_json() => output.json(&json!({ "reloaded": true, "listed": listed }))?,
+            Ok(listed) => output.note("tracker", format_args!("{} listed", counted_hashes(listed))),
+            // The next time.
+            Err(Error::Busy) => self.read = Some(access),
+            Err(error) => output.fail(&failed(error).and(STAYS)),
+        }
+        Ok(())
+    }
 }
 
 fn counted_hashes(count: usize) -> String {

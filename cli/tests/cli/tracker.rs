@@ -165,6 +165,34 @@ fn a_list_is_read_again_on_sighup() {
 }
 
 #[test]
+fn clients_are_answered_while_a_list_is_read_again() {
+    let folder = Folder::new();
+    let list = folder.write("list", format!("{}\n", hash(1)));
+    let mut tracker = Running::start(&folder, &["--udp", "127.0.0.1:0", "--deny", &list]);
+    let address = tracker.address("udp", 0);
+    // In place of the file there is something from which nothing comes until it is written to.
+    std::fs::remove_file(&list).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&list).status().unwrap().success());
+    tracker.hang_up();
+    // Opening it waits until the tracker has opened it.
+    let mut slow = std::fs::OpenOptions::new().write(true).open(&list).unwrap();
+    for n in 0..20 {
+        assert_eq!(announce(address, hash(2), 1), Ok((0, 1)), "{n}");
+    }
+    // A signal meanwhile has it read once more.
+    tracker.hang_up();
+    tracker.until(|line| line["up_s"].is_number());
+    slow.write_all(hash(2).to_string().as_bytes()).unwrap();
+    drop(slow);
+    assert_eq!(tracker.until(|line| line["reloaded"] == true)["listed"], 1);
+    let mut slow = std::fs::OpenOptions::new().write(true).open(&list).unwrap();
+    slow.write_all(format!("{}\n{}\n", hash(2), hash(3)).as_bytes()).unwrap();
+    drop(slow);
+    assert_eq!(tracker.until(|line| line["reloaded"] == true)["listed"], 2);
+    assert_eq!(code(&tracker.end("-TERM")), 0);
+}
+
+#[test]
 fn it_says_where_it_listens() {
     let folder = Folder::new();
     let mut child =
