@@ -19,6 +19,9 @@ const TELL: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(200);
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(2);
+/// Files that it may want to have open: 4,000 connections over HTTP, and as much again for those that come and go.
+#[cfg(unix)]
+const FILES: u64 = 8_192;
 /// What is told where a list cannot be taken.
 const STAYS: &str = "the list stays as it was";
 /// The port where none is given: what trackers have by custom.
@@ -37,11 +40,13 @@ Examples:
   bip tracker --udp 192.0.2.1:6969 --udp '[2001:db8::1]:6969' --workers 2
   bip tracker --http 127.0.0.1:8080 --proxy 127.0.0.1 --allow torrents.txt --metrics 127.0.0.1:9100")]
 pub(crate) struct Tracker {
-    /// Where to answer over UDP; may be given several times; port 0 takes any [default: all addresses, port 6969, unless --http is given]
+    /// Where to answer over UDP; may be given several times; port 0 takes any [default: all addresses, port 6969, unless --http is given]. On a host
+    /// with several addresses name each: of all of them, an answer may leave from another than the one that was asked, and is lost
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) udp: Vec<SocketAddr>,
 
-    /// Where to answer over HTTP; may be given several times; port 0 takes any [default: all addresses, port 6969, unless --udp is given]
+    /// Where to answer over HTTP; may be given several times; port 0 takes any [default: all addresses, port 6969, unless --udp is given]. At most 4,000
+    /// connections are open at a time, 100 of each address: it may open up to 8,192 files, if the hard limit (`ulimit -Hn`) is not less
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) http: Vec<SocketAddr>,
 
@@ -83,6 +88,7 @@ pub(crate) fn run(args: &Tracker, output: &Output) -> Result<(), Failure> {
         signals.notice_hangups()?;
     }
     let access = read_access(args)?;
+    raise_files();
     let (tracker, mut own) = start(args, access)?;
     tell_addresses(&tracker, output)?;
     let begin = Instant::now();
@@ -125,6 +131,23 @@ pub(crate) fn run(args: &Tracker, output: &Output) -> Result<(), Failure> {
         None => tracker.shut_down(END).map_err(failed),
     }
 }
+
+/// Has the system permit as many open files as the connections may need: the usual 1,024 are less than a tracker's.
+#[cfg(unix)]
+fn raise_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.map_or(FILES, |most| most.min(FILES));
+    if limit.current.is_some_and(|current| current < most) {
+        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit }) {
+            log::warn!("permitting {most} open files: {error}");
+        }
+    }
+}
+
+/// Elsewhere there is no such limit.
+#[cfg(not(unix))]
+fn raise_files() {}
 
 fn failed(error: Error) -> Failure {
     match error {
