@@ -19,9 +19,11 @@ mod error;
 pub use builder::Builder;
 pub use error::Error;
 
-use crate::machine::{Events, Outbox, RecvError, SendError};
-use crate::reactor::{Running, StopError};
-use crate::tracker::server::{Access, Command, Event, Figures, Refusal, RequestId, Swarms};
+use crate::machine::{Events, Outbox, RecvError, Rng, SendError};
+use crate::reactor::{Clock, Running, StopError};
+use crate::tracker::server::{
+    Access, Announcement, Command, Counts, Drawn, Event, Figures, Full, Refusal, RequestId, Swarms,
+};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +33,8 @@ use std::time::Duration;
 const COMMANDS: usize = 16;
 /// How long dropping a server may take.
 const DROP_DEADLINE: Duration = Duration::from_secs(2);
+/// How much of its time a thread is given to end once its reactor has stopped.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// One of the machines, as the program sees it.
 #[derive(Debug)]
@@ -46,6 +50,10 @@ struct Worker {
 struct Unanswered {
     /// How many lists each worker has got.
     lists: Vec<usize>,
+    /// Whether the first was asked to look for peers that are over.
+    sweep: bool,
+    /// What peers are drawn with for the program.
+    rng: Rng,
 }
 
 /// A tracker. The [module's page](self) has an example.
@@ -55,6 +63,8 @@ pub struct TrackerServer {
     /// The machine that shows the figures, if any does: in the first worker's thread.
     shows: Option<Worker>,
     swarms: Arc<Swarms>,
+    /// The time of all workers.
+    clock: Clock,
     udp: Vec<SocketAddr>,
     http: Vec<SocketAddr>,
     metrics: Vec<SocketAddr>,
@@ -91,9 +101,46 @@ impl TrackerServer {
         self.swarms.figures()
     }
 
-    /// Gives the swarms: for a program that wants to look at them, or to announce a peer of its own.
+    /// Gives the swarms, to be looked at. To announce a peer is for [`announce`](Self::announce), which knows the time.
     pub fn swarms(&self) -> &Arc<Swarms> {
         &self.swarms
+    }
+
+    /// Announces a peer of the program's own, as if it had sent an announce to the tracker; gives the figures of its torrent, and peers as they are
+    /// wanted. Neither lists nor rules are asked. It is known for [`SwarmLimits::peer_timeout`](crate::tracker::server::SwarmLimits::peer_timeout),
+    /// unless it is announced again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRoom`]: there are as many torrents as there may be. [`Error::Closed`]: the server has stopped.
+    ///
+    /// ```
+    /// use bip::proto::id::InfoHash;
+    /// use bip::session::tracker_server::TrackerServer;
+    /// use bip::tracker::server::Announcement;
+    ///
+    /// let tracker = TrackerServer::builder().udp("127.0.0.1:0".parse()?).spawn()?;
+    /// let ours = Announcement { seed: true, ..Announcement::new(InfoHash([7; 20]), "192.0.2.1:6881".parse()?) };
+    /// let (counts, peers) = tracker.announce(&ours)?;
+    /// assert_eq!((counts.seeders, peers.v4.len()), (1, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn announce(&self, announcement: &Announcement) -> Result<(Counts, Drawn), Error> {
+        let first = self.workers.first().ok_or(Error::Closed)?;
+        let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        self.hear(&mut unanswered)?;
+        let mut drawn = Drawn::default();
+        let peer = SocketAddr::new(announcement.peer.ip().to_canonical(), announcement.peer.port());
+        let asked = Announcement { peer, ..*announcement };
+        let announced = self.swarms.announce(self.clock.now(), &asked, &mut unanswered.rng, &mut drawn);
+        let counts = announced.map_err(|Full| Error::NoRoom)?;
+        // After the announce: a worker that has answered before it may have found nobody, and ceased.
+        self.hear(&mut unanswered)?;
+        if !unanswered.sweep {
+            self.tell(first, |request| Command::Sweep { request })?;
+            unanswered.sweep = true;
+        }
+        Ok((counts, drawn))
     }
 
     /// Serves other torrents from now on; gives how many info hashes are listed. Does not wait: requests that have come are answered by the old list.
@@ -122,9 +169,11 @@ impl TrackerServer {
 
     /// Reads the workers' answers, which makes room for more.
     fn hear(&self, unanswered: &mut Unanswered) -> Result<(), Error> {
-        for (worker, lists) in self.workers.iter().zip(&mut unanswered.lists) {
+        let Unanswered { lists, sweep, .. } = unanswered;
+        for (worker, lists) in self.workers.iter().zip(lists) {
             loop {
                 match worker.events.try_next() {
+                    Ok(Event::Sweeping { .. }) => *sweep = false,
                     Ok(_) => *lists = lists.saturating_sub(1),
                     Err(RecvError::Empty) => break,
                     Err(RecvError::Closed) => return Err(Error::Closed),
@@ -162,9 +211,10 @@ impl TrackerServer {
 
     fn end(&mut self, deadline: Duration) -> Result<(), Error> {
         let threads: Vec<Running> = self.workers.iter_mut().filter_map(|worker| worker.thread.take()).collect();
-        // All at once, then each is waited for.
-        threads.iter().for_each(|thread| thread.stopper().stop(deadline));
-        let ends = threads.into_iter().map(|thread| match thread.stop(deadline) {
+        let end = self.clock.now() + deadline;
+        // All at once; then each is waited for, as long as time is left of that of all.
+        threads.iter().for_each(|thread| thread.stopper().stop(deadline - GRACE.min(deadline / 4)));
+        let ends = threads.into_iter().map(|thread| match thread.stop(self.clock.until(end)) {
             Ok(()) => Ok(()),
             Err(error @ (StopError::Panicked(_) | StopError::Poll(_))) => {
                 log::warn!(target: "bip::tracker", "a worker ended badly: {error}");

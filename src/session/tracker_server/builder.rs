@@ -9,11 +9,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What datagrams are read into, in bytes: as long as one can be.
 const BUFFER: usize = 64 << 10;
 /// Connections of those who read the figures: of their own, so that they are read also when the tracker has as many as it may.
 const READERS: usize = 64;
+/// The longest interval between announces: half as long again, peers are remembered for a day.
+const MOST_INTERVAL: Duration = Duration::from_secs(16 * 3600);
 /// More workers than this are of no use.
 const MOST_WORKERS: usize = 256;
 
@@ -87,13 +90,14 @@ impl Builder {
         self
     }
 
-    /// Sets the limits and habits.
+    /// Sets the limits and habits. An [`interval`](Config::interval) of more than 16 h is 16 h.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
 
-    /// Sets how much the swarms may hold.
+    /// Sets how much the swarms may hold. A [`peer_timeout`](SwarmLimits::peer_timeout) that is not longer than the interval is half as long again as that:
+    /// else peers that do as they are asked would be forgotten.
     pub fn swarms(mut self, limits: SwarmLimits) -> Self {
         self.limits = limits;
         self
@@ -140,6 +144,11 @@ impl Builder {
         if refused {
             let limit = self.config.max_listed;
             return Err(Error::Refused(Refusal::TooMany { limit }));
+        }
+        self.config.interval = self.config.interval.min(MOST_INTERVAL);
+        let interval = self.config.interval;
+        if self.limits.peer_timeout <= interval {
+            self.limits.peer_timeout = interval + interval / 2;
         }
         let config = reactor::Config {
             job_threads: 0,
@@ -216,11 +225,12 @@ impl Builder {
                 shows = Some(worker);
             }
         }
-        let unanswered = Unanswered { lists: vec![0; workers.len()] };
+        let unanswered = Unanswered { lists: vec![0; workers.len()], sweep: false, rng: rng.fork() };
         let server = TrackerServer {
             workers,
             shows,
             swarms,
+            clock,
             udp,
             http,
             metrics,
@@ -249,7 +259,7 @@ impl Drop for Alive {
 
 /// Takes a machine into a reactor.
 fn host(reactor: &mut Reactor, server: Server) -> (Worker, Hosted) {
-    let (mail, inbox) = mailbox(COMMANDS, reactor.doorbell());
+    let (mail, inbox) = mailbox(COMMANDS + 1, reactor.doorbell());
     let (sink, events) = events(&mail, 0);
     let alive = Arc::new(AtomicBool::new(true));
     let life = Alive(Arc::clone(&alive));

@@ -129,8 +129,12 @@ impl Machine for Server {
     type Job = NoJobs;
     type Done = NoJobs;
 
-    fn handle_command(&mut self, _now: Instant, command: Command) {
+    fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
+            Command::Sweep { request } => {
+                self.sweep = self.sweep.or(Some(now + SWEEP));
+                self.events.push_back(Event::Sweeping { request });
+            }
             Command::SetAccess { request, access } => {
                 let (listed, limit) = (access.listed(), self.config.max_listed);
                 self.events.push_back(if listed > limit {

@@ -2,7 +2,7 @@
 
 use super::*;
 use bip::session::tracker_server::{Error, TrackerServer};
-use bip::tracker::server::{Access, HashList, Verdict};
+use bip::tracker::server::{Access, Announcement, HashList, Verdict};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
 use std::sync::{Mutex, mpsc};
@@ -247,6 +247,61 @@ fn a_list_goes_to_all_workers_or_to_none() {
         assert!(refusal(2).starts_with("by "));
     }
     tracker.set_access(Access::All).unwrap();
+}
+
+#[test]
+fn a_program_announces_a_peer_of_its_own_which_is_forgotten_in_its_time() {
+    let limits = SwarmLimits { torrents: 1, ..SwarmLimits::default() };
+    let (tracker, mut reactor) = TrackerServer::builder().udp(at("127.0.0.1:0")).swarms(limits).in_caller().unwrap();
+    assert_eq!(reactor.next_deadline(), None);
+    let peer =
+        |n: u16| Announcement { seed: true, ..Announcement::new(hash(1), at(&format!("[::ffff:192.0.2.1]:{n}"))) };
+    for n in 1..100 {
+        let (counts, _) = tracker.announce(&peer(n)).unwrap();
+        assert_eq!(counts.seeders, u32::from(n));
+    }
+    let (counts, drawn) = tracker.announce(&Announcement::new(hash(1), at("192.0.2.2:1"))).unwrap();
+    assert_eq!((counts.seeders, counts.leechers, drawn.v4.len()), (99, 1, 50 * 6));
+    // The tracker wakes to look for those who are over, though nobody has sent it anything.
+    reactor.turn(Some(Duration::ZERO)).unwrap();
+    assert!(reactor.next_deadline().is_some_and(|left| left <= SECOND), "{:?}", reactor.next_deadline());
+    tracker.announce(&peer(1)).unwrap();
+    // Its lists are taken as before.
+    for _ in 0..16 {
+        tracker.set_access(Access::All).unwrap();
+    }
+    assert!(matches!(tracker.set_access(Access::All), Err(Error::Busy)));
+    tracker.announce(&peer(2)).unwrap();
+    drop(reactor);
+    assert!(matches!(tracker.announce(&peer(3)), Err(Error::Closed)));
+}
+
+#[test]
+fn peers_are_known_for_longer_than_they_are_asked_to_wait() {
+    let config = Config { interval: 2 * DAY, ..Config::default() };
+    let (tracker, mut reactor) = TrackerServer::builder().http(at("127.0.0.1:0")).config(config).in_caller().unwrap();
+    let later = Instant::from_micros(1 << 41);
+    let (mut rng, mut drawn) = (Rng::new(1), Default::default());
+    let swarms = Arc::clone(tracker.swarms());
+    swarms.announce(later, &Announcement::new(hash(1), at("192.0.2.1:1")), &mut rng, &mut drawn).unwrap();
+    let sweep = |hours: u32| {
+        for _ in 0..200 {
+            swarms.sweep(later + 60 * MINUTE * hours, 1_000);
+        }
+        swarms.tally().peers()
+    };
+    assert_eq!((sweep(16), sweep(23), sweep(25)), (1, 1, 0));
+    // What clients are told is no more than 16 hours.
+    let mut stream = TcpStream::connect(tracker.http()[0]).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    stream.write_all(get(&target(hash(1), "")).as_bytes()).unwrap();
+    let (mut answer, mut buffer, patience) = (Vec::new(), [0; 1_000], patience());
+    while !answer.windows(16).any(|window| window == b"8:intervali57600") {
+        patience();
+        reactor.turn(Some(Duration::from_millis(1))).unwrap();
+        let length = stream.read(&mut buffer).unwrap_or_default();
+        answer.extend_from_slice(&buffer[..length]);
+    }
 }
 
 #[test]
