@@ -100,7 +100,7 @@ fn families_are_side_by_side_on_one_port() {
         let [udp, http, metrics] = ports.map(|port| SocketAddr::new(ip, port));
         builder = builder.udp(udp).http(http).metrics(metrics);
     }
-    let tracker = builder.spawn().unwrap();
+    let _tracker = builder.spawn().unwrap();
     for ip in ["127.0.0.1:0", "[::1]:0"].map(|loopback| at(loopback).ip()) {
         let [udp, at_http, metrics] = ports.map(|port| SocketAddr::new(ip, port));
         announce_at(udp, announce(hash(1)));
