@@ -141,7 +141,7 @@ mod with_http {
         assert_eq!((files.len(), known), (100, vec![0, 40, 80]));
         host.assert_free();
         host.scrape(2, "http://192.0.2.1/announce/../x", vec![hash(1)]);
-        host.fetch();
+        assert_eq!(host.error(), Error::Forbidden, "it leads out of where trackers are");
         host.scrape(3, "http://8.8.8.8/tracker", vec![hash(1)]);
         assert!(matches!(host.error(), Error::Url(_)), "it does not say where to scrape");
     }
