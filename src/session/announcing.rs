@@ -6,7 +6,8 @@ use super::torrent::{Announcing, Phase, Torrent};
 use crate::machine::TorrentId;
 use crate::peer::{self, Source};
 use crate::proto::announce::Progress;
-use crate::tracker::client::{Command, Event as Told, Following};
+use crate::proto::tracker_url::TrackerUrl;
+use crate::tracker::client::{Command, Event as Told, Following, TrackerState};
 
 /// The port that is told where nobody reaches us: trackers refuse 0.
 const NO_PORT: u16 = 1;
@@ -73,16 +74,17 @@ impl Coordinator {
             Told::Peers { torrent: id, peers, url } => {
                 log::debug!(target: "bip::tracker", "{url}: {} peers", peers.len());
                 if self.torrents.get(&id).is_some_and(|t| t.phase == Phase::Joined && t.announcing == Announcing::Yes) {
+                    self.on_answer_of(id, &url);
                     let source = Source::Tracker;
                     self.push(Directive::ToPeer(peer::Command::FoundPeers { torrent: id, peers, source }));
                 }
             }
-            Told::Switched { torrent: id } => {
-                if self.torrents.get(&id).is_some_and(|t| t.phase == Phase::Joined) {
-                    self.push(Directive::ToPeer(peer::Command::DropPeers { torrent: id }));
-                }
-            }
+            Told::Switched { torrent: id } => self.drop_peers(id),
             Told::Tracker { torrent: id, status } => {
+                if status.state == TrackerState::Working {
+                    // Also where it knows of no peers.
+                    self.on_answer_of(id, &status.url);
+                }
                 let Some(torrent) = self.torrents.get_mut(&id) else { return };
                 match torrent.trackers.iter_mut().find(|known| known.url == status.url) {
                     Some(known) => known.clone_from(&status),
@@ -100,6 +102,26 @@ impl Coordinator {
             // Nothing else is asked.
             _ => {}
         }
+    }
+
+    /// Notes that a torrent is at this tracker. If a private one was at another before it was paused, which the client of trackers does not remember, the
+    /// peers from there go (BEP 27).
+    fn on_answer_of(&mut self, id: TorrentId, url: &TrackerUrl) {
+        let Some(torrent) = self.torrents.get_mut(&id).filter(|torrent| torrent.spec.private) else { return };
+        if torrent.peers_from.as_ref() == Some(url) {
+            return;
+        }
+        let was_elsewhere = torrent.peers_from.replace(url.clone()).is_some();
+        if was_elsewhere && torrent.phase == Phase::Joined {
+            self.push(Directive::ToPeer(peer::Command::DropPeers { torrent: id }));
+        }
+    }
+
+    /// Drops the peers of the tracker that a private torrent was at.
+    fn drop_peers(&mut self, id: TorrentId) {
+        let Some(torrent) = self.torrents.get_mut(&id).filter(|torrent| torrent.phase == Phase::Joined) else { return };
+        torrent.peers_from = None;
+        self.push(Directive::ToPeer(peer::Command::DropPeers { torrent: id }));
     }
 
     fn on_left(&mut self, id: TorrentId) {
