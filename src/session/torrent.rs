@@ -48,6 +48,8 @@ pub(super) struct Torrent {
     pub(super) trackers: Vec<TrackerStatus>,
     /// The one that its peers come from, of a private torrent.
     pub(super) peers_from: Option<TrackerUrl>,
+    /// The swarm wants more peers than it knows.
+    pub(super) out_of_peers: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -108,6 +110,7 @@ impl Torrent {
             announcing: Announcing::No,
             trackers: Vec::new(),
             peers_from: None,
+            out_of_peers: false,
         }
     }
 

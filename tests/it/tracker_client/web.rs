@@ -155,6 +155,19 @@ mod with_http {
     }
 
     #[test]
+    fn the_address_at_which_a_tracker_sees_us_is_told_of_followed_torrents_too() {
+        let mut host = Host::with_sockets(Config::default(), &["0.0.0.0:1"]);
+        host.command(Command::Follow { torrent: TORRENT, following: Box::new(following(&[&[TRACKER]])) });
+        host.wait(Duration::ZERO);
+        let (job, _) = host.fetch();
+        host.told();
+        host.fetched(job, b"d11:external ip4:\x01\x02\x03\x048:intervali900ee");
+        let told = host.told();
+        let [Event::Tracker { status, .. }] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(status.external_ip, Some("1.2.3.4".parse().unwrap()));
+    }
+
+    #[test]
     fn a_followed_torrent_heeds_min_interval_tracker_id_retry_in_and_never() {
         let mut host = Host::with_sockets(Config::default(), &["0.0.0.0:1"]);
         let following = following(&[&[TRACKER]]);

@@ -24,10 +24,16 @@ fn ask(coordinator: &mut Coordinator, command: Command) -> Vec<Directive> {
 
 /// A session whose torrent is in its swarm and announced.
 fn announced(private: bool) -> Coordinator {
+    let (coordinator, told) = announced_at(Some(6881), None, private);
+    assert_eq!(follows(&told).len(), 1, "{told:?}");
+    coordinator
+}
+
+fn announced_at(port_v4: Option<u16>, port_v6: Option<u16>, private: bool) -> (Coordinator, Vec<Directive>) {
     let path = SafePath::from_parts(["a"]).unwrap();
     let layout = Arc::new(Layout::new(vec![(path, 5)], 16 * 1024, &[Sha1::digest(b"hello")]).unwrap());
     let mut coordinator = Coordinator::new(Config::default());
-    ask(&mut coordinator, Command::Listening { peer_id: PeerId([1; 20]), port: Some(6881) });
+    ask(&mut coordinator, Command::Listening { peer_id: PeerId([1; 20]), port_v4, port_v6 });
     let trackers = vec![vec![url(A)], vec![url(B)]];
     let spec = Spec { trackers, private, ..Spec::new(hash(1), layout, "/folder") };
     ask(&mut coordinator, Command::Add { torrent: TORRENT, spec });
@@ -35,8 +41,7 @@ fn announced(private: bool) -> Coordinator {
     let added = disk::Event::Added { torrent: TORRENT, have, stored, checked, oddities };
     ask(&mut coordinator, Command::FromDisk(added));
     let told = ask(&mut coordinator, Command::FromPeer(peer::Event::TorrentAdded { torrent: TORRENT }));
-    assert_eq!(follows(&told).len(), 1, "{told:?}");
-    coordinator
+    (coordinator, told)
 }
 
 fn follows(told: &[Directive]) -> Vec<&Directive> {
@@ -97,4 +102,39 @@ fn a_public_torrent_keeps_all_of_its_peers() {
     tells(&mut coordinator, A, 1);
     pause_and_resume(&mut coordinator);
     assert_eq!(tells(&mut coordinator, B, 2), [found(2)]);
+}
+
+#[test]
+fn trackers_are_told_the_port_of_each_family_and_where_there_is_none_the_other() {
+    for (port_v4, port_v6, told_v4, told_v6) in
+        [(Some(1), Some(2), 1, Some(2)), (None, Some(2), 2, Some(2)), (Some(1), None, 1, None), (None, None, 1, None)]
+    {
+        let (_, told) = announced_at(port_v4, port_v6, false);
+        let following = told.iter().find_map(|directive| match directive {
+            Directive::ToTracker(client::Command::Follow { following, .. }) => Some(following),
+            _ => None,
+        });
+        let following = following.expect("it is announced");
+        assert_eq!((following.port, following.port_v6), (told_v4, told_v6));
+    }
+}
+
+#[test]
+fn a_torrent_that_runs_out_of_peers_asks_for_more_once_until_it_has_had_some() {
+    let mut coordinator = announced(false);
+    let more = Directive::ToTracker(client::Command::MorePeers { torrent: TORRENT });
+    let mut status = |known, connecting, peers, pieces_wanted_done| {
+        let mut status = peer::Status::default();
+        (status.pieces, status.pieces_wanted, status.pieces_wanted_done) = (9, 9, pieces_wanted_done);
+        (status.known, status.connecting, status.peers) = (known, connecting, peers);
+        ask(&mut coordinator, Command::FromPeer(peer::Event::Status { torrent: TORRENT, status })).contains(&more)
+    };
+    assert!(!status(1, 0, 0, 0), "it knows of one");
+    assert!(!status(0, 1, 0, 0), "it dials one");
+    assert!(!status(0, 0, 30, 0), "it has enough");
+    assert!(status(0, 0, 2, 0));
+    assert!(!status(0, 0, 1, 0), "it has asked");
+    assert!(!status(5, 0, 1, 0));
+    assert!(status(0, 0, 1, 0));
+    assert!(!status(5, 0, 1, 0) && !status(0, 0, 1, 9), "it is complete");
 }
