@@ -10,6 +10,7 @@ use crate::proto::announce::{Event as Reason, Progress};
 use crate::proto::compact::Family;
 use crate::proto::tracker_url::TrackerUrl;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// What a tracker knows of us over one family.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,6 +46,7 @@ pub(super) struct Tracker {
     pub(super) peers: usize,
     pub(super) error: Option<Error>,
     pub(super) warning: Option<String>,
+    pub(super) external_ip: Option<IpAddr>,
 }
 
 pub(super) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
@@ -74,6 +76,7 @@ impl Tracker {
             peers: 0,
             error: None,
             warning: None,
+            external_ip: None,
         }
     }
 
@@ -95,6 +98,7 @@ impl Tracker {
             peers: self.peers,
             error: self.error.clone(),
             warning: self.warning.clone(),
+            external_ip: self.external_ip,
         }
     }
 }

@@ -340,7 +340,9 @@ impl Subject for Coordinators {
         }
         let torrent = torrent(rng);
         match rng.below(24) {
-            7 if rng.below(2) == 0 => Command::Listening { peer_id: PeerId([1; 20]), port: Some(6881) },
+            7 if rng.below(2) == 0 => {
+                Command::Listening { peer_id: PeerId([1; 20]), port_v4: Some(6881), port_v6: None }
+            }
             0..=7 => Command::Add {
                 torrent,
                 spec: Spec {
