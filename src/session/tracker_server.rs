@@ -214,16 +214,20 @@ impl TrackerServer {
         let end = self.clock.now() + deadline;
         // All at once; then each is waited for, as long as time is left of that of all.
         threads.iter().for_each(|thread| thread.stopper().stop(deadline - GRACE.min(deadline / 4)));
-        let ends = threads.into_iter().map(|thread| match thread.stop(self.clock.until(end)) {
-            Ok(()) => Ok(()),
-            Err(error @ (StopError::Panicked(_) | StopError::Poll(_))) => {
-                log::warn!(target: "bip::tracker", "a worker ended badly: {error}");
-                Err(Error::Closed)
-            }
-            Err(_) => Err(Error::TimedOut),
-        });
         // Each is waited for, whatever became of those before.
-        ends.fold(Ok(()), |all, end| all.and(end))
+        let mut result = Ok(());
+        for thread in threads {
+            let end = match thread.stop(self.clock.until(end)) {
+                Ok(()) => Ok(()),
+                Err(error @ (StopError::Panicked(_) | StopError::Poll(_))) => {
+                    log::warn!(target: "bip::tracker", "a worker ended badly: {error}");
+                    Err(Error::Closed)
+                }
+                Err(_) => Err(Error::TimedOut),
+            };
+            result = result.and(end);
+        }
+        result
     }
 }
 
