@@ -130,7 +130,10 @@ impl Coordinator {
             }
             Told::FollowRefused { torrent: id, error } => {
                 log::warn!(target: "bip::tracker", "{id} is not announced: {error}");
-                self.on_left(id);
+                // One that is being left is answered for that too.
+                if let Some(torrent) = self.torrents.get_mut(&id).filter(|t| t.announcing == Announcing::Yes) {
+                    torrent.announcing = Announcing::No;
+                }
             }
             Told::Left { torrent } => self.on_left(torrent),
             // Nothing else is asked.

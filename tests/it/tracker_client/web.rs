@@ -18,7 +18,23 @@ mod with_http {
     use super::*;
     use bip::proto::announce::Event as Reason;
     use bip::proto::http_tracker::{AnnounceRequest, Retry};
-    use bip::tracker::client::AnnounceReply;
+    use bip::tracker::client::{AnnounceReply, Fetch, Fetched};
+
+    impl Host {
+        /// Gives the one HTTP request that is to be fetched.
+        fn fetch(&mut self) -> (JobId, Fetch) {
+            let fetches = |job: &Job| matches!(job, Job::Fetch(_));
+            let place = self.jobs.iter().position(|(_, job)| fetches(job)).expect("something is fetched");
+            match self.jobs.remove(place) {
+                (id, Job::Fetch(fetch)) => (id, *fetch),
+                other => panic!("{other:?}"),
+            }
+        }
+
+        fn fetched(&mut self, job: JobId, body: &[u8]) {
+            self.done(job, Done::Fetched(Ok(Fetched { code: 200, body: body.to_vec() })));
+        }
+    }
 
     const TRACKER: &str = "http://192.0.2.1/announce?passkey=5ec7e7";
 
