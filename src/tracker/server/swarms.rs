@@ -4,12 +4,14 @@ mod entry;
 mod index;
 mod members;
 mod shard;
+mod swarm;
 
 use super::config::SwarmLimits;
 use super::figures::{Counters, Figures};
 use super::sip::Sip;
 use crate::machine::{Instant, Rng, Secret};
 use crate::proto::announce::Event;
+use crate::proto::compact::Family;
 use crate::proto::id::InfoHash;
 use shard::Shard;
 use std::fmt;
@@ -21,11 +23,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const SHARDS: usize = 64;
 /// The unit of time in which peers are remembered, in microseconds: 8 s, of which 16 bits hold six days.
 const TICK: u64 = 8_000_000;
+/// Of how many that are looked at the oldest goes where there is no room.
+const SAMPLE: usize = 8;
 
 /// The swarms of all torrents, shared by the machines that answer for them.
 ///
 /// Torrents are divided by a keyed hash of their info hash into 64 parts, each with its lock, which is held for no longer than one answer takes. A peer is
-/// known by its IP address and port, and by nothing else: the address is the one that it announced from, so nobody can speak for another address. A peer
+/// known by its IP address and port, and by nothing else: the address is the one that it announced from, so nobody can speak for another address, and
+/// all peers of one address are found together, so that they can be counted. A peer
 /// takes 8 bytes with IPv4 and 20 with IPv6, and a third of that for room to grow; a torrent about 100.
 ///
 /// Nothing is allocated to answer an announce of somebody who is known.
@@ -99,7 +104,8 @@ pub struct Drawn {
     pub v6: Vec<u8>,
 }
 
-/// There are as many torrents as there may be.
+/// No torrent is known, and there may be none: [`SwarmLimits::torrents`] is 0. Or so many ask for a new one at the same moment that none could be forgotten
+/// for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
@@ -131,6 +137,15 @@ impl Tally {
     pub fn peers(&self) -> usize {
         self.seeds_v4 + self.leeches_v4 + self.seeds_v6 + self.leeches_v6
     }
+
+    fn of(&mut self, family: Family, seed: bool) -> &mut usize {
+        match (family, seed) {
+            (Family::V4, true) => &mut self.seeds_v4,
+            (Family::V4, false) => &mut self.leeches_v4,
+            (Family::V6, true) => &mut self.seeds_v6,
+            (Family::V6, false) => &mut self.leeches_v6,
+        }
+    }
 }
 
 /// A number of things with a limit, counted by all workers.
@@ -145,7 +160,8 @@ impl Places {
         Self { taken: AtomicUsize::new(0), limit }
     }
 
-    /// Says whether there is a place. Reading alone leaves the number in every processor's cache.
+    /// Says whether there is a place. Reading alone leaves the number in every processor's cache. Workers that look at the same time may each find the
+    /// last place: there are at most as many too many as there are workers.
     fn is_free(&self) -> bool {
         self.taken.load(Ordering::Relaxed) < self.limit
     }
@@ -162,12 +178,20 @@ impl Places {
     }
 }
 
+/// What there is no room for, with nothing in this part that could be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lack {
+    Torrent,
+    Peer,
+}
+
 /// The limits, and what is left of them.
 #[derive(Debug)]
 struct Room {
     torrents: Places,
     peers: Places,
     per_torrent: usize,
+    per_network: usize,
     /// How long a peer is remembered, in ticks.
     timeout: u32,
 }
@@ -189,6 +213,7 @@ impl Swarms {
                 torrents: Places::new(limits.torrents),
                 peers: Places::new(limits.peers),
                 per_torrent: limits.peers_per_torrent,
+                per_network: limits.peers_per_network,
                 timeout: u32::try_from(timeout).unwrap_or(u32::MAX),
             },
             next: AtomicUsize::new(0),
@@ -209,11 +234,11 @@ impl Swarms {
 
     /// Takes an announce down, and puts peers for its answer in `drawn`, in place of what is there. Who stops is taken out and given none.
     ///
-    /// Where there is no room for another peer, in the torrent or in all, the announcer is answered and not taken down.
+    /// Nobody new is turned away for want of room: [`SwarmLimits`] says who goes. Only where there may be no peers at all is the announcer answered and not taken down.
     ///
     /// # Errors
     ///
-    /// There is no room for another torrent.
+    /// There may be no torrents at all.
     pub fn announce(
         &self,
         now: Instant,
@@ -224,7 +249,39 @@ impl Swarms {
         drawn.v4.clear();
         drawn.v6.clear();
         let (place, hash) = self.place(&asked.info_hash);
-        self.shard(place).announce(tick(now), hash, asked, &self.room, self.peers, rng, drawn)
+        let tick = tick(now);
+        let mut announce = |asked: &Announcement, rng: &mut Rng| {
+            self.shard(place).announce(tick, hash, asked, &self.room, self.peers, rng, drawn)
+        };
+        for _ in 0..2 {
+            match announce(asked, rng) {
+                Ok(counts) => return Ok(counts),
+                // The part has nothing to forget: so it is where limits are low.
+                Err(lack) => self.forget(place, lack, tick, rng),
+            }
+        }
+        match announce(asked, rng) {
+            Ok(counts) => Ok(counts),
+            Err(Lack::Torrent) => Err(Full),
+            Err(Lack::Peer) => {
+                let peer = SocketAddr::new(asked.peer.ip(), 0);
+                announce(&Announcement { peer, ..*asked }, rng).map_err(|_| Full)
+            }
+        }
+    }
+
+    /// Forgets a torrent or a peer in the first of the other parts that has any. Nobody holds two parts at a time.
+    fn forget(&self, place: usize, lack: Lack, tick: u32, rng: &mut Rng) {
+        for other in place + 1..place + SHARDS {
+            let mut shard = self.shard(other);
+            let done = match lack {
+                Lack::Torrent => shard.forget_torrent(tick, &self.room, rng),
+                Lack::Peer => shard.forget_peer(tick, &self.room, self.peers, rng),
+            };
+            if done {
+                return;
+            }
+        }
     }
 
     /// Gives the figures of a torrent; zeros for one that is not known.

@@ -1,6 +1,7 @@
 //! A peer in a few bytes: 8 for IPv4, 20 for IPv6.
 
 use super::super::sip::Sip;
+use crate::proto::compact::Family;
 use std::net::{IpAddr, SocketAddr};
 
 /// A peer of one family, packed: its address, its port, and when it was last heard of.
@@ -14,7 +15,13 @@ pub(super) trait Entry: Copy {
     fn tick(&self) -> u16;
     /// Appends its address and port in compact form.
     fn write(&self, out: &mut Vec<u8>);
-    fn hash(key: Self::Key, sip: Sip) -> u64;
+    /// Gives the network that a peer is in, of which one client may have all addresses and ports: an IPv4 address, or 64 bits of an IPv6 address.
+    fn network(key: Self::Key) -> u64;
+
+    /// Hashes the network of a peer: all peers of one network are found at one place, and so can be counted.
+    fn hash(key: Self::Key, sip: Sip) -> u64 {
+        sip.of_word(Self::network(key))
+    }
 }
 
 /// An address, a port, a time: 32, 16 and 16 bits, so that one comparison tells whether it is somebody.
@@ -44,8 +51,9 @@ impl Entry for V4 {
         out.extend_from_slice(&bytes);
     }
 
-    fn hash(key: u64, sip: Sip) -> u64 {
-        sip.of_word(key)
+    #[inline]
+    fn network(key: u64) -> u64 {
+        key >> 16
     }
 }
 
@@ -77,10 +85,10 @@ impl Entry for V6 {
         out.extend_from_slice(&self.address);
     }
 
-    fn hash(key: [u8; 18], sip: Sip) -> u64 {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r] = key;
-        let (first, second) = ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]);
-        sip.of_three(u64::from_le_bytes(first), u64::from_le_bytes(second), u64::from(u16::from_le_bytes([q, r])))
+    #[inline]
+    fn network(key: [u8; 18]) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = key;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 }
 
@@ -92,6 +100,13 @@ pub(super) enum Name {
 }
 
 impl Name {
+    pub(super) fn family(self) -> Family {
+        match self {
+            Name::V4(_) => Family::V4,
+            Name::V6(_) => Family::V6,
+        }
+    }
+
     /// Names who is at an address; an IPv4 address in IPv6 dress is IPv4.
     pub(super) fn of(peer: SocketAddr) -> Self {
         match peer.ip().to_canonical() {

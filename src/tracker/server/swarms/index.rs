@@ -42,6 +42,14 @@ impl Index {
         self.slot(hash, is_it).map(|slot| self.slots[slot] as usize)
     }
 
+    /// Shows the places of all items with a hash, and of some others.
+    pub(super) fn visit(&self, hash: u64, mut see: impl FnMut(usize)) {
+        self.slot(hash, |place| {
+            see(place);
+            false
+        });
+    }
+
     /// Takes in the place of an item that is not in it. `hash_of` gives the hash of the item at any place that is in it.
     pub(super) fn insert(&mut self, hash: u64, place: usize, hash_of: impl Fn(usize) -> u64) {
         if (self.used + 1) * 4 > self.slots.len() * 3 {

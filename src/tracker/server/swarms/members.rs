@@ -26,17 +26,6 @@ impl<E> Default for Members<E> {
     }
 }
 
-/// What an announce has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
-    /// There is no room for another.
-    Full,
-    /// It is new.
-    New,
-    /// It was there: whether as a seed.
-    Was { seed: bool },
-}
-
 impl<E: Entry> Members<E> {
     pub(super) fn len(&self) -> usize {
         self.entries.len()
@@ -59,15 +48,40 @@ impl<E: Entry> Members<E> {
         }
     }
 
-    /// Takes down that somebody is there, if there is room; gives also its place.
-    pub(super) fn put(&mut self, key: E::Key, seed: bool, tick: u16, room: bool, sip: Sip) -> (Change, Option<usize>) {
-        let Some(place) = self.find(key, sip) else {
-            if !room {
-                return (Change::Full, None);
+    /// Counts those of the network that somebody is in, and finds the one of them that was not heard of for longest.
+    pub(super) fn neighbours(&self, key: E::Key, now: u16, sip: Sip) -> (usize, Option<usize>) {
+        let (mut count, mut oldest) = (0, None);
+        let mut see = |place: usize| {
+            if E::network(self.entries[place].key()) == E::network(key) {
+                count += 1;
+                oldest = oldest.max(Some((self.age(place, now), place)));
             }
+        };
+        match &self.index {
+            None => (0..self.entries.len()).for_each(see),
+            Some(index) => index.visit(E::hash(key, sip), &mut see),
+        }
+        (count, oldest.map(|(_, place)| place))
+    }
+
+    /// Gives how long the one at a place was not heard of.
+    pub(super) fn age(&self, place: usize, now: u16) -> u16 {
+        now.wrapping_sub(self.entries[place].tick())
+    }
+
+    /// Takes down that somebody is there, who was at the given place if it was; gives whether it was a seed then, and its place.
+    pub(super) fn put(
+        &mut self,
+        known: Option<usize>,
+        key: E::Key,
+        seed: bool,
+        tick: u16,
+        sip: Sip,
+    ) -> (Option<bool>, usize) {
+        let Some(place) = known else {
             self.push(E::new(key, tick), sip);
             let last = self.entries.len() - 1;
-            return (Change::New, Some(if seed { self.promote(last, sip) } else { last }));
+            return (None, if seed { self.promote(last, sip) } else { last });
         };
         self.entries[place] = E::new(key, tick);
         let was = place < self.seeds();
@@ -76,13 +90,7 @@ impl<E: Entry> Members<E> {
             (true, false) => self.demote(place, sip),
             _ => place,
         };
-        (Change::Was { seed: was }, Some(place))
-    }
-
-    /// Takes somebody out; says whether it was a seed.
-    pub(super) fn remove(&mut self, key: E::Key, sip: Sip) -> Option<bool> {
-        let place = self.find(key, sip)?;
-        Some(self.remove_at(place, sip))
+        (Some(was), place)
     }
 
     /// Takes out those who were last heard of before the time is over, among as many as `most` from a place on. Gives how many were looked at, the place to
@@ -190,7 +198,7 @@ impl<E: Entry> Members<E> {
     }
 
     /// Takes out who is at a place; says whether it was a seed.
-    fn remove_at(&mut self, place: usize, sip: Sip) -> bool {
+    pub(super) fn remove_at(&mut self, place: usize, sip: Sip) -> bool {
         let seed = place < self.seeds();
         let place = if seed { self.demote(place, sip) } else { place };
         let last = self.entries.len() - 1;
@@ -216,7 +224,7 @@ impl<E: Entry> Members<E> {
 }
 
 /// A number below a bound; no swarm has more than 2^32 peers.
-fn below(rng: &mut Rng, bound: usize) -> usize {
+pub(super) fn below(rng: &mut Rng, bound: usize) -> usize {
     rng.below(u32::try_from(bound).unwrap_or(u32::MAX)) as usize
 }
 
@@ -234,7 +242,7 @@ mod tests {
     fn swarm(seeds: u64, leeches: u64) -> Members<V4> {
         let mut members = Members::default();
         for key in 0..seeds + leeches {
-            members.put(key, key < seeds, 0, true, sip());
+            members.put(None, key, key < seeds, 0, sip());
         }
         members
     }
@@ -281,7 +289,7 @@ mod tests {
     fn who_has_not_been_heard_of_goes_a_slice_at_a_time() {
         let mut members = Members::<V4>::default();
         for key in 0..1_000 {
-            members.put(key, key % 3 == 0, (key % 2) as u16, true, sip());
+            members.put(None, key, key % 3 == 0, (key % 2) as u16, sip());
         }
         let (mut from, mut gone, mut rounds) = (0, [0, 0], 0);
         while members.len() > 500 {

@@ -1,56 +1,15 @@
 //! Some of the torrents, with their peers.
 
 use super::super::sip::Sip;
-use super::entry::{Name, V4, V6};
+use super::entry::{Name, V6};
 use super::index::Index;
-use super::members::{Change, Members};
-use super::{Announcement, Counts, Drawn, Full, Room, Tally};
+use super::members::{Members, below};
+use super::swarm::Swarm;
+use super::{Announcement, Counts, Drawn, Lack, Room, SAMPLE, Tally};
 use crate::machine::Rng;
 use crate::proto::announce::Event;
 use crate::proto::compact::Family;
 use crate::proto::id::InfoHash;
-
-/// The peers of one torrent.
-#[derive(Debug)]
-struct Swarm {
-    info_hash: InfoHash,
-    /// The part of its hash that the index needs.
-    hash: u32,
-    /// When the last peer was taken down: peers have only the low bits of their times.
-    touched: u32,
-    completed: u32,
-    v4: Members<V4>,
-    /// Most torrents have none.
-    v6: Option<Box<Members<V6>>>,
-}
-
-impl Swarm {
-    fn counts(&self) -> Counts {
-        let v6 = self.v6.as_ref().map_or((0, 0), |v6| (v6.seeds(), v6.leeches()));
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        Counts {
-            seeders: count(self.v4.seeds() + v6.0),
-            leechers: count(self.v4.leeches() + v6.1),
-            completed: self.completed,
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.v4.len() + self.v6.as_ref().map_or(0, |v6| v6.len())
-    }
-
-    /// Takes all peers out.
-    fn empty(&mut self, tally: &mut Tally, room: &Room) {
-        room.peers.give(self.len());
-        tally.seeds_v4 -= self.v4.seeds();
-        tally.leeches_v4 -= self.v4.leeches();
-        if let Some(v6) = self.v6.take() {
-            tally.seeds_v6 -= v6.seeds();
-            tally.leeches_v6 -= v6.leeches();
-        }
-        self.v4 = Members::default();
-    }
-}
 
 /// Torrents in no order, and an index of them.
 ///
@@ -81,27 +40,59 @@ impl Shard {
         sip: Sip,
         rng: &mut Rng,
         drawn: &mut Drawn,
-    ) -> Result<Counts, Full> {
+    ) -> Result<Counts, Lack> {
         self.latest = self.latest.max(tick);
         let leaves = asked.event == Event::Stopped;
+        let unheard = asked.peer.port() == 0 || room.per_torrent == 0 || room.peers.limit == 0;
         let place = match self.find(hash, &asked.info_hash) {
             Some(place) => place,
-            None if leaves || asked.peer.port() == 0 => return Ok(Counts::default()),
-            None => self.add(hash, asked.info_hash, room)?,
+            None if leaves || unheard => return Ok(Counts::default()),
+            None => self.add(hash, asked.info_hash, room, rng)?,
         };
-        let (tick, tally) = (self.latest, &mut self.tally);
+        let tick = self.latest;
         let swarm = &mut self.swarms[place];
         if tick - swarm.touched > room.timeout {
             // Nobody is left of those who were there, though they have not been taken out yet.
-            swarm.empty(tally, room);
+            swarm.empty(&mut self.tally, room);
         }
+        let name = Name::of(asked.peer);
+        let known = swarm.find(name, sip);
         if leaves {
-            swarm.leave(asked, room, tally, sip);
+            if let Some(place) = known {
+                swarm.take_out((name.family(), place), &mut self.tally, room, sip);
+            }
             return Ok(swarm.counts());
         }
-        let asker = if asked.peer.port() == 0 { None } else { swarm.take_down(tick, asked, room, tally, sip) };
-        swarm.draw(asked, asker, rng, drawn);
+        if unheard {
+            swarm.draw(asked, None, rng, drawn);
+            return Ok(swarm.counts());
+        }
+        if known.is_none() {
+            self.make_room(place, name, room, sip, rng)?;
+        }
+        let swarm = &mut self.swarms[place];
+        let asker = swarm.take_down(tick, asked, (name, known), room, &mut self.tally, sip);
+        swarm.draw(asked, Some(asker), rng, drawn);
         Ok(swarm.counts())
+    }
+
+    /// Makes room for somebody new in a torrent: where its network has as many peers as one may have, the oldest of these goes; where the torrent has, an old
+    /// one of the torrent; where all have, an old one of any.
+    fn make_room(&mut self, place: usize, name: Name, room: &Room, sip: Sip, rng: &mut Rng) -> Result<(), Lack> {
+        let now = self.latest as u16;
+        let swarm = &mut self.swarms[place];
+        let (neighbours, oldest) = swarm.neighbours(name, now, sip);
+        if neighbours >= room.per_network {
+            let Some(seat) = oldest else { return Err(Lack::Peer) };
+            swarm.take_out(seat, &mut self.tally, room, sip);
+        } else if swarm.len() >= room.per_torrent {
+            let seats = (0..SAMPLE).filter_map(|_| swarm.anybody(rng));
+            let Some(seat) = seats.max_by_key(|seat| swarm.age(*seat, now)) else { return Err(Lack::Peer) };
+            swarm.take_out(seat, &mut self.tally, room, sip);
+        } else if !room.peers.is_free() && !self.forget_peer(self.latest, room, sip, rng) {
+            return Err(Lack::Peer);
+        }
+        Ok(())
     }
 
     /// Gives the figures of a torrent.
@@ -109,20 +100,13 @@ impl Shard {
         self.find(hash, info_hash).map_or(Counts::default(), |place| self.swarms[place].counts())
     }
 
-    fn add(&mut self, hash: u64, info_hash: InfoHash, room: &Room) -> Result<usize, Full> {
-        if !room.torrents.is_free() {
-            return Err(Full);
+    fn add(&mut self, hash: u64, info_hash: InfoHash, room: &Room, rng: &mut Rng) -> Result<usize, Lack> {
+        if !room.torrents.is_free() && !self.forget_torrent(self.latest, room, rng) {
+            return Err(Lack::Torrent);
         }
         room.torrents.add();
         let place = self.swarms.len();
-        self.swarms.push(Swarm {
-            info_hash,
-            hash: hash as u32,
-            touched: self.latest,
-            completed: 0,
-            v4: Members::default(),
-            v6: None,
-        });
+        self.swarms.push(Swarm::new(info_hash, hash as u32, self.latest));
         let swarms = &self.swarms;
         self.index.insert(hash, place, |place| u64::from(swarms[place].hash));
         self.tally.torrents += 1;
@@ -176,12 +160,9 @@ impl Shard {
             };
             seen += looked;
             room.peers.give(gone[0] + gone[1]);
-            let (seeds, leeches) = match second {
-                false => (&mut self.tally.seeds_v4, &mut self.tally.leeches_v4),
-                true => (&mut self.tally.seeds_v6, &mut self.tally.leeches_v6),
-            };
-            *seeds -= gone[0];
-            *leeches -= gone[1];
+            let family = if second { Family::V6 } else { Family::V4 };
+            *self.tally.of(family, true) -= gone[0];
+            *self.tally.of(family, false) -= gone[1];
             self.cursor = match (next, second) {
                 (Some(from), _) => (place, second, from),
                 (None, false) => (place, true, 0),
@@ -194,6 +175,33 @@ impl Shard {
         (seen, false)
     }
 
+    /// Forgets a torrent to make room for another: of a few, one with a single peer rather than one with more, and the one that nobody has announced
+    /// for longest. So what nobody shares goes before what is shared, however fast the former comes. Says whether there was any.
+    pub(super) fn forget_torrent(&mut self, tick: u32, room: &Room, rng: &mut Rng) -> bool {
+        self.latest = self.latest.max(tick);
+        let places = (0..SAMPLE).map(|_| below(rng, self.swarms.len()));
+        let worth = |place: &usize| self.swarms.get(*place).map(|swarm| (swarm.len() > 1, swarm.touched));
+        let Some(place) = places.min_by_key(worth).filter(|place| *place < self.swarms.len()) else { return false };
+        self.remove(place, room);
+        true
+    }
+
+    /// Forgets a peer to make room for another: of a few in different torrents, the one that was not heard of for longest. Says whether there was any.
+    pub(super) fn forget_peer(&mut self, tick: u32, room: &Room, sip: Sip, rng: &mut Rng) -> bool {
+        self.latest = self.latest.max(tick);
+        let now = self.latest as u16;
+        // Some torrents have no peers.
+        let seats = (0..4 * SAMPLE).filter_map(|_| {
+            let place = below(rng, self.swarms.len());
+            let swarm = self.swarms.get(place)?;
+            let seat = swarm.anybody(rng)?;
+            Some((swarm.age(seat, now), place, seat))
+        });
+        let Some((_, place, seat)) = seats.take(SAMPLE).max_by_key(|(age, ..)| *age) else { return false };
+        self.swarms[place].take_out(seat, &mut self.tally, room, sip);
+        true
+    }
+
     pub(super) fn tally(&self) -> Tally {
         self.tally
     }
@@ -203,94 +211,5 @@ impl Shard {
             |swarm: &Swarm| swarm.v4.bytes() + swarm.v6.as_ref().map_or(0, |v6| size_of::<Members<V6>>() + v6.bytes());
         let swarms = self.swarms.capacity() * size_of::<Swarm>();
         swarms + self.index.bytes() + self.swarms.iter().map(peers).sum::<usize>()
-    }
-}
-
-impl Swarm {
-    /// Takes the announcer down; gives its place, where there was room.
-    fn take_down(
-        &mut self,
-        tick: u32,
-        asked: &Announcement,
-        room: &Room,
-        tally: &mut Tally,
-        sip: Sip,
-    ) -> Option<usize> {
-        // Workers that look at the same time may each find the last place: there are at most as many too many as there are workers.
-        let may_be_new = self.len() < room.per_torrent && room.peers.is_free();
-        let low = tick as u16;
-        let (change, place) = match Name::of(asked.peer) {
-            Name::V4(key) => self.v4.put(key, asked.seed, low, may_be_new, sip),
-            Name::V6(key) => match &mut self.v6 {
-                None if !may_be_new => (Change::Full, None),
-                v6 => v6.get_or_insert_default().put(key, asked.seed, low, may_be_new, sip),
-            },
-        };
-        if change == Change::New {
-            room.peers.add();
-        }
-        if change != Change::Full {
-            self.touched = tick;
-        }
-        let (seeds, leeches) = match Family::of(asked.peer.ip()) {
-            Family::V4 => (&mut tally.seeds_v4, &mut tally.leeches_v4),
-            Family::V6 => (&mut tally.seeds_v6, &mut tally.leeches_v6),
-        };
-        match change {
-            Change::Full => {}
-            Change::New if asked.seed => *seeds += 1,
-            Change::New => *leeches += 1,
-            Change::Was { seed } if seed == asked.seed => {}
-            Change::Was { seed: true } => (*seeds, *leeches) = (*seeds - 1, *leeches + 1),
-            Change::Was { seed: false } => (*seeds, *leeches) = (*seeds + 1, *leeches - 1),
-        }
-        // Once for each: who is known as a seed says it a second time.
-        if asked.event == Event::Completed && asked.seed && change != (Change::Was { seed: true }) {
-            self.completed = self.completed.saturating_add(1);
-        }
-        place
-    }
-
-    /// Takes the announcer out, and nobody else.
-    fn leave(&mut self, asked: &Announcement, room: &Room, tally: &mut Tally, sip: Sip) {
-        let (gone, seeds, leeches) = match Name::of(asked.peer) {
-            Name::V4(key) => (self.v4.remove(key, sip), &mut tally.seeds_v4, &mut tally.leeches_v4),
-            Name::V6(key) => {
-                let gone = self.v6.as_mut().and_then(|v6| v6.remove(key, sip));
-                (gone, &mut tally.seeds_v6, &mut tally.leeches_v6)
-            }
-        };
-        match gone {
-            Some(true) => *seeds -= 1,
-            Some(false) => *leeches -= 1,
-            None => return,
-        }
-        room.peers.give(1);
-    }
-
-    /// Draws peers for an announcer: a seed has no use for seeds.
-    fn draw(&self, asked: &Announcement, asker: Option<usize>, rng: &mut Rng, drawn: &mut Drawn) {
-        let any = !asked.seed;
-        let usable = |seeds: usize, leeches: usize| if any { seeds + leeches } else { leeches };
-        let own = Family::of(asked.peer.ip());
-        let in_v4 = usable(self.v4.seeds(), self.v4.leeches());
-        let in_v6 = self.v6.as_ref().map_or(0, |v6| usable(v6.seeds(), v6.leeches()));
-        let (want_v4, want_v6) = match (asked.both, own) {
-            (false, Family::V4) => (asked.want, 0),
-            (false, Family::V6) => (0, asked.want),
-            // In proportion, so that neither family is all that anybody knows of.
-            (true, _) if in_v4 + in_v6 > asked.want => {
-                let v6 = (asked.want * in_v6).div_ceil(in_v4 + in_v6);
-                (asked.want - v6, v6)
-            }
-            (true, _) => (asked.want, asked.want),
-        };
-        let asker_in = |family| asker.filter(|_| own == family);
-        if want_v4 > 0 {
-            self.v4.draw(want_v4, any, asker_in(Family::V4), rng, &mut drawn.v4);
-        }
-        if let (Some(v6), 1..) = (&self.v6, want_v6) {
-            v6.draw(want_v6, any, asker_in(Family::V6), rng, &mut drawn.v6);
-        }
     }
 }
