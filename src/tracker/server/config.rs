@@ -19,7 +19,7 @@ pub struct SwarmLimits {
     /// one more. It bounds what one client can take from others, since ports are not checked; behind one address there may be many clients. Default 32.
     pub peers_per_network: usize,
     /// How long a peer is known after its last announce, 8 s to 24 h: longer than [`Config::interval`] by what a client may be late. It is gone within
-    /// a minute after that, while the server is no busier than it can be. Default 45 min.
+    /// a minute after that (two, if others leave its torrent just as it is looked through), while servers keep up. Default 45 min.
     pub peer_timeout: Duration,
 }
 

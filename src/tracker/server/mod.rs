@@ -50,7 +50,7 @@
 //! # Limits
 //!
 //! [`Config`], [`SwarmLimits`]. Answering an announce over UDP allocates nothing once the memory of earlier ones is there, but for a peer that is new.
-//! Peers that are over are looked for all the time, 2,048 at a time at most, between answers.
+//! Peers that are over are looked for all the time, 2,048 at a time at most, between answers; servers that share swarms share that too.
 //!
 //! # Example
 //!
@@ -98,6 +98,7 @@ mod outgoing;
 mod policy;
 mod sip;
 mod swarms;
+mod sweep;
 mod udp;
 
 pub use access::{Access, HashList, ParseListError};

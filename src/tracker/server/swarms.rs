@@ -23,6 +23,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const SHARDS: usize = 64;
 /// The unit of time in which peers are remembered, in microseconds: 8 s, of which 16 bits hold six days.
 const TICK: u64 = 8_000_000;
+/// All peers and torrents are looked at in as many portions of the search for those who are over.
+const ROUND: usize = 40;
+/// So many are looked at in a portion, however few there are.
+const LEAST: usize = 64;
 /// Of how many that are looked at the oldest goes where there is no room.
 const SAMPLE: usize = 8;
 
@@ -57,6 +61,10 @@ pub struct Swarms {
     room: Room,
     /// The part that is swept next.
     next: AtomicUsize,
+    /// How much there was when it was the first: as much is to be looked at until it is the first again, however much is taken out meanwhile.
+    round: AtomicUsize,
+    /// How many machines sweep.
+    sweepers: AtomicUsize,
     workers: Mutex<Vec<Arc<Counters>>>,
 }
 
@@ -217,6 +225,8 @@ impl Swarms {
                 timeout: u32::try_from(timeout).unwrap_or(u32::MAX),
             },
             next: AtomicUsize::new(0),
+            round: AtomicUsize::new(0),
+            sweepers: AtomicUsize::new(0),
             workers: Mutex::default(),
         }
     }
@@ -299,8 +309,12 @@ impl Swarms {
             let (looked, ended) = self.shard(next).sweep(tick(now), most.saturating_sub(seen), &self.room, self.peers);
             seen += looked;
             if ended {
+                let after = (next + 1) % SHARDS;
                 // Another worker may have gone on meanwhile.
-                let _ = self.next.compare_exchange(next, (next + 1) % SHARDS, Ordering::Relaxed, Ordering::Relaxed);
+                let moved = self.next.compare_exchange(next, after, Ordering::Relaxed, Ordering::Relaxed);
+                if moved.is_ok() && after == 0 {
+                    self.round.store(self.size(), Ordering::Relaxed);
+                }
             }
             if seen >= most {
                 break;
@@ -309,12 +323,28 @@ impl Swarms {
         seen
     }
 
+    /// Gives how many each of the machines that sweep has to look at in a portion of its time.
+    pub(super) fn portion(&self) -> usize {
+        let all = self.size().max(self.round.load(Ordering::Relaxed));
+        all.div_ceil(ROUND * self.sweepers.load(Ordering::Relaxed).max(1)) + LEAST
+    }
+
+    /// Notes that one more machine sweeps.
+    pub(super) fn join_sweep(&self) {
+        self.sweepers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that one machine less sweeps.
+    pub(super) fn leave_sweep(&self) {
+        self.sweepers.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Says whether there is no torrent.
     pub fn is_empty(&self) -> bool {
         self.room.torrents.taken.load(Ordering::Relaxed) == 0
     }
 
-    /// Gives how many torrents and peers there are, nearly: what [`sweep`](Self::sweep) has to look at for a whole round.
+    /// Gives how many torrents and peers there are, nearly: as much as [`sweep`](Self::sweep) has to look at for a whole round.
     pub fn size(&self) -> usize {
         let taken = |places: &Places| places.taken.load(Ordering::Relaxed);
         taken(&self.room.torrents) + taken(&self.room.peers)

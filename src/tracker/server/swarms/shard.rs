@@ -145,14 +145,15 @@ impl Shard {
                 self.cursor = (0, false, 0);
                 return (seen, true);
             };
-            seen += 1;
+            // It is looked at once, whatever it has and however often it is come back to.
+            seen += usize::from(!second && from == 0);
             if now - swarm.touched > timeout {
                 self.remove(place, room);
                 self.cursor = (place, false, 0);
                 continue;
             }
             // One at least, however little is asked for: it goes on.
-            let left = (most - seen).max(1);
+            let left = most.saturating_sub(seen).max(1);
             let (looked, next, gone) = match (second, &mut swarm.v6) {
                 (false, _) => swarm.v4.expire(from, left, sip, is_over),
                 (true, Some(v6)) => v6.expire(from, left, sip, is_over),
@@ -165,8 +166,8 @@ impl Shard {
             *self.tally.of(family, false) -= gone[1];
             self.cursor = match (next, second) {
                 (Some(from), _) => (place, second, from),
-                (None, false) => (place, true, 0),
-                (None, true) => (place + 1, false, 0),
+                (None, false) if swarm.v6.is_some() => (place, true, 0),
+                (None, _) => (place + 1, false, 0),
             };
             if second && next.is_none() && swarm.v6.as_ref().is_some_and(|v6| v6.len() == 0) {
                 swarm.v6 = None;
