@@ -63,9 +63,11 @@ pub struct Config {
     pub default_peers: usize,
     /// How many it gets at most. Default 200.
     pub max_peers: usize,
-    /// How long a datagram is at most, in bytes, 120 to 65,507: it has room for 6 bytes of each IPv4 peer, or 18 of each IPv6 peer. Default 1,400.
+    /// How long a datagram is at most, in bytes, 120 to 65,507: after a head, 6 bytes of each IPv4 peer, or 18 of each IPv6 peer, or 12 of each torrent of a
+    /// scrape, or words. What does not fit is left out. Default 1,400.
     pub max_reply: usize,
-    /// How many torrents one scrape may ask for, at most 74; those beyond that are not answered. Default 74.
+    /// How many torrents one scrape is answered for, at most 74; figures of those beyond that are left out. A scrape of more than 74 torrents over HTTP is refused
+    /// whole. Default 74.
     pub max_scrape: usize,
     /// How many info hashes a list may have. Default 10,000,000, at 20 bytes each.
     pub max_listed: usize,
