@@ -133,8 +133,10 @@ impl Swarm {
         let any = !asked.seed;
         let usable = |seeds: usize, leeches: usize| if any { seeds + leeches } else { leeches };
         let own = Family::of(asked.peer.ip());
-        let in_v4 = usable(self.v4.seeds(), self.v4.leeches());
-        let in_v6 = self.v6.as_ref().map_or(0, |v6| usable(v6.seeds(), v6.leeches()));
+        // The asker is not among those that it can be given, and a seed was not counted.
+        let itself = |family| usize::from(any && asker.is_some() && own == family);
+        let in_v4 = usable(self.v4.seeds(), self.v4.leeches()) - itself(Family::V4);
+        let in_v6 = self.v6.as_ref().map_or(0, |v6| usable(v6.seeds(), v6.leeches())) - itself(Family::V6);
         let (want_v4, want_v6) = match (asked.both, own) {
             (false, Family::V4) => (asked.want, 0),
             (false, Family::V6) => (0, asked.want),
