@@ -31,6 +31,7 @@ impl Shard {
     }
 
     /// Takes an announce down and draws peers for its answer.
+    #[allow(clippy::too_many_arguments)] // They are all that an answer is made of.
     pub(super) fn announce(
         &mut self,
         tick: u32,
