@@ -112,6 +112,7 @@ impl Stage {
             torrents: TORRENTS,
             peers: PEERS,
             peers_per_torrent: PEERS_PER_TORRENT,
+            peers_per_network: 3,
             peer_timeout: Duration::from_secs(if kind & 1 == 0 { 60 } else { 3_600 }),
         };
         let config = Config {

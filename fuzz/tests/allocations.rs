@@ -30,7 +30,7 @@ fn a_tracker_answers_those_it_knows_without_an_allocation() {
     for n in 0..600_u16 {
         // Of both families, in a small swarm and in one that has an index.
         let ip =
-            if n % 2 == 0 { [192, 0, (n >> 8) as u8, n as u8].into() } else { [0x2a00, 0, 0, 0, 0, 0, 0, n].into() };
+            if n % 2 == 0 { [192, 0, (n >> 8) as u8, n as u8].into() } else { [0x2a00, 0, 0, n, 0, 0, 0, 1].into() };
         let from = SocketAddr::new(ip, 5_000);
         let mut connect = Vec::new();
         Request::Connect { transaction }.encode(&mut connect);

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 /// How much the swarms may hold.
 ///
-/// What is over these is not taken down: an announcer is still answered with the peers that are there, but a torrent that is not known is refused.
+/// Nobody new is turned away, or who comes first in great numbers could keep all others out. Where there is no room, another is forgotten: of eight that are looked at,
+/// the one that was not heard of for longest; of torrents, first those with a single peer. Who is forgotten comes back with its next announce.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwarmLimits {
     /// Torrents. Default 1,000,000, at about 100 bytes each.
@@ -14,8 +15,11 @@ pub struct SwarmLimits {
     pub peers: usize,
     /// Peers of one torrent; at most 2^31. Default 100,000.
     pub peers_per_torrent: usize,
+    /// Peers of one torrent that one IPv4 address, or one IPv6 network (64 bits), may have, each at a port of its own, 1 to 1,024: the oldest of them makes room for
+    /// one more. It bounds what one client can take from others, since ports are not checked; behind one address there may be many clients. Default 32.
+    pub peers_per_network: usize,
     /// How long a peer is known after its last announce, 8 s to 24 h: longer than [`Config::interval`] by what a client may be late. It is gone within
-    /// a minute after that, while the server is no busier than it can be. Default 45 min.
+    /// a minute after that (two, if others leave its torrent just as it is looked through), while servers keep up. Default 45 min.
     pub peer_timeout: Duration,
 }
 
@@ -25,6 +29,7 @@ impl Default for SwarmLimits {
             torrents: 1_000_000,
             peers: 20_000_000,
             peers_per_torrent: 100_000,
+            peers_per_network: 32,
             peer_timeout: Duration::from_secs(45 * 60),
         }
     }
@@ -34,6 +39,7 @@ impl SwarmLimits {
     /// Brings every field into its range.
     pub(super) fn checked(mut self) -> Self {
         self.peers_per_torrent = self.peers_per_torrent.min(1 << 31);
+        self.peers_per_network = self.peers_per_network.clamp(1, 1_024);
         self.peer_timeout = self.peer_timeout.clamp(Duration::from_secs(8), Duration::from_secs(24 * 3600));
         self
     }
@@ -57,9 +63,11 @@ pub struct Config {
     pub default_peers: usize,
     /// How many it gets at most. Default 200.
     pub max_peers: usize,
-    /// How long a datagram is at most, in bytes, 120 to 65,507: it has room for 6 bytes of each IPv4 peer, or 18 of each IPv6 peer. Default 1,400.
+    /// How long a datagram is at most, in bytes, 120 to 65,507: after a head, 6 bytes of each IPv4 peer, or 18 of each IPv6 peer, or 12 of each torrent of a
+    /// scrape, or words. What does not fit is left out. Default 1,400.
     pub max_reply: usize,
-    /// How many torrents one scrape may ask for, at most 74; those beyond that are not answered. Default 74.
+    /// How many torrents one scrape is answered for, at most 74; figures of those beyond that are left out. A scrape of more than 74 torrents over HTTP is refused
+    /// whole. Default 74.
     pub max_scrape: usize,
     /// How many info hashes a list may have. Default 10,000,000, at 20 bytes each.
     pub max_listed: usize,

@@ -9,26 +9,15 @@ use super::http::Http;
 use super::outgoing::Outgoing;
 use super::policy::Policy;
 use super::swarms::{Announcement, Counts, Drawn, Full, Swarms};
+use super::sweep::Sweep;
 use crate::machine::{Input, Instant, Machine, NoJobs, Output, Rng, Secret};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Why a torrent is refused that is not to be served.
 pub(super) const NOT_SERVED: &str = "this tracker does not serve this torrent";
 /// Why a torrent is refused that would be one too many.
 pub(super) const NO_ROOM: &str = "this tracker has no room for another torrent";
-
-/// How often those who are over begin to be looked for, while there is anybody.
-const SWEEP: Duration = Duration::from_secs(1);
-/// All peers and torrents are looked at in as many of these times.
-const ROUND: usize = 60;
-/// So many are looked at each time, however few there are.
-const LEAST: usize = 64;
-/// How many are looked at in one call: for well under a millisecond.
-const SLICE: usize = 2_048;
-/// How long others are served before the next call.
-const PAUSE: Duration = Duration::from_millis(2);
 
 /// A tracker: datagrams and HTTP connections in, answers out. The [module's page](super) has an example.
 pub struct Server {
@@ -43,9 +32,8 @@ pub struct Server {
     pub(super) drawn: Drawn,
     pub(super) outgoing: Outgoing,
     pub(super) http: Http,
-    /// When the next look for those who are over is, and how many are to be looked at until the next begins.
-    sweep: Option<Instant>,
-    unswept: usize,
+    /// The look for those who are over, while there is anybody.
+    sweep: Option<Sweep>,
     events: VecDeque<Event>,
 }
 
@@ -79,7 +67,6 @@ impl Server {
             outgoing: Outgoing::default(),
             http: Http::new(start.metrics, &mut rng),
             sweep: None,
-            unswept: 0,
             events: VecDeque::new(),
             rng,
             swarms,
@@ -102,24 +89,9 @@ impl Server {
         let counts = self.swarms.announce(now, asked, &mut self.rng, &mut self.drawn)?;
         self.counters.peers_given.add((self.drawn.v4.len() / 6 + self.drawn.v6.len() / 18) as u64);
         if self.sweep.is_none() {
-            self.sweep = Some(now + SWEEP);
+            self.sweep = Some(Sweep::new(now, Arc::clone(&self.swarms)));
         }
         Ok(counts)
-    }
-
-    /// Looks for those who are over, for a little while.
-    fn on_sweep(&mut self, now: Instant) {
-        if self.unswept == 0 {
-            if self.swarms.is_empty() {
-                self.sweep = None;
-                return;
-            }
-            self.unswept = self.swarms.size() / ROUND + LEAST;
-        }
-        let seen = self.swarms.sweep(now, self.unswept.min(SLICE));
-        // When all have been seen there is no need to go on.
-        self.unswept = if seen == 0 { 0 } else { self.unswept.saturating_sub(seen) };
-        self.sweep = Some(now + if self.unswept > 0 { PAUSE } else { SWEEP });
     }
 }
 
@@ -132,7 +104,9 @@ impl Machine for Server {
     fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
             Command::Sweep { request } => {
-                self.sweep = self.sweep.or(Some(now + SWEEP));
+                if self.sweep.is_none() {
+                    self.sweep = Some(Sweep::new(now, Arc::clone(&self.swarms)));
+                }
                 self.events.push_back(Event::Sweeping { request });
             }
             Command::SetAccess { request, access } => {
@@ -164,8 +138,8 @@ impl Machine for Server {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.on_late(now);
-        if self.sweep.is_some_and(|at| at <= now) {
-            self.on_sweep(now);
+        if self.sweep.as_mut().is_some_and(|sweep| sweep.at() <= now && !sweep.turn(now)) {
+            self.sweep = None;
         }
     }
 
@@ -178,7 +152,7 @@ impl Machine for Server {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.http.next_deadline().into_iter().chain(self.sweep).min()
+        self.http.next_deadline().into_iter().chain(self.sweep.as_ref().map(Sweep::at)).min()
     }
 }
 

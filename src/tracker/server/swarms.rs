@@ -4,12 +4,14 @@ mod entry;
 mod index;
 mod members;
 mod shard;
+mod swarm;
 
 use super::config::SwarmLimits;
 use super::figures::{Counters, Figures};
 use super::sip::Sip;
 use crate::machine::{Instant, Rng, Secret};
 use crate::proto::announce::Event;
+use crate::proto::compact::Family;
 use crate::proto::id::InfoHash;
 use shard::Shard;
 use std::fmt;
@@ -21,12 +23,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const SHARDS: usize = 64;
 /// The unit of time in which peers are remembered, in microseconds: 8 s, of which 16 bits hold six days.
 const TICK: u64 = 8_000_000;
+/// All peers and torrents are looked at in as many portions of the search for those who are over.
+const ROUND: usize = 40;
+/// So many are looked at in a portion, however few there are.
+const LEAST: usize = 64;
+/// Of how many that are looked at the oldest goes where there is no room.
+const SAMPLE: usize = 8;
 
 /// The swarms of all torrents, shared by the machines that answer for them.
 ///
 /// Torrents are divided by a keyed hash of their info hash into 64 parts, each with its lock, which is held for no longer than one answer takes. A peer is
-/// known by its IP address and port, and by nothing else: the address is the one that it announced from, so nobody can speak for another address. A peer
-/// takes 8 bytes with IPv4 and 20 with IPv6, and an eighth of that for room to grow; a torrent about 110.
+/// known by its IP address and port, and by nothing else: the address is the one that it announced from, so nobody can speak for another address (those who share one can for each other), and
+/// all peers of one address are found together, so that they can be counted. A peer
+/// takes 8 bytes with IPv4 and 20 with IPv6, and a third of that for room to grow; a torrent about 100.
 ///
 /// Nothing is allocated to answer an announce of somebody who is known.
 ///
@@ -47,9 +56,15 @@ const TICK: u64 = 8_000_000;
 /// ```
 pub struct Swarms {
     shards: Box<[Mutex<Shard>]>,
+    torrents: Sip,
+    peers: Sip,
     room: Room,
     /// The part that is swept next.
     next: AtomicUsize,
+    /// How much there was when it was the first: as much is to be looked at until it is the first again, however much is taken out meanwhile.
+    round: AtomicUsize,
+    /// How many machines sweep.
+    sweepers: AtomicUsize,
     workers: Mutex<Vec<Arc<Counters>>>,
 }
 
@@ -97,7 +112,8 @@ pub struct Drawn {
     pub v6: Vec<u8>,
 }
 
-/// There are as many torrents as there may be.
+/// No torrent is known, and there may be none: [`SwarmLimits::torrents`] is 0. Or so many ask for a new one at the same moment that none could be forgotten
+/// for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
@@ -129,6 +145,15 @@ impl Tally {
     pub fn peers(&self) -> usize {
         self.seeds_v4 + self.leeches_v4 + self.seeds_v6 + self.leeches_v6
     }
+
+    fn of(&mut self, family: Family, seed: bool) -> &mut usize {
+        match (family, seed) {
+            (Family::V4, true) => &mut self.seeds_v4,
+            (Family::V4, false) => &mut self.leeches_v4,
+            (Family::V6, true) => &mut self.seeds_v6,
+            (Family::V6, false) => &mut self.leeches_v6,
+        }
+    }
 }
 
 /// A number of things with a limit, counted by all workers.
@@ -143,7 +168,8 @@ impl Places {
         Self { taken: AtomicUsize::new(0), limit }
     }
 
-    /// Says whether there is a place. Reading alone leaves the number in every processor's cache.
+    /// Says whether there is a place. Reading alone leaves the number in every processor's cache. Workers that look at the same time may each find the
+    /// last place: there are at most as many too many as there are workers.
     fn is_free(&self) -> bool {
         self.taken.load(Ordering::Relaxed) < self.limit
     }
@@ -160,14 +186,20 @@ impl Places {
     }
 }
 
-/// What is common to all parts: the limits, what is left of them, and the keys of their hashes.
+/// What there is no room for, with nothing in this part that could be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lack {
+    Torrent,
+    Peer,
+}
+
+/// The limits, and what is left of them.
 #[derive(Debug)]
 struct Room {
-    by_hash: Sip,
-    by_peer: Sip,
     torrents: Places,
     peers: Places,
     per_torrent: usize,
+    per_network: usize,
     /// How long a peer is remembered, in ticks.
     timeout: u32,
 }
@@ -183,15 +215,18 @@ impl Swarms {
         let timeout = u64::try_from(limits.peer_timeout.as_micros()).unwrap_or(u64::MAX).div_ceil(TICK);
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            torrents: Sip::new(secret, "tracker torrents"),
+            peers: Sip::new(secret, "tracker peers"),
             room: Room {
-                by_hash: Sip::new(secret, "tracker torrents"),
-                by_peer: Sip::new(secret, "tracker peers"),
                 torrents: Places::new(limits.torrents),
                 peers: Places::new(limits.peers),
                 per_torrent: limits.peers_per_torrent,
+                per_network: limits.peers_per_network,
                 timeout: u32::try_from(timeout).unwrap_or(u32::MAX),
             },
             next: AtomicUsize::new(0),
+            round: AtomicUsize::new(0),
+            sweepers: AtomicUsize::new(0),
             workers: Mutex::default(),
         }
     }
@@ -203,17 +238,17 @@ impl Swarms {
 
     /// Gives the part that a torrent is in, and its hash there: of different bits.
     fn place(&self, info_hash: &InfoHash) -> (usize, u64) {
-        let hash = self.room.by_hash.of_hash(&info_hash.0);
+        let hash = self.torrents.of_hash(&info_hash.0);
         ((hash >> 58) as usize, hash & u64::from(u32::MAX))
     }
 
     /// Takes an announce down, and puts peers for its answer in `drawn`, in place of what is there. Who stops is taken out and given none.
     ///
-    /// Where there is no room for another peer, in the torrent or in all, the announcer is answered and not taken down.
+    /// Nobody new is turned away for want of room: [`SwarmLimits`] says who goes. Only where there may be no peers at all is the announcer answered and not taken down.
     ///
     /// # Errors
     ///
-    /// There is no room for another torrent.
+    /// There may be no torrents at all.
     pub fn announce(
         &self,
         now: Instant,
@@ -224,7 +259,39 @@ impl Swarms {
         drawn.v4.clear();
         drawn.v6.clear();
         let (place, hash) = self.place(&asked.info_hash);
-        self.shard(place).announce(tick(now), hash, asked, &self.room, rng, drawn)
+        let tick = tick(now);
+        let mut announce = |asked: &Announcement, rng: &mut Rng| {
+            self.shard(place).announce(tick, hash, asked, &self.room, self.peers, rng, drawn)
+        };
+        for _ in 0..2 {
+            match announce(asked, rng) {
+                Ok(counts) => return Ok(counts),
+                // The part has nothing to forget: so it is where limits are low.
+                Err(lack) => self.forget(place, lack, tick, rng),
+            }
+        }
+        match announce(asked, rng) {
+            Ok(counts) => Ok(counts),
+            Err(Lack::Torrent) => Err(Full),
+            Err(Lack::Peer) => {
+                let peer = SocketAddr::new(asked.peer.ip(), 0);
+                announce(&Announcement { peer, ..*asked }, rng).map_err(|_| Full)
+            }
+        }
+    }
+
+    /// Forgets a torrent or a peer in the first of the other parts that has any. Nobody holds two parts at a time.
+    fn forget(&self, place: usize, lack: Lack, tick: u32, rng: &mut Rng) {
+        for other in place + 1..place + SHARDS {
+            let mut shard = self.shard(other);
+            let done = match lack {
+                Lack::Torrent => shard.forget_torrent(tick, &self.room, rng),
+                Lack::Peer => shard.forget_peer(tick, &self.room, self.peers, rng),
+            };
+            if done {
+                return;
+            }
+        }
     }
 
     /// Gives the figures of a torrent; zeros for one that is not known.
@@ -233,17 +300,21 @@ impl Swarms {
         self.shard(place).scrape(hash, info_hash)
     }
 
-    /// Takes out peers that were not heard of for [`SwarmLimits::peer_timeout`], and torrents without any, among about as many as given. To be called again and again:
+    /// Takes out peers that were not heard of for [`SwarmLimits::peer_timeout`], and torrents without any, among as many as given (one more at most). To be called again and again:
     /// it goes on from where it was. Gives how many were looked at.
     pub fn sweep(&self, now: Instant, most: usize) -> usize {
         let mut seen = 0;
         for _ in 0..SHARDS {
             let next = self.next.load(Ordering::Relaxed);
-            let (looked, ended) = self.shard(next).sweep(tick(now), most.saturating_sub(seen), &self.room);
+            let (looked, ended) = self.shard(next).sweep(tick(now), most.saturating_sub(seen), &self.room, self.peers);
             seen += looked;
             if ended {
+                let after = (next + 1) % SHARDS;
                 // Another worker may have gone on meanwhile.
-                let _ = self.next.compare_exchange(next, (next + 1) % SHARDS, Ordering::Relaxed, Ordering::Relaxed);
+                let moved = self.next.compare_exchange(next, after, Ordering::Relaxed, Ordering::Relaxed);
+                if moved.is_ok() && after == 0 {
+                    self.round.store(self.size(), Ordering::Relaxed);
+                }
             }
             if seen >= most {
                 break;
@@ -252,12 +323,28 @@ impl Swarms {
         seen
     }
 
+    /// Gives how many each of the machines that sweep has to look at in a portion of its time.
+    pub(super) fn portion(&self) -> usize {
+        let all = self.size().max(self.round.load(Ordering::Relaxed));
+        all.div_ceil(ROUND * self.sweepers.load(Ordering::Relaxed).max(1)) + LEAST
+    }
+
+    /// Notes that one more machine sweeps.
+    pub(super) fn join_sweep(&self) {
+        self.sweepers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that one machine less sweeps.
+    pub(super) fn leave_sweep(&self) {
+        self.sweepers.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Says whether there is no torrent.
     pub fn is_empty(&self) -> bool {
         self.room.torrents.taken.load(Ordering::Relaxed) == 0
     }
 
-    /// Gives how many torrents and peers there are, nearly: what [`sweep`](Self::sweep) has to look at for a whole round.
+    /// Gives how many torrents and peers there are, nearly: as much as [`sweep`](Self::sweep) has to look at for a whole round.
     pub fn size(&self) -> usize {
         let taken = |places: &Places| places.taken.load(Ordering::Relaxed);
         taken(&self.room.torrents) + taken(&self.room.peers)

@@ -13,6 +13,10 @@ use std::net::SocketAddr;
 
 /// How many bytes of an answer to an announce come before the peers.
 const ANNOUNCE_HEAD: usize = 20;
+/// How many bytes of an answer to a scrape come before the figures, and of a refusal before its words.
+const HEAD: usize = 8;
+/// How many bytes the figures of a torrent take.
+const FIGURES: usize = 12;
 /// How many bytes of words a refusal has at most.
 const WORDS: usize = 200;
 
@@ -20,7 +24,10 @@ const WORDS: usize = 200;
 #[derive(Debug, Clone, Copy)]
 struct Asker {
     socket: SocketId,
+    /// As the socket knows it.
     from: SocketAddr,
+    /// The same, an IPv4 address in IPv6 dress without it: as policies and swarms know it.
+    client: SocketAddr,
     transaction: TransactionId,
 }
 
@@ -36,19 +43,20 @@ impl Server {
     /// Answers a datagram, or does not: who has no valid connection id gets no answer but a connection id, which is no longer than the request.
     pub(super) fn on_datagram(&mut self, now: Instant, socket: SocketId, from: SocketAddr, bytes: &[u8]) {
         self.counters.datagrams.add(1);
+        let client = SocketAddr::new(from.ip().to_canonical(), from.port());
         let request = Request::decode(bytes);
         if let Ok(Request::Connect { transaction }) = request {
-            return self.on_connect(now, Asker { socket, from, transaction });
+            return self.on_connect(now, Asker { socket, from, client, transaction });
         }
         let Some((id, transaction)) = head(bytes) else { return self.counters.garbage.add(1) };
-        if !self.ids.is_valid(now, from.ip(), id) {
+        if !self.ids.is_valid(now, client.ip(), id) {
             // It may be anybody's address: whoever it is has not asked us anything.
             return match request {
                 Ok(_) => self.counters.invalid_ids.add(1),
                 Err(_) => self.counters.garbage.add(1),
             };
         }
-        let asker = Asker { socket, from, transaction };
+        let asker = Asker { socket, from, client, transaction };
         match request {
             Ok(Request::Announce { announce, .. }) => self.on_announce(now, asker, &announce),
             Ok(Request::Scrape { info_hashes, .. }) => self.on_scrape(now, asker, info_hashes),
@@ -61,28 +69,28 @@ impl Server {
 
     fn refuse(&mut self, asker: Asker, reason: &str) {
         self.counters.udp_refusals.add(1);
+        let reason = cut(reason, WORDS.min(self.config.max_reply - HEAD));
         self.outgoing.datagram(asker.socket, asker.from, |out| {
-            encode_error_response(asker.transaction, shortened(reason), out);
+            encode_error_response(asker.transaction, reason, out);
         });
     }
 
     fn on_connect(&mut self, now: Instant, asker: Asker) {
-        if !self.policy.connect(now, asker.from) {
+        if !self.policy.connect(now, asker.client) {
             return self.counters.ignored.add(1);
         }
         self.counters.connects.add(1);
-        let id = self.ids.give(now, asker.from.ip());
+        let id = self.ids.give(now, asker.client.ip());
         self.outgoing.datagram(asker.socket, asker.from, |out| encode_connect_response(asker.transaction, id, out));
     }
 
     fn on_announce(&mut self, now: Instant, asker: Asker, announce: &Announce<'_>) {
-        let ip = asker.from.ip().to_canonical();
         if !self.access.permits(&announce.info_hash) {
             return self.refuse(asker, super::machine::NOT_SERVED);
         }
         let request = AnnounceRequest {
-            from: SocketAddr::new(ip, asker.from.port()),
-            peer: SocketAddr::new(ip, announce.port),
+            from: asker.client,
+            peer: SocketAddr::new(asker.client.ip(), announce.port),
             info_hash: announce.info_hash,
             peer_id: announce.peer_id,
             progress: announce.progress,
@@ -95,7 +103,7 @@ impl Server {
             Verdict::Refuse { reason, .. } => return self.refuse(asker, &reason),
             Verdict::Ignore => return self.counters.ignored.add(1),
         }
-        let family = Family::of(ip);
+        let family = Family::of(asker.client.ip());
         let fit = (self.config.max_reply - ANNOUNCE_HEAD) / family.peer_len();
         let asked = Announcement {
             info_hash: announce.info_hash,
@@ -123,10 +131,10 @@ impl Server {
 
     fn on_scrape(&mut self, now: Instant, asker: Asker, info_hashes: InfoHashes<'_>) {
         self.counters.udp_scrapes.add(1);
-        let most = self.config.max_scrape;
+        let most = self.config.max_scrape.min((self.config.max_reply - HEAD) / FIGURES);
         let Self { access, policy, swarms, outgoing, .. } = self;
         let stats = info_hashes.iter().take(most).map(|hash| {
-            if !access.permits(&hash) || !policy.scrape(now, asker.from, &hash) {
+            if !access.permits(&hash) || !policy.scrape(now, asker.client, &hash) {
                 return Stats::default();
             }
             let Counts { seeders, completed, leechers } = swarms.scrape(&hash);
@@ -138,7 +146,12 @@ impl Server {
 
 /// Gives as much of a text as a refusal has room for.
 pub(super) fn shortened(text: &str) -> &str {
-    let mut end = text.len().min(WORDS);
+    cut(text, WORDS)
+}
+
+/// Cuts a text to a number of bytes at most.
+fn cut(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;
     }

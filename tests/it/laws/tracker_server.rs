@@ -120,6 +120,7 @@ impl Subject for Clients {
             torrents: 6,
             peers: 60,
             peers_per_torrent: 25,
+            peers_per_network: 2 + (seed % 5) as usize,
             peer_timeout: Duration::from_secs(if seed % 2 == 0 { 60 } else { 3_000 }),
         };
         let config = Config {

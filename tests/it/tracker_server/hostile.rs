@@ -172,35 +172,3 @@ fn a_hundred_thousand_garbage_datagrams_are_survived() {
 fn a_million_garbage_datagrams_are_survived() {
     garbage(1_000_000);
 }
-
-#[test]
-fn a_server_without_room_refuses_new_torrents_and_answers_the_others() {
-    let limits = SwarmLimits { torrents: 3, peers: 8, peers_per_torrent: 4, ..SwarmLimits::default() };
-    let mut host = Host::with(Config::default(), limits, Start::default(), Box::new(Everybody));
-    for n in 0..20 {
-        host.announce(v4(n), announce(hash(0)));
-    }
-    // The fifth and those after it are answered and not taken down; who is there stays.
-    assert_eq!(host.scrape(v4(0), &[hash(0)])[0].leechers, 4);
-    assert_eq!(host.announce(v4(0), announce(hash(0))).1.len(), 3);
-    assert_eq!(host.announce(v4(19), announce(hash(0))).1.len(), 4);
-    for n in 0..20 {
-        host.announce(v6(n), announce(hash(1)));
-    }
-    host.announce(v6(0), announce(hash(2)));
-    assert_eq!(host.swarms.tally().peers(), 8);
-    let id = host.connect(v4(1));
-    let answer = host.ask(v4(1), &encode_announce(id, announce(hash(3)))).unwrap();
-    assert_eq!(reason(&answer), "this tracker has no room for another torrent");
-    // Room comes back.
-    host.announce(v4(0), stopping(hash(0)));
-    host.announce(v6(0), announce(hash(2)));
-    assert_eq!(
-        host.scrape(v4(0), &[hash(0), hash(1), hash(2)]).iter().map(|s| s.leechers).collect::<Vec<_>>(),
-        [3, 4, 1]
-    );
-    host.wait(DAY);
-    assert_eq!(host.swarms.tally(), Default::default());
-    host.announce(v4(1), announce(hash(3)));
-    assert_eq!(host.swarms.tally().peers(), 1);
-}

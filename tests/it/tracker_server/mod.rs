@@ -6,6 +6,7 @@ mod handle;
 mod hostile;
 mod model;
 mod requests;
+mod room;
 mod rules;
 mod slow;
 mod smuggling;
@@ -53,8 +54,9 @@ fn v4(n: u32) -> SocketAddr {
     SocketAddr::from(([23, (n >> 16) as u8, (n >> 8) as u8, n as u8], 50_000))
 }
 
+/// Each in a network of its own.
 fn v6(n: u32) -> SocketAddr {
-    SocketAddr::from(([0x2a00, 0, 0, 0, 0, 0, (n >> 16) as u16, n as u16], 50_000))
+    SocketAddr::from(([0x2a00, 0, (n >> 16) as u16, n as u16, 0, 0, 0, 1], 50_000))
 }
 
 fn hash(n: u8) -> InfoHash {

@@ -63,9 +63,12 @@ fn check(drawn: &Drawn, asked: &Announcement, peers: &BTreeMap<SocketAddr, (bool
     };
     assert!(different.iter().all(may), "{context}: {different:?}");
     let possible = peers.keys().filter(|peer| may(peer)).count();
-    // In proportion, one more or less may be left out.
-    let least = possible.min(asked.want) - usize::from(asked.both && possible > 0 && asked.want > 0);
-    assert!((least..=possible.min(asked.want)).contains(&all.len()), "{context}: {} of {possible}", all.len());
+    assert_eq!(all.len(), possible.min(asked.want), "{context}: of {possible}");
+    // In proportion, rounded in favour of IPv6, if there are too many.
+    if asked.both && possible > asked.want {
+        let of_v6 = peers.keys().filter(|peer| may(peer) && peer.is_ipv6()).count();
+        assert_eq!(v6.iter().count(), (asked.want * of_v6).div_ceil(possible), "{context}: {of_v6} of {possible}");
+    }
 }
 
 fn play(seed: u64, steps: u32, torrents: u32, addresses: u32) {

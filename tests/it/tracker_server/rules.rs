@@ -121,3 +121,50 @@ fn a_policy_answers_refuses_and_ignores_over_http() {
     let figures = host.swarms.figures();
     assert_eq!((figures.http_announces, figures.http_refusals, figures.ignored), (1, 3, 1));
 }
+
+#[test]
+fn no_answer_is_longer_than_a_datagram_may_be() {
+    for (max_reply, scraped, words) in [(0, 9, 112), (120, 9, 112), (150, 11, 142), (900, 74, 200), (1_400, 74, 200)] {
+        let config = Config { max_reply, ..Config::default() };
+        let mut host = Host::with(config, SwarmLimits::default(), Start::default(), Box::new(Rules));
+        let id = host.connect(v4(1));
+        let answer = host.ask(v4(1), &encode_scrape(id, &[hash(9); 74])).unwrap();
+        assert_eq!(answer.len(), 8 + 12 * scraped, "{max_reply}");
+        let refused = host.ask(v4(1), &encode_announce(id, announce(hash(2)))).unwrap();
+        assert_eq!(refused.len(), 8 + words, "{max_reply}");
+        assert!(answer.len().max(refused.len()) <= max_reply.max(120));
+    }
+}
+
+/// Whom it was asked about.
+#[derive(Default)]
+struct Witness(Arc<std::sync::Mutex<Vec<SocketAddr>>>);
+
+impl Policy for Witness {
+    fn connect(&mut self, _: Instant, from: SocketAddr) -> bool {
+        self.0.lock().unwrap().push(from);
+        true
+    }
+
+    fn announce(&mut self, _: Instant, request: &AnnounceRequest<'_>) -> Verdict {
+        self.0.lock().unwrap().push(request.from);
+        Verdict::Answer
+    }
+
+    fn scrape(&mut self, _: Instant, from: SocketAddr, _: &InfoHash) -> bool {
+        self.0.lock().unwrap().push(from);
+        true
+    }
+}
+
+#[test]
+fn a_policy_sees_an_ipv4_address_as_such_whatever_its_dress() {
+    let seen = Arc::default();
+    let policy = Box::new(Witness(Arc::clone(&seen)));
+    let mut host = Host::with(Config::default(), SwarmLimits::default(), Start::default(), policy);
+    let dressed = at("[::ffff:192.0.2.7]:40000");
+    let id = host.connect(dressed);
+    host.ask(dressed, &encode_announce(id, announce(hash(1)))).unwrap();
+    host.ask(dressed, &encode_scrape(id, &[hash(1)])).unwrap();
+    assert_eq!(*seen.lock().unwrap(), [at("192.0.2.7:40000"); 3]);
+}

@@ -17,10 +17,10 @@ fn who_is_not_heard_of_is_forgotten_and_who_is_stays() {
         host.announce(v6(7), seeding(hash(1)));
     }
     assert_eq!(host.scrape(v4(9), &[hash(1)]), [Stats { seeders: 1, completed: 0, leechers: 1 }]);
-    // Three quarters of an hour, and a minute or so to be found.
+    // Three quarters of an hour, and a minute to be found.
     host.wait(45 * MINUTE);
     assert_eq!(host.swarms.tally().peers(), 2);
-    host.wait(2 * MINUTE);
+    host.wait(MINUTE);
     assert_eq!(host.swarms.tally(), Default::default());
     host.wait(MINUTE);
     assert_eq!(host.server.poll_timeout(), None, "nothing is left to wait for");
@@ -90,4 +90,95 @@ fn a_million_peers_are_swept_a_slice_at_a_time() {
     }
     assert_eq!(host.swarms.tally(), Default::default());
     assert!(most <= 2_048 + 2_000, "{most} in one call of {calls}");
+}
+
+/// A server beside another, with the same swarms.
+fn beside(host: &Host) -> Host {
+    let (secret, swarms) = (Secret::new([5; 32]), Arc::clone(&host.swarms));
+    let server = Server::new(
+        Config::default(),
+        Start::default(),
+        Arc::clone(&swarms),
+        Box::new(Everybody),
+        Rng::new(2),
+        &secret,
+    );
+    Host { server, swarms, now: host.now, conns: BTreeMap::new(), next: 0 }
+}
+
+/// So many peers are announced, as many to each torrent.
+fn fill(host: &Host, peers: u32, each: u32) {
+    let (mut rng, mut drawn) = (Rng::new(1), Drawn::default());
+    for n in 0..peers {
+        let mut info_hash = hash(0);
+        info_hash.0[..4].copy_from_slice(&(n / each).to_be_bytes());
+        let asked = Announcement { want: 0, ..Announcement::new(info_hash, if n % 7 == 0 { v6(n) } else { v4(n) }) };
+        host.swarms.announce(host.now, &asked, &mut rng, &mut drawn).unwrap();
+    }
+}
+
+#[test]
+fn all_are_gone_within_a_minute_however_many_are_over_at_once() {
+    for (peers, each) in [(30_000, 1), (60_000, 20), (60_000, 60_000)] {
+        let mut host = Host::new(Config::default());
+        fill(&host, peers, each);
+        host.announce(v4(peers), announce(hash(77)));
+        host.wait(45 * MINUTE);
+        assert_eq!(host.swarms.tally().peers(), peers as usize + 1, "{each} each");
+        // Some are heard of again, so that no torrent is over as a whole.
+        fill(&host, peers / 10, each);
+        host.wait(MINUTE);
+        let (tally, renewed) = (host.swarms.tally(), (peers / 10) as usize);
+        assert_eq!((tally.peers(), tally.torrents), (renewed, renewed.div_ceil(each as usize)), "{each} each");
+    }
+}
+
+#[test]
+fn servers_with_the_same_swarms_share_the_search() {
+    let mut first = Host::new(Config::default());
+    fill(&first, 240_000, 1_000);
+    let mut others = [beside(&first), beside(&first), beside(&first)];
+    // A slice is 2,048 peers: with 40 portions of 6,000, one server takes three of each.
+    let slices = |host: &mut Host, time: Duration| {
+        let (mut slices, end) = (0, host.now + time);
+        while let Some(at) = host.server.poll_timeout().filter(|at| *at <= end) {
+            host.now = at;
+            host.server.handle_timeout(at);
+            slices += 1;
+        }
+        host.now = end;
+        slices
+    };
+    first.announce(v4(1), announce(hash(9)));
+    let alone = slices(&mut first, 60 * SECOND);
+    assert!((177..=180).contains(&alone), "{alone}");
+    for (n, host) in others.iter_mut().enumerate() {
+        host.now = first.now;
+        host.announce(v4(n as u32), announce(hash(9)));
+    }
+    for host in others.iter_mut().chain([&mut first]) {
+        let shared = slices(host, 60 * SECOND);
+        assert!((58..=62).contains(&shared), "{shared}");
+    }
+    // Who is gone leaves its part to the others.
+    drop(others);
+    let alone = slices(&mut first, 60 * SECOND);
+    assert!((176..=180).contains(&alone), "{alone}");
+}
+
+#[test]
+fn a_search_that_is_a_little_late_each_time_is_no_slower() {
+    let mut host = Host::new(Config::default());
+    fill(&host, 100, 10);
+    host.announce(v4(1), announce(hash(9)));
+    let (mut times, end) = (0, host.now + MINUTE);
+    while let Some(at) = host.server.poll_timeout() {
+        host.now = at + SECOND / 5;
+        if host.now > end {
+            break;
+        }
+        host.server.handle_timeout(host.now);
+        times += 1;
+    }
+    assert_eq!(times, 59);
 }

@@ -1,14 +1,13 @@
 //! A peer in a few bytes: 8 for IPv4, 20 for IPv6.
 
 use super::super::sip::Sip;
+use crate::proto::compact::Family;
 use std::net::{IpAddr, SocketAddr};
 
 /// A peer of one family, packed: its address, its port, and when it was last heard of.
 pub(super) trait Entry: Copy {
     /// What names it among the peers of a torrent: its address and port.
     type Key: Copy + Eq;
-    /// What is where nobody is.
-    const NOBODY: Self;
 
     fn new(key: Self::Key, tick: u16) -> Self;
     fn key(&self) -> Self::Key;
@@ -16,7 +15,13 @@ pub(super) trait Entry: Copy {
     fn tick(&self) -> u16;
     /// Appends its address and port in compact form.
     fn write(&self, out: &mut Vec<u8>);
-    fn hash(key: Self::Key, sip: Sip) -> u64;
+    /// Gives the network that a peer is in, of which one client may have all addresses and ports: an IPv4 address, or 64 bits of an IPv6 address.
+    fn network(key: Self::Key) -> u64;
+
+    /// Hashes the network of a peer: all peers of one network are found at one place, and so can be counted.
+    fn hash(key: Self::Key, sip: Sip) -> u64 {
+        sip.of_word(Self::network(key))
+    }
 }
 
 /// An address, a port, a time: 32, 16 and 16 bits, so that one comparison tells whether it is somebody.
@@ -26,7 +31,6 @@ pub(super) struct V4(u64);
 impl Entry for V4 {
     /// Of 48 bits.
     type Key = u64;
-    const NOBODY: Self = Self(0);
 
     fn new(key: u64, tick: u16) -> Self {
         Self(key << 16 | u64::from(tick))
@@ -47,8 +51,9 @@ impl Entry for V4 {
         out.extend_from_slice(&bytes);
     }
 
-    fn hash(key: u64, sip: Sip) -> u64 {
-        sip.of_word(key)
+    #[inline]
+    fn network(key: u64) -> u64 {
+        key >> 16
     }
 }
 
@@ -61,7 +66,6 @@ pub(super) struct V6 {
 
 impl Entry for V6 {
     type Key = [u8; 18];
-    const NOBODY: Self = Self { address: [0; 18], tick: 0 };
 
     fn new(key: [u8; 18], tick: u16) -> Self {
         Self { address: key, tick }
@@ -81,10 +85,10 @@ impl Entry for V6 {
         out.extend_from_slice(&self.address);
     }
 
-    fn hash(key: [u8; 18], sip: Sip) -> u64 {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r] = key;
-        let (first, second) = ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]);
-        sip.of_three(u64::from_le_bytes(first), u64::from_le_bytes(second), u64::from(u16::from_le_bytes([q, r])))
+    #[inline]
+    fn network(key: [u8; 18]) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = key;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 }
 
@@ -96,6 +100,13 @@ pub(super) enum Name {
 }
 
 impl Name {
+    pub(super) fn family(self) -> Family {
+        match self {
+            Name::V4(_) => Family::V4,
+            Name::V6(_) => Family::V6,
+        }
+    }
+
     /// Names who is at an address; an IPv4 address in IPv6 dress is IPv4.
     pub(super) fn of(peer: SocketAddr) -> Self {
         match peer.ip().to_canonical() {

@@ -1,9 +1,9 @@
-//! Places of items, found by a hash of the items.
+//! Places of items in a vector, found by a hash of the items.
 
 /// No place.
 const FREE: u32 = u32::MAX;
 
-/// A hash table of numbers: which place among its owner's an item has. It holds 4 bytes for each slot and nothing of the items: the owner
+/// A hash table of numbers: which place in its owner's vector an item has. It holds 4 bytes for each slot and nothing of the items: the owner
 /// gives their hashes and compares them.
 ///
 /// What it tracks: a power of two of slots, at least a quarter of them free. A place is in the first slot that was free from that of its hash on, so no
@@ -40,6 +40,14 @@ impl Index {
     #[inline]
     pub(super) fn find(&self, hash: u64, is_it: impl FnMut(usize) -> bool) -> Option<usize> {
         self.slot(hash, is_it).map(|slot| self.slots[slot] as usize)
+    }
+
+    /// Shows the places of all items with a hash, and of some others.
+    pub(super) fn visit(&self, hash: u64, mut see: impl FnMut(usize)) {
+        self.slot(hash, |place| {
+            see(place);
+            false
+        });
     }
 
     /// Takes in the place of an item that is not in it. `hash_of` gives the hash of the item at any place that is in it.
