@@ -134,8 +134,8 @@ pub(super) struct Announcer {
     pub(super) round: Option<Round>,
     /// When there is to be another.
     pub(super) next: Instant,
-    /// It waits for others' announces to end.
-    pub(super) queued: bool,
+    /// Its turn, while it waits for others' announces to end.
+    pub(super) turn: Option<u64>,
     /// It was complete from the start, or its trackers were told.
     pub(super) completed: bool,
     pub(super) leaving: Option<Leaving>,
@@ -171,7 +171,7 @@ impl Client {
                 current: None,
                 round: None,
                 next: now,
-                queued: false,
+                turn: None,
                 leaving: None,
             };
             self.torrents.insert(torrent, announcer);
@@ -217,7 +217,7 @@ impl Client {
     pub(super) fn plan(&mut self, now: Instant, torrent: TorrentId, at: Instant) {
         let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
         announcer.next = at;
-        if announcer.leaving.is_none() && announcer.round.is_none() && !announcer.queued {
+        if announcer.leaving.is_none() && announcer.round.is_none() && announcer.turn.is_none() {
             self.timers.set(Timer::Torrent(torrent), at.max(now));
         }
     }
@@ -242,6 +242,7 @@ impl Client {
         }
         let until = now + self.config.stop_timeout;
         announcer.leaving = Some(Leaving { open: BTreeMap::new(), until, asked });
+        announcer.turn.take().and_then(|turn| self.due.remove(&turn));
         self.timers.cancel(Timer::Torrent(torrent));
         let mut kept = Vec::new();
         if let Some(round) = announcer.round.take() {
@@ -252,7 +253,7 @@ impl Client {
                 } else {
                     self.drop_request(slot);
                 }
-                self.on_announce_over(now);
+                self.announces -= 1;
             }
         }
         let mut open: BTreeMap<Slot, bool> = kept.iter().map(|slot| (*slot, true)).collect();

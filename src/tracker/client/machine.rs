@@ -61,6 +61,8 @@ pub struct Usage {
     pub fetches: usize,
     /// Torrents that are followed, those that are being left included.
     pub torrents: usize,
+    /// Torrents that wait for others' announces to end.
+    pub due: usize,
 }
 
 /// A client of trackers. The [module's page](super) has the rest.
@@ -77,8 +79,9 @@ pub struct Client {
     pub(super) fetches: VecDeque<Slot>,
     pub(super) fetching: BTreeMap<JobId, Slot>,
     pub(super) torrents: BTreeMap<TorrentId, Announcer>,
-    /// Torrents that wait for others' announces to end.
-    pub(super) due: VecDeque<TorrentId>,
+    /// Torrents that wait for others' announces to end, by their turn; each once.
+    pub(super) due: BTreeMap<u64, TorrentId>,
+    pub(super) next_turn: u64,
     /// Announces of followed torrents under way.
     pub(super) announces: usize,
     pub(super) timers: Timers<Timer>,
@@ -105,7 +108,8 @@ impl Client {
             fetches: VecDeque::new(),
             fetching: BTreeMap::new(),
             torrents: BTreeMap::new(),
-            due: VecDeque::new(),
+            due: BTreeMap::new(),
+            next_turn: 0,
             announces: 0,
             timers: Timers::new(),
             events: VecDeque::new(),
@@ -120,7 +124,7 @@ impl Client {
     pub fn usage(&self) -> Usage {
         let ((awaited, connects), (named, lookups)) = (self.udp.usage(), self.names.usage());
         let (requests, fetches, torrents) = (self.requests.len(), self.fetching.len(), self.torrents.len());
-        Usage { requests, awaited, connects, named, lookups, fetches, torrents }
+        Usage { requests, awaited, connects, named, lookups, fetches, torrents, due: self.due.len() }
     }
 
     pub(super) fn tell(&mut self, event: Event) {
@@ -339,8 +343,10 @@ impl Client {
 
     /// Sends and fetches what may be.
     fn pump(&mut self, now: Instant) {
-        self.pump_datagrams(now);
+        // Each may have the next begin something.
         self.pump_fetches(now);
+        self.pump_rounds(now);
+        self.pump_datagrams(now);
         self.answer_end();
     }
 

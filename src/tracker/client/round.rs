@@ -12,6 +12,9 @@ use crate::proto::http_tracker::Retry;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// How many rounds one call begins of those that waited.
+const ROUNDS_PER_CALL: usize = 256;
+
 /// How long a tracker that names a time (BEP 31) is left alone at most.
 const LONGEST_RETRY: Duration = Duration::from_secs(24 * 3600);
 
@@ -46,22 +49,54 @@ fn jitter(time: Duration, rng: &mut Rng) -> Duration {
 
 impl Client {
     pub(super) fn on_torrent_timer(&mut self, now: Instant, torrent: TorrentId) {
-        let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
-        if announcer.leaving.is_some() || announcer.round.is_some() || announcer.queued {
-            return;
+        let Some(tracker) = self.may_begin(now, torrent) else { return };
+        if self.announces < self.config.max_announces && self.due.is_empty() {
+            return self.begin_round(now, torrent, tracker);
+        }
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        self.due.insert(turn, torrent);
+        if let Some(announcer) = self.torrents.get_mut(&torrent) {
+            announcer.turn = Some(turn);
+        }
+    }
+
+    /// Gives the tracker that a torrent asks now, if it is to ask one; otherwise the torrent is planned for when it is.
+    fn may_begin(&mut self, now: Instant, torrent: TorrentId) -> Option<usize> {
+        let announcer = self.torrents.get(&torrent)?;
+        if announcer.leaving.is_some() || announcer.round.is_some() || announcer.turn.is_some() {
+            return None;
         }
         if announcer.next > now {
-            return self.timers.set(Timer::Torrent(torrent), announcer.next);
-        }
-        if self.announces >= self.config.max_announces {
-            announcer.queued = true;
-            return self.due.push_back(torrent);
+            self.timers.set(Timer::Torrent(torrent), announcer.next);
+            return None;
         }
         match announcer.choose(now) {
-            Ok(tracker) => self.begin_round(now, torrent, tracker),
-            Err(Some(at)) => self.plan(now, torrent, at),
-            // None of them is asked again.
-            Err(None) => {}
+            Ok(tracker) => Some(tracker),
+            Err(at) => {
+                // Without a time none of them is asked again.
+                at.into_iter().for_each(|at| self.plan(now, torrent, at));
+                None
+            }
+        }
+    }
+
+    /// Has the torrents begin their rounds that wait for that, as far as there may be more announces. One that begins none takes nobody's turn.
+    pub(super) fn pump_rounds(&mut self, now: Instant) {
+        for _ in 0..ROUNDS_PER_CALL {
+            if self.announces >= self.config.max_announces {
+                return;
+            }
+            let Some((_, torrent)) = self.due.pop_first() else { return };
+            if let Some(announcer) = self.torrents.get_mut(&torrent) {
+                announcer.turn = None;
+            }
+            if let Some(tracker) = self.may_begin(now, torrent) {
+                self.begin_round(now, torrent, tracker);
+            }
+        }
+        if !self.due.is_empty() {
+            self.timers.set_by(Timer::Pump, now);
         }
     }
 
@@ -103,18 +138,6 @@ impl Client {
         slots.into_iter().for_each(|slot| self.go(now, slot));
     }
 
-    /// Notes that an announce of a followed torrent is over: there is a place for another.
-    pub(super) fn on_announce_over(&mut self, now: Instant) {
-        self.announces -= 1;
-        while let Some(torrent) = self.due.pop_front() {
-            if let Some(announcer) = self.torrents.get_mut(&torrent).filter(|announcer| announcer.queued) {
-                announcer.queued = false;
-                self.timers.set(Timer::Torrent(torrent), now);
-                return;
-            }
-        }
-    }
-
     /// Takes what became of one announce of a torrent's.
     pub(super) fn on_torrent_answer(
         &mut self,
@@ -151,7 +174,7 @@ impl Client {
                 }
             }
         }
-        self.on_announce_over(now);
+        self.announces -= 1;
         let over = self.torrents.get(&torrent).and_then(|a| a.round.as_ref()).is_some_and(|r| r.open.is_empty());
         if over {
             self.end_round(now, torrent);

@@ -4,6 +4,7 @@ mod followed;
 mod hostile;
 mod names;
 mod scrapes;
+mod turns;
 mod udp;
 mod web;
 
