@@ -258,7 +258,7 @@ impl Client {
         }
         let mut open: BTreeMap<Slot, bool> = kept.iter().map(|slot| (*slot, true)).collect();
         for slot in kept {
-            self.keep_until(slot, until);
+            self.hurry(slot, until);
             if let Some((at, family)) = self.requests.get(&slot).and_then(|request| request.origin.end()) {
                 if let Some(announcer) = self.torrents.get_mut(&torrent) {
                     if let Some(tracker) = announcer.trackers.get_mut(at) {

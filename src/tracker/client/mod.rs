@@ -117,6 +117,7 @@ mod announcer;
 mod command;
 mod config;
 mod error;
+mod fetches;
 #[cfg(feature = "http")]
 pub mod http;
 mod job;

@@ -42,6 +42,15 @@ impl Announcer {
     }
 }
 
+/// Says how much an error of one family tells of a tracker: that it has no such address the least.
+fn weight(error: &Error) -> u8 {
+    match error {
+        Error::NoAddress { .. } => 0,
+        Error::Busy => 1,
+        _ => 2,
+    }
+}
+
 /// Gives a time that is up to a quarter longer or shorter.
 fn jitter(time: Duration, rng: &mut Rng) -> Duration {
     time.mul_f64(0.75 + f64::from(rng.below(1 << 16)) / f64::from(1 << 17))
@@ -162,13 +171,12 @@ impl Client {
             Ok(reply) => self.on_reply(now, torrent, at, family, reason, reply),
             Err(error) => {
                 let end = announcer.trackers.get_mut(at).map(|tracker| &mut tracker.ends[place(family)]);
-                let absent = matches!(error, Error::NoAddress { .. });
-                if let Some(end) = end {
-                    (end.ok, end.absent) = (false, absent);
+                // Who was not even asked has not failed.
+                if let Some(end) = end.filter(|_| error != Error::Busy) {
+                    (end.ok, end.absent) = (false, matches!(error, Error::NoAddress { .. }));
                 }
                 if let Some(round) = &mut announcer.round {
-                    // That there is no such address says the least.
-                    if round.error.is_none() || !absent {
+                    if round.error.as_ref().is_none_or(|other| weight(other) <= weight(&error)) {
                         round.error = Some(error);
                     }
                 }
@@ -238,6 +246,13 @@ impl Client {
             let owed = tracker.ends.iter().any(|end| end.ok && end.owed_completed);
             next = if owed { now } else { now + interval };
             announcer.tiers.promote(round.tracker);
+        } else if round.error == Some(Error::Busy) {
+            // It has not failed, and a private torrent is not to leave it for that.
+            tracker.retry = now + jitter(config.retry_after, rng);
+            tracker.next = Some(tracker.retry);
+            if announcer.following.private && announcer.current == Some(round.tracker) {
+                next = tracker.retry;
+            }
         } else {
             on_failure(now, tracker, round.error.unwrap_or(Error::NoAddress { family: None }), config, rng);
         }
@@ -287,7 +302,11 @@ impl Client {
             } else {
                 (Origin::Nobody, self.config.timeout)
             };
-            slots.push((self.begin(now, origin, url, trust, Some(family), Ask::Announce(announce), timeout), owed));
+            let slot = self.begin(now, origin, url, trust, Some(family), Ask::Announce(announce), timeout);
+            if let Some(request) = self.requests.get_mut(&slot) {
+                request.farewell = true;
+            }
+            slots.push((slot, owed));
         }
         slots
     }

@@ -3,6 +3,8 @@
 mod followed;
 mod hostile;
 mod names;
+#[cfg(feature = "http")]
+mod places;
 mod scrapes;
 mod turns;
 mod udp;
