@@ -22,6 +22,10 @@ pub(super) struct End {
     pub(super) owed_completed: bool,
     /// It has no address of the family.
     pub(super) absent: bool,
+    /// How often in a row it was silent while the other family answered.
+    pub(super) silent: u32,
+    /// How many rounds it is left out of for that.
+    pub(super) skip: u32,
 }
 
 /// One of a torrent's trackers.
@@ -132,6 +136,8 @@ pub(super) struct Announcer {
     /// The tracker that answered last.
     pub(super) current: Option<usize>,
     pub(super) round: Option<Round>,
+    /// What the last round did not wait for: until the next one.
+    pub(super) late: BTreeMap<Slot, Reason>,
     /// When there is to be another.
     pub(super) next: Instant,
     /// Its turn, while it waits for others' announces to end.
@@ -170,6 +176,7 @@ impl Client {
                 tiers: Tiers::new(sizes, &mut self.rng),
                 current: None,
                 round: None,
+                late: BTreeMap::new(),
                 next: now,
                 turn: None,
                 leaving: None,
@@ -245,16 +252,15 @@ impl Client {
         announcer.turn.take().and_then(|turn| self.due.remove(&turn));
         self.timers.cancel(Timer::Torrent(torrent));
         let mut kept = Vec::new();
-        if let Some(round) = announcer.round.take() {
-            for (slot, reason) in round.open {
-                // That it is complete is not to be lost.
-                if reason == Reason::Completed {
-                    kept.push(slot);
-                } else {
-                    self.drop_request(slot);
-                }
-                self.announces -= 1;
+        let open = announcer.round.take().map(|round| round.open).unwrap_or_default();
+        for (slot, reason) in open.into_iter().chain(std::mem::take(&mut announcer.late)) {
+            // That it is complete is not to be lost.
+            if reason == Reason::Completed {
+                kept.push(slot);
+            } else {
+                self.drop_request(slot);
             }
+            self.announces -= 1;
         }
         let mut open: BTreeMap<Slot, bool> = kept.iter().map(|slot| (*slot, true)).collect();
         for slot in kept {

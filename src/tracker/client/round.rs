@@ -1,6 +1,6 @@
 //! Rounds of a followed torrent: which tracker is asked, what is told, and when the next one is.
 
-use super::announcer::{Announcer, FAMILIES, Round, Tracker, place};
+use super::announcer::{Announcer, End, FAMILIES, Round, Tracker, place};
 use super::command::{Announce, AnnounceReply, Event};
 use super::error::Error;
 use super::machine::{Client, Timer};
@@ -14,6 +14,12 @@ use std::time::Duration;
 
 /// How many rounds one call begins of those that waited.
 const ROUNDS_PER_CALL: usize = 256;
+
+/// How long a round that was answered over one family waits for the other; what comes later comes in by itself.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many rounds a family is left out of at most that is silent while the other answers, plus one, as a power of two.
+const MOST_SKIPPED: u32 = 3;
 
 /// How long a tracker that names a time (BEP 31) is left alone at most.
 const LONGEST_RETRY: Duration = Duration::from_secs(24 * 3600);
@@ -58,6 +64,17 @@ fn jitter(time: Duration, rng: &mut Rng) -> Duration {
 
 impl Client {
     pub(super) fn on_torrent_timer(&mut self, now: Instant, torrent: TorrentId) {
+        let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
+        if let Some(round) = announcer.round.as_mut().filter(|round| round.answered) {
+            announcer.late = std::mem::take(&mut round.open);
+            let late: Vec<_> = announcer.late.keys().filter_map(|slot| self.requests.get(slot)?.origin.end()).collect();
+            for (at, family) in late {
+                if let Some(tracker) = announcer.trackers.get_mut(at) {
+                    tracker.ends[place(family)].ok = false;
+                }
+            }
+            return self.end_round(now, torrent);
+        }
         let Some(tracker) = self.may_begin(now, torrent) else { return };
         if self.announces < self.config.max_announces && self.due.is_empty() {
             return self.begin_round(now, torrent, tracker);
@@ -111,13 +128,26 @@ impl Client {
 
     fn begin_round(&mut self, now: Instant, torrent: TorrentId, at: usize) {
         let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
-        let Some(tracker) = announcer.trackers.get(at) else { return };
+        for slot in std::mem::take(&mut announcer.late).into_keys() {
+            self.drop_request(slot);
+            self.announces -= 1;
+        }
+        let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
+        let Some(tracker) = announcer.trackers.get_mut(at) else { return };
         let own = tracker.url.ip().map(Family::of);
         let all = FAMILIES.into_iter().filter(|f| self.udp.socket(*f).is_some() && own.is_none_or(|own| own == *f));
         let mut families: Vec<Family> = all.clone().filter(|family| !tracker.ends[place(*family)].absent).collect();
         if families.is_empty() {
             // What was not there may be there by now.
             families = all.collect();
+        }
+        if families.iter().any(|family| tracker.ends[place(*family)].skip == 0) {
+            families.retain(|family| {
+                let end = &mut tracker.ends[place(*family)];
+                let is_asked = end.skip == 0;
+                end.skip = end.skip.saturating_sub(1);
+                is_asked
+            });
         }
         let (url, trust) = (tracker.url.clone(), announcer.following.trust);
         let mut open = BTreeMap::new();
@@ -166,16 +196,24 @@ impl Client {
             }
             return self.finish_leaving(torrent);
         }
-        let Some(reason) = announcer.round.as_mut().and_then(|round| round.open.remove(&slot)) else { return };
+        let in_time = announcer.round.as_mut().and_then(|round| round.open.remove(&slot));
+        let Some(reason) = in_time.or_else(|| announcer.late.remove(&slot)) else { return };
         match result {
             Ok(reply) => self.on_reply(now, torrent, at, family, reason, reply),
             Err(error) => {
-                let end = announcer.trackers.get_mut(at).map(|tracker| &mut tracker.ends[place(family)]);
+                let other = FAMILIES.into_iter().find(|other| *other != family).unwrap_or(family);
+                let ends = announcer.trackers.get_mut(at).map(|tracker| &mut tracker.ends);
+                let answers = ends.as_ref().is_some_and(|ends| ends[place(other)].ok);
+                let end = ends.map(|ends| &mut ends[place(family)]);
                 // Who was not even asked has not failed.
                 if let Some(end) = end.filter(|_| error != Error::Busy) {
                     (end.ok, end.absent) = (false, matches!(error, Error::NoAddress { .. }));
+                    if error == Error::TimedOut && answers {
+                        end.silent = end.silent.saturating_add(1);
+                        end.skip = (1 << end.silent.min(MOST_SKIPPED)) - 1;
+                    }
                 }
-                if let Some(round) = &mut announcer.round {
+                if let Some(round) = announcer.round.as_mut().filter(|_| in_time.is_some()) {
                     if round.error.as_ref().is_none_or(|other| weight(other) <= weight(&error)) {
                         round.error = Some(error);
                     }
@@ -183,8 +221,8 @@ impl Client {
             }
         }
         self.announces -= 1;
-        let over = self.torrents.get(&torrent).and_then(|a| a.round.as_ref()).is_some_and(|r| r.open.is_empty());
-        if over {
+        let round = self.torrents.get(&torrent).and_then(|announcer| announcer.round.as_ref());
+        if round.is_some_and(|round| round.open.is_empty()) {
             self.end_round(now, torrent);
         }
     }
@@ -199,18 +237,24 @@ impl Client {
         reply: AnnounceReply,
     ) {
         let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
-        let (Some(tracker), Some(round)) = (announcer.trackers.get_mut(at), &mut announcer.round) else { return };
+        let Some(tracker) = announcer.trackers.get_mut(at) else { return };
         let end = &mut tracker.ends[place(family)];
-        (end.started, end.ok, end.absent) = (true, true, false);
+        *end = End { started: true, ok: true, owed_completed: end.owed_completed, ..End::default() };
         if reason == Reason::Completed {
             end.owed_completed = false;
         }
-        let first = !std::mem::replace(&mut round.answered, true);
-        if first {
-            (tracker.peers, tracker.warning) = (0, None);
+        let is_owed = end.owed_completed;
+        if let Some(round) = &mut announcer.round {
+            if !std::mem::replace(&mut round.answered, true) {
+                (tracker.peers, tracker.warning) = (0, None);
+                self.timers.set(Timer::Torrent(torrent), now + PATIENCE);
+            }
+            round.interval = round.interval.min(reply.interval);
+            round.min_interval = round.min_interval.max(reply.min_interval);
+        } else if let Some(min) = reply.min_interval {
+            let min = min.clamp(self.config.least_interval, self.config.most_interval);
+            tracker.earliest = tracker.earliest.max(now + min);
         }
-        round.interval = round.interval.min(reply.interval);
-        round.min_interval = round.min_interval.max(reply.min_interval);
         tracker.last_ok = Some(now);
         tracker.peers += reply.peers.len();
         tracker.id = reply.tracker_id.or(tracker.id.take());
@@ -218,6 +262,7 @@ impl Client {
         tracker.seeders = reply.seeders.or(tracker.seeders);
         tracker.leechers = reply.leechers.or(tracker.leechers);
         let url = tracker.url.clone();
+        let late = announcer.round.is_none().then(|| Box::new(tracker.status()));
         let left = announcer.current.filter(|current| announcer.following.private && *current != at);
         announcer.current = Some(at);
         if let Some(left) = left {
@@ -227,6 +272,12 @@ impl Client {
         }
         if !reply.peers.is_empty() {
             self.tell(Event::Peers { torrent, url, peers: reply.peers });
+        }
+        if let Some(status) = late {
+            self.tell(Event::Tracker { torrent, status });
+            if is_owed {
+                self.plan(now, torrent, now);
+            }
         }
     }
 
@@ -254,6 +305,8 @@ impl Client {
                 next = tracker.retry;
             }
         } else {
+            // Neither family answers: next time both are asked.
+            tracker.ends.iter_mut().for_each(|end| end.skip = 0);
             on_failure(now, tracker, round.error.unwrap_or(Error::NoAddress { family: None }), config, rng);
         }
         let status = Box::new(tracker.status());
