@@ -201,10 +201,12 @@ impl Client {
             return;
         }
         // A tracker that is being told of the start now is told of the end next.
-        let asked = announcer.round.as_ref().map(|round| round.tracker);
+        let open = announcer.round.iter().flat_map(|round| round.open.keys()).chain(announcer.late.keys());
+        let asked: Vec<_> = open.filter_map(|slot| self.requests.get(slot)?.origin.end()).collect();
         for (at, tracker) in announcer.trackers.iter_mut().enumerate() {
-            for end in &mut tracker.ends {
-                end.owed_completed = end.started || asked == Some(at);
+            for family in FAMILIES {
+                let end = &mut tracker.ends[place(family)];
+                end.owed_completed = end.started || asked.contains(&(at, family));
             }
         }
         let owed = |tracker: &Tracker| tracker.ends.iter().any(|end| end.owed_completed && end.ok);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 /// The limits and habits of a [`Client`](super::Client). Every collection that it keeps is bounded by one of these.
+/// A time that is longer than a day counts as a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Requests of the program under way at a time; another is refused as [`Error::Busy`](super::Error::Busy). Default 4,096.
@@ -128,6 +129,24 @@ impl Config {
     /// Mends what would make the machine spin or stand still.
     pub(super) fn checked(mut self) -> Self {
         const TICK: Duration = Duration::from_millis(1);
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        for time in [
+            &mut self.timeout,
+            &mut self.retransmit,
+            &mut self.connection_life,
+            &mut self.name_life,
+            &mut self.name_failure_life,
+            &mut self.fetch_timeout,
+            &mut self.connect_timeout,
+            &mut self.least_interval,
+            &mut self.most_interval,
+            &mut self.min_interval,
+            &mut self.retry_after,
+            &mut self.retry_most,
+            &mut self.stop_timeout,
+        ] {
+            *time = (*time).min(DAY);
+        }
         self.max_retransmits = self.max_retransmits.min(8);
         self.retransmit = self.retransmit.max(TICK);
         self.connection_life = self.connection_life.max(TICK);

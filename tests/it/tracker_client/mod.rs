@@ -1,5 +1,6 @@
 //! The client of trackers, among trackers made by hand: each datagram and each job looked at, in virtual time.
 
+mod completions;
 mod families;
 mod followed;
 mod hostile;
