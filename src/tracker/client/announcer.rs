@@ -10,6 +10,7 @@ use crate::proto::announce::{Event as Reason, Progress};
 use crate::proto::compact::Family;
 use crate::proto::tracker_url::TrackerUrl;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What a tracker knows of us over one family.
 #[derive(Debug, Clone, Copy, Default)]
@@ -110,8 +111,8 @@ pub(super) struct Round {
     pub(super) open: BTreeMap<Slot, Reason>,
     pub(super) answered: bool,
     /// The shortest interval, and the longest of the shortest, of what was answered.
-    pub(super) interval: std::time::Duration,
-    pub(super) min_interval: Option<std::time::Duration>,
+    pub(super) interval: Duration,
+    pub(super) min_interval: Option<Duration>,
     pub(super) error: Option<Error>,
 }
 
@@ -285,6 +286,18 @@ impl Client {
         }
         new.into_iter().for_each(|slot| self.go(now, slot));
         self.finish_leaving(torrent);
+    }
+
+    /// Has farewells take no longer than this.
+    pub(super) fn stop_within(&mut self, now: Instant, time: Duration) {
+        self.config.stop_timeout = self.config.stop_timeout.min(time);
+        let until = now + self.config.stop_timeout;
+        let mut open = Vec::new();
+        for leaving in self.torrents.values_mut().filter_map(|announcer| announcer.leaving.as_mut()) {
+            leaving.until = leaving.until.min(until);
+            open.extend(leaving.open.keys().copied());
+        }
+        open.into_iter().for_each(|slot| self.hurry(slot, until));
     }
 
     pub(super) fn finish_leaving(&mut self, torrent: TorrentId) {

@@ -423,6 +423,7 @@ impl Machine for Client {
             Command::Completed { torrent } => self.on_completed(now, torrent),
             Command::MorePeers { torrent } => self.on_more_peers(now, torrent),
             Command::Leave { torrent } => self.on_leave(now, torrent),
+            Command::StopWithin { time } => self.stop_within(now, time),
             Command::ShutDown => self.on_shut_down(now),
         }
         self.pump(now);
