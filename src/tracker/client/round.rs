@@ -204,13 +204,12 @@ impl Client {
                 let other = FAMILIES.into_iter().find(|other| *other != family).unwrap_or(family);
                 let ends = announcer.trackers.get_mut(at).map(|tracker| &mut tracker.ends);
                 let answers = ends.as_ref().is_some_and(|ends| ends[place(other)].ok);
-                let end = ends.map(|ends| &mut ends[place(family)]);
+                let mut end = ends.map(|ends| &mut ends[place(family)]);
                 let may_be_taken = matches!(error, Error::TimedOut | Error::Malformed(_) | Error::TooLong);
                 // Who was not told of the start is not told that it is complete: it is told of another start, with all there.
-                let end = end.map(|end| {
+                if let Some(end) = &mut end {
                     end.owed_completed &= end.started || may_be_taken;
-                    end
-                });
+                }
                 // Who was not even asked has not failed.
                 if let Some(end) = end.filter(|_| error != Error::Busy) {
                     (end.ok, end.absent) = (false, matches!(error, Error::NoAddress { .. }));
