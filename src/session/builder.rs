@@ -162,7 +162,7 @@ impl Builder {
         };
         if let Some(trackers) = &self.config.trackers {
             placement.trackers = threads.len();
-            threads.push(trackers.max_lookups.saturating_add(trackers.max_fetches));
+            threads.push(trackers.jobs());
             names.push("bip-trackers");
         }
         let clock = Clock::new();

@@ -254,7 +254,8 @@ impl Session {
             }
         }
         for (thread, is_trackers) in self.threads.drain(..) {
-            let stopped = thread.stop(left());
+            // What trackers still keep waiting at the end keeps nobody else.
+            let stopped = thread.stop(if is_trackers { left().min(THREADS_END) } else { left() });
             if let (Err(StopError::JobsLeft { .. }), true) = (&stopped, is_trackers) {
                 // Names and HTTP requests that are still under way, which nobody can hurry, are of no use to anybody.
                 continue;

@@ -48,8 +48,7 @@ impl Builder {
 
     /// Starts the client on a thread of its own.
     pub fn spawn(mut self) -> Result<Trackers, Error> {
-        let all = self.config.max_lookups.saturating_add(self.config.max_fetches);
-        self.job_threads.get_or_insert(all);
+        self.job_threads.get_or_insert(self.config.jobs());
         let (mut trackers, reactor) = self.build()?;
         trackers.thread = Some(reactor.spawn("bip-trackers").map_err(Error::System)?);
         Ok(trackers)

@@ -11,6 +11,7 @@ use crate::proto::compact::Family;
 use crate::proto::tracker_url::TrackerUrl;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// What a tracker knows of us over one family.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,6 +24,10 @@ pub(super) struct End {
     pub(super) owed_completed: bool,
     /// It has no address of the family.
     pub(super) absent: bool,
+    /// How often in a row it was silent while the other family answered.
+    pub(super) silent: u32,
+    /// How many rounds it is left out of for that.
+    pub(super) skip: u32,
 }
 
 /// One of a torrent's trackers.
@@ -110,8 +115,8 @@ pub(super) struct Round {
     pub(super) open: BTreeMap<Slot, Reason>,
     pub(super) answered: bool,
     /// The shortest interval, and the longest of the shortest, of what was answered.
-    pub(super) interval: std::time::Duration,
-    pub(super) min_interval: Option<std::time::Duration>,
+    pub(super) interval: Duration,
+    pub(super) min_interval: Option<Duration>,
     pub(super) error: Option<Error>,
 }
 
@@ -136,10 +141,12 @@ pub(super) struct Announcer {
     /// The tracker that answered last.
     pub(super) current: Option<usize>,
     pub(super) round: Option<Round>,
+    /// What the last round did not wait for: until the next one.
+    pub(super) late: BTreeMap<Slot, Reason>,
     /// When there is to be another.
     pub(super) next: Instant,
-    /// It waits for others' announces to end.
-    pub(super) queued: bool,
+    /// Its turn, while it waits for others' announces to end.
+    pub(super) turn: Option<u64>,
     /// It was complete from the start, or its trackers were told.
     pub(super) completed: bool,
     pub(super) leaving: Option<Leaving>,
@@ -174,8 +181,9 @@ impl Client {
                 tiers: Tiers::new(sizes, &mut self.rng),
                 current: None,
                 round: None,
+                late: BTreeMap::new(),
                 next: now,
-                queued: false,
+                turn: None,
                 leaving: None,
             };
             self.torrents.insert(torrent, announcer);
@@ -198,10 +206,12 @@ impl Client {
             return;
         }
         // A tracker that is being told of the start now is told of the end next.
-        let asked = announcer.round.as_ref().map(|round| round.tracker);
+        let open = announcer.round.iter().flat_map(|round| round.open.keys()).chain(announcer.late.keys());
+        let asked: Vec<_> = open.filter_map(|slot| self.requests.get(slot)?.origin.end()).collect();
         for (at, tracker) in announcer.trackers.iter_mut().enumerate() {
-            for end in &mut tracker.ends {
-                end.owed_completed = end.started || asked == Some(at);
+            for family in FAMILIES {
+                let end = &mut tracker.ends[place(family)];
+                end.owed_completed = end.started || asked.contains(&(at, family));
             }
         }
         let owed = |tracker: &Tracker| tracker.ends.iter().any(|end| end.owed_completed && end.ok);
@@ -221,7 +231,7 @@ impl Client {
     pub(super) fn plan(&mut self, now: Instant, torrent: TorrentId, at: Instant) {
         let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
         announcer.next = at;
-        if announcer.leaving.is_none() && announcer.round.is_none() && !announcer.queued {
+        if announcer.leaving.is_none() && announcer.round.is_none() && announcer.turn.is_none() {
             self.timers.set(Timer::Torrent(torrent), at.max(now));
         }
     }
@@ -246,22 +256,22 @@ impl Client {
         }
         let until = now + self.config.stop_timeout;
         announcer.leaving = Some(Leaving { open: BTreeMap::new(), until, asked });
+        announcer.turn.take().and_then(|turn| self.due.remove(&turn));
         self.timers.cancel(Timer::Torrent(torrent));
         let mut kept = Vec::new();
-        if let Some(round) = announcer.round.take() {
-            for (slot, reason) in round.open {
-                // That it is complete is not to be lost.
-                if reason == Reason::Completed {
-                    kept.push(slot);
-                } else {
-                    self.drop_request(slot);
-                }
-                self.on_announce_over(now);
+        let open = announcer.round.take().map(|round| round.open).unwrap_or_default();
+        for (slot, reason) in open.into_iter().chain(std::mem::take(&mut announcer.late)) {
+            // That it is complete is not to be lost.
+            if reason == Reason::Completed {
+                kept.push(slot);
+            } else {
+                self.drop_request(slot);
             }
+            self.announces -= 1;
         }
         let mut open: BTreeMap<Slot, bool> = kept.iter().map(|slot| (*slot, true)).collect();
         for slot in kept {
-            self.keep_until(slot, until);
+            self.hurry(slot, until);
             if let Some((at, family)) = self.requests.get(&slot).and_then(|request| request.origin.end()) {
                 if let Some(announcer) = self.torrents.get_mut(&torrent) {
                     if let Some(tracker) = announcer.trackers.get_mut(at) {
@@ -280,6 +290,18 @@ impl Client {
         }
         new.into_iter().for_each(|slot| self.go(now, slot));
         self.finish_leaving(torrent);
+    }
+
+    /// Has farewells take no longer than this.
+    pub(super) fn stop_within(&mut self, now: Instant, time: Duration) {
+        self.config.stop_timeout = self.config.stop_timeout.min(time);
+        let until = now + self.config.stop_timeout;
+        let mut open = Vec::new();
+        for leaving in self.torrents.values_mut().filter_map(|announcer| announcer.leaving.as_mut()) {
+            leaving.until = leaving.until.min(until);
+            open.extend(leaving.open.keys().copied());
+        }
+        open.into_iter().for_each(|slot| self.hurry(slot, until));
     }
 
     pub(super) fn finish_leaving(&mut self, torrent: TorrentId) {

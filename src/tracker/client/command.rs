@@ -89,6 +89,12 @@ pub enum Command {
         /// The torrent.
         torrent: TorrentId,
     },
+    /// Has no farewell take longer from now on than this, also where [`Config::stop_timeout`](super::Config::stop_timeout) is longer; those under way
+    /// included. For who has to end by a time. No answer.
+    StopWithin {
+        /// How long.
+        time: Duration,
+    },
     /// Ends everything: requests are answered by [`Error::ShutDown`], torrents are left. Answered by [`Event::ShutDown`] within
     /// [`Config::stop_timeout`](super::Config::stop_timeout), after which nothing happens any more.
     ShutDown,

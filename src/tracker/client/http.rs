@@ -58,6 +58,7 @@ fn get(url: &str, addresses: &[SocketAddr], fetch: &Fetch, left: Duration) -> Re
         .max_idle_connections(0)
         .user_agent(&fetch.user_agent)
         .timeout_global(Some(left))
+        .timeout_connect(Some(fetch.connect_timeout))
         .build();
     let agent = Agent::with_parts(config, DefaultConnector::default(), Pinned(addresses.to_vec()));
     let mut response = agent.get(url).call().map_err(failure)?;
@@ -186,6 +187,7 @@ mod tests {
             family: Some(Family::V4),
             trust,
             timeout: Duration::ZERO,
+            connect_timeout: Duration::from_secs(1),
             max_reply: 0,
             max_redirects: 0,
             user_agent: String::new(),

@@ -33,6 +33,8 @@ pub struct Fetch {
     pub trust: Trust,
     /// How long it may take.
     pub timeout: Duration,
+    /// How long of this the connection may take, each time there is one.
+    pub connect_timeout: Duration,
     /// How long the body is at most, uncompressed, in bytes.
     pub max_reply: usize,
     /// Redirects that are followed.

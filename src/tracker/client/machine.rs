@@ -5,11 +5,13 @@ use super::announcer::Announcer;
 use super::command::{AnnounceReply, Command, Event, RequestId, Trust};
 use super::config::Config;
 use super::error::Error;
+use super::fetches::{Fetches, Most};
 use super::job::{Done, Job};
 use super::names::{Addresses, Names};
 use super::request::{Ask, Origin, Request, Slot, Step};
 use super::udp::Udp;
 use crate::machine::{Input, Instant, JobError, JobId, Machine, Output, Rng, Secret, Timers, TorrentId};
+use crate::proto::announce::Event as Reason;
 use crate::proto::compact::Family;
 use crate::proto::http_tracker::ScrapeFile;
 use crate::proto::tracker_url::{Scheme, TrackerUrl};
@@ -61,6 +63,8 @@ pub struct Usage {
     pub fetches: usize,
     /// Torrents that are followed, those that are being left included.
     pub torrents: usize,
+    /// Torrents that wait for others' announces to end.
+    pub due: usize,
 }
 
 /// A client of trackers. The [module's page](super) has the rest.
@@ -73,12 +77,11 @@ pub struct Client {
     next_slot: u64,
     pub(super) udp: Udp,
     names: Names,
-    /// Requests that wait to be fetched.
-    pub(super) fetches: VecDeque<Slot>,
-    pub(super) fetching: BTreeMap<JobId, Slot>,
+    pub(super) fetches: Fetches,
     pub(super) torrents: BTreeMap<TorrentId, Announcer>,
-    /// Torrents that wait for others' announces to end.
-    pub(super) due: VecDeque<TorrentId>,
+    /// Torrents that wait for others' announces to end, by their turn; each once.
+    pub(super) due: BTreeMap<u64, TorrentId>,
+    pub(super) next_turn: u64,
     /// Announces of followed torrents under way.
     pub(super) announces: usize,
     pub(super) timers: Timers<Timer>,
@@ -102,10 +105,10 @@ impl Client {
             by_id: BTreeMap::new(),
             next_slot: 0,
             names: Names::default(),
-            fetches: VecDeque::new(),
-            fetching: BTreeMap::new(),
+            fetches: Fetches::default(),
             torrents: BTreeMap::new(),
-            due: VecDeque::new(),
+            due: BTreeMap::new(),
+            next_turn: 0,
             announces: 0,
             timers: Timers::new(),
             events: VecDeque::new(),
@@ -119,8 +122,8 @@ impl Client {
     /// Gives how much of what is bounded is in use.
     pub fn usage(&self) -> Usage {
         let ((awaited, connects), (named, lookups)) = (self.udp.usage(), self.names.usage());
-        let (requests, fetches, torrents) = (self.requests.len(), self.fetching.len(), self.torrents.len());
-        Usage { requests, awaited, connects, named, lookups, fetches, torrents }
+        let (requests, fetches, torrents) = (self.requests.len(), self.fetches.under_way(), self.torrents.len());
+        Usage { requests, awaited, connects, named, lookups, fetches, torrents, due: self.due.len() }
     }
 
     pub(super) fn tell(&mut self, event: Event) {
@@ -168,7 +171,10 @@ impl Client {
         self.next_slot += 1;
         let deadline = now + timeout;
         let (step, addresses) = (Step::Resolving, Vec::new());
-        self.requests.insert(slot, Request { origin, url, trust, family, ask, deadline, step, addresses });
+        let farewell = matches!(&ask, Ask::Announce(announce) if announce.event == Reason::Stopped);
+        let budget = self.config.timeout;
+        let request = Request { origin, url, trust, family, ask, deadline, farewell, budget, step, addresses };
+        self.requests.insert(slot, request);
         self.timers.set(Timer::Deadline(slot), deadline);
         slot
     }
@@ -187,7 +193,7 @@ impl Client {
         }
         let addresses = match request.url.ip() {
             Some(ip) => Some(Ok(vec![ip])),
-            None => self.names.look_up(now, request.url.host(), slot),
+            None => self.names.look_up(now, request.url.host(), slot, request.farewell),
         };
         match addresses {
             Some(addresses) => self.on_addresses(now, slot, &addresses),
@@ -196,16 +202,14 @@ impl Client {
     }
 
     fn look_names_up(&mut self) {
-        while let Some(name) = self.names.next(self.config.max_lookups) {
-            let job = self.job(Job::Resolve { name: name.clone() });
-            self.names.on_started(job, name);
+        while let Some(name) = self.names.start(JobId(self.next_job), self.config.max_lookups) {
+            self.job(Job::Resolve { name });
         }
     }
 
     fn on_resolved(&mut self, now: Instant, job: JobId, resolved: Result<Vec<SocketAddr>, Error>) {
         let addresses: Addresses = resolved.map(|all| all.iter().map(|address| address.ip().to_canonical()).collect());
-        let life = if addresses.is_ok() { self.config.name_life } else { self.config.name_failure_life };
-        for slot in self.names.on_resolved(now, job, &addresses, life, self.config.max_names) {
+        for slot in self.names.on_resolved(now, job, &addresses, &self.config) {
             self.on_addresses(now, slot, &addresses);
         }
         self.look_names_up();
@@ -236,10 +240,10 @@ impl Client {
         };
         if request.url.scheme() != Scheme::Udp {
             request.addresses = permitted;
-            request.step = Step::Queued;
-            self.fetches.push_back(slot);
+            self.queue_fetch(now, slot);
             return self.pump_fetches(now);
         }
+        self.renew_deadline(slot, now + self.config.timeout);
         if let Some(socket) = self.udp.socket(Family::of(first.ip())) {
             self.begin_exchange(now, slot, socket, first);
         }
@@ -252,10 +256,9 @@ impl Client {
         match request.step {
             Step::Resolving => self.names.forget(request.url.host(), slot),
             Step::Udp(exchange) => self.end_exchange(slot, exchange),
-            // It is passed over when its turn comes.
-            Step::Queued => {}
+            Step::Queued => self.fetches.forget(slot, self.most()),
             // The job ends by itself.
-            Step::Fetching(_) => {}
+            Step::Fetching(job) => self.fetches.abandon(job),
         }
         if let Origin::Program(id) = request.origin {
             self.by_id.remove(&id);
@@ -263,11 +266,33 @@ impl Client {
         Some(request)
     }
 
-    /// Has a request end by a time.
-    pub(super) fn keep_until(&mut self, slot: Slot, until: Instant) {
-        if let Some(request) = self.requests.get_mut(&slot) {
-            request.deadline = request.deadline.min(until);
-            self.timers.set(Timer::Deadline(slot), request.deadline);
+    /// Makes a request a farewell, that ends by a time.
+    pub(super) fn hurry(&mut self, slot: Slot, until: Instant) {
+        let most = self.most();
+        let Some(request) = self.requests.get_mut(&slot) else { return };
+        request.farewell = true;
+        request.deadline = request.deadline.min(until);
+        self.timers.set(Timer::Deadline(slot), request.deadline);
+        if request.step == Step::Queued {
+            self.fetches.forget(slot, most);
+            self.fetches.push(slot, request.server(), true, most);
+        }
+    }
+
+    /// Gives a request that is no farewell until a time, for what it has not waited so far.
+    pub(super) fn renew_deadline(&mut self, slot: Slot, deadline: Instant) {
+        if let Some(request) = self.requests.get_mut(&slot).filter(|request| !request.farewell) {
+            request.deadline = deadline;
+            self.timers.set(Timer::Deadline(slot), deadline);
+        }
+    }
+
+    pub(super) fn most(&self) -> Most {
+        Most {
+            fetches: self.config.max_fetches,
+            per_server: self.config.max_fetches_per_tracker,
+            farewells: self.config.max_farewells,
+            silent: self.config.max_names,
         }
     }
 
@@ -314,10 +339,7 @@ impl Client {
         if files.len() < info_hashes.len() {
             return match request.step {
                 Step::Udp(_) => self.ask_next_part(now, slot),
-                _ => {
-                    request.step = Step::Queued;
-                    self.fetches.push_back(slot);
-                }
+                _ => self.queue_fetch(now, slot),
             };
         }
         let files = std::mem::take(files);
@@ -332,15 +354,25 @@ impl Client {
             Timer::Pump => {}
             Timer::Connection(to) => self.on_connection_timer(now, to),
             Timer::Again(slot) => self.on_again(now, slot),
-            Timer::Deadline(slot) => self.fail(now, slot, Error::TimedOut),
+            Timer::Deadline(slot) => {
+                // Whoever was not even asked has not failed.
+                let waits = self.requests.get(&slot).is_some_and(|request| match request.step {
+                    Step::Queued => true,
+                    Step::Resolving => self.names.is_queued(request.url.host()),
+                    _ => false,
+                });
+                self.fail(now, slot, if waits { Error::Busy } else { Error::TimedOut });
+            }
             Timer::Torrent(torrent) => self.on_torrent_timer(now, torrent),
         }
     }
 
     /// Sends and fetches what may be.
     fn pump(&mut self, now: Instant) {
-        self.pump_datagrams(now);
+        // Each may have the next begin something.
         self.pump_fetches(now);
+        self.pump_rounds(now);
+        self.pump_datagrams(now);
         self.answer_end();
     }
 
@@ -391,6 +423,7 @@ impl Machine for Client {
             Command::Completed { torrent } => self.on_completed(now, torrent),
             Command::MorePeers { torrent } => self.on_more_peers(now, torrent),
             Command::Leave { torrent } => self.on_leave(now, torrent),
+            Command::StopWithin { time } => self.stop_within(now, time),
             Command::ShutDown => self.on_shut_down(now),
         }
         self.pump(now);

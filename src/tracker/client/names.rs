@@ -1,38 +1,66 @@
 //! What the names of trackers stand for.
+//!
+//! A name that nobody knows takes the system long to give up on, so a few of those could hold up all others. Those that failed last have half of the
+//! places together and are asked for less and less often, and a quarter is kept for those that were found last.
 
+use super::config::Config;
 use super::error::Error;
 use super::request::Slot;
 use crate::machine::{Instant, JobId};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::Duration;
 
 /// The addresses of a name, or why there are none.
 pub(super) type Addresses = Result<Vec<IpAddr>, Error>;
 
+#[derive(Debug)]
+struct Known {
+    addresses: Addresses,
+    until: Instant,
+    /// How often in a row it could not be looked up.
+    failures: u32,
+}
+
+/// How a name is looked up: those that come first are first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// It was found last.
+    Found,
+    /// It is not known.
+    New,
+    /// It was not found last.
+    Failed,
+}
+
 /// Names: known, being looked up, and waiting for that.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    known: BTreeMap<String, (Addresses, Instant)>,
+    known: BTreeMap<String, Known>,
     waiting: BTreeMap<String, BTreeSet<Slot>>,
-    queue: VecDeque<String>,
-    under_way: BTreeMap<JobId, String>,
+    next: u64,
+    queue: BTreeMap<(Rank, u64), String>,
+    places: BTreeMap<String, (Rank, u64)>,
+    under_way: BTreeMap<JobId, (String, Rank)>,
 }
 
 impl Names {
-    /// Gives what a name stands for, if that is known; otherwise the request waits for it.
-    pub(super) fn look_up(&mut self, now: Instant, name: &str, slot: Slot) -> Option<Addresses> {
-        if let Some((addresses, until)) = self.known.get(name) {
-            if *until > now {
-                return Some(addresses.clone());
-            }
+    /// Gives what a name stands for, if that is known; otherwise the request waits for it. Who is in a `hurry` is given what it stood for.
+    pub(super) fn look_up(&mut self, now: Instant, name: &str, slot: Slot, hurry: bool) -> Option<Addresses> {
+        let known = self.known.get(name);
+        if let Some(known) = known.filter(|known| known.until > now || (hurry && known.addresses.is_ok())) {
+            return Some(known.addresses.clone());
         }
-        let waiting = self.waiting.entry(name.to_owned()).or_default();
-        if waiting.is_empty() && !self.queue.iter().any(|queued| queued == name) {
-            // Also where it is being looked up already: then it is passed over when its turn comes.
-            self.queue.push_back(name.to_owned());
+        let rank = match known.map(|known| known.failures) {
+            Some(0) => Rank::Found,
+            Some(_) => Rank::Failed,
+            None => Rank::New,
+        };
+        self.waiting.entry(name.to_owned()).or_default().insert(slot);
+        if !self.places.contains_key(name) && !self.under_way.values().any(|(other, _)| other == name) {
+            self.next += 1;
+            self.queue.insert((rank, self.next), name.to_owned());
+            self.places.insert(name.to_owned(), (rank, self.next));
         }
-        waiting.insert(slot);
         None
     }
 
@@ -42,24 +70,35 @@ impl Names {
             waiting.remove(&slot);
             if waiting.is_empty() {
                 self.waiting.remove(name);
-                self.queue.retain(|queued| queued != name);
+                self.places.remove(name).and_then(|place| self.queue.remove(&place));
             }
         }
     }
 
-    /// Gives a name to be looked up, if there may be another look-up.
-    pub(super) fn next(&mut self, most: usize) -> Option<String> {
-        while self.under_way.len() < most {
-            let name = self.queue.pop_front()?;
-            if self.waiting.contains_key(&name) && !self.under_way.values().any(|other| *other == name) {
-                return Some(name);
-            }
-        }
-        None
+    /// Says whether a name waits to be looked up.
+    pub(super) fn is_queued(&self, name: &str) -> bool {
+        self.places.contains_key(name)
     }
 
-    pub(super) fn on_started(&mut self, job: JobId, name: String) {
-        self.under_way.insert(job, name);
+    /// Gives a name to be looked up, if there may be another look-up, and has it count as begun.
+    pub(super) fn start(&mut self, job: JobId, most: usize) -> Option<String> {
+        if self.under_way.len() >= most {
+            return None;
+        }
+        let count = |least: Rank| self.under_way.values().filter(|(_, rank)| *rank >= least).count();
+        // Where there is one place in all, whoever comes first has it.
+        let may = |rank: Rank| match rank {
+            Rank::Found => true,
+            Rank::New => count(Rank::New) < most - most / 4,
+            Rank::Failed => count(Rank::New) < most - most / 4 && count(Rank::Failed) < (most / 2).max(1),
+        };
+        let first = |rank| self.queue.range((rank, 0)..=(rank, u64::MAX)).next();
+        let ranks = [Rank::Found, Rank::New, Rank::Failed];
+        let place = *ranks.into_iter().filter(|rank| may(*rank)).find_map(first)?.0;
+        let name = self.queue.remove(&place)?;
+        self.places.remove(&name);
+        self.under_way.insert(job, (name.clone(), place.0));
+        Some(name)
     }
 
     /// Takes what a name stands for; gives who waits for it.
@@ -68,15 +107,21 @@ impl Names {
         now: Instant,
         job: JobId,
         addresses: &Addresses,
-        life: Duration,
-        most: usize,
+        config: &Config,
     ) -> BTreeSet<Slot> {
-        let Some(name) = self.under_way.remove(&job) else { return BTreeSet::new() };
-        self.queue.retain(|queued| *queued != name);
+        let Some((name, _)) = self.under_way.remove(&job) else { return BTreeSet::new() };
         let waiting = self.waiting.remove(&name).unwrap_or_default();
-        self.known.insert(name, (addresses.clone(), now + life));
-        while self.known.len() > most {
-            let oldest = self.known.iter().min_by_key(|(_, (_, until))| *until).map(|(name, _)| name.clone());
+        let before = self.known.get(&name).map_or(0, |known| known.failures);
+        let (failures, life) = match addresses {
+            Ok(_) => (0, config.name_life),
+            Err(_) => {
+                let longer = config.name_failure_life.saturating_mul(1 << before.min(16));
+                (before.saturating_add(1), longer.min(config.name_life.max(config.name_failure_life)))
+            }
+        };
+        self.known.insert(name, Known { addresses: addresses.clone(), until: now + life, failures });
+        while self.known.len() > config.max_names {
+            let oldest = self.known.iter().min_by_key(|(_, known)| known.until).map(|(name, _)| name.clone());
             oldest.and_then(|name| self.known.remove(&name));
         }
         waiting
@@ -84,7 +129,7 @@ impl Names {
 
     /// An address of a name did not answer: another is asked next time.
     pub(super) fn on_silence(&mut self, name: &str, ip: IpAddr) {
-        if let Some((Ok(addresses), _)) = self.known.get_mut(name) {
+        if let Some(Known { addresses: Ok(addresses), .. }) = self.known.get_mut(name) {
             if let Some(at) = addresses.iter().position(|address| *address == ip) {
                 let ip = addresses.remove(at);
                 addresses.push(ip);

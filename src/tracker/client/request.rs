@@ -7,6 +7,7 @@ use crate::proto::http_tracker::ScrapeFile;
 use crate::proto::id::InfoHash;
 use crate::proto::tracker_url::TrackerUrl;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// A request's place. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,7 +95,12 @@ pub(super) struct Request {
     pub(super) trust: Trust,
     pub(super) family: Option<Family>,
     pub(super) ask: Ask,
+    /// When it ends without an answer: until it is its turn to be asked, when it has waited for too long.
     pub(super) deadline: Instant,
+    /// It tells of an end and has little time: it waits for no other, and its deadline stays.
+    pub(super) farewell: bool,
+    /// How long it may yet be fetched: of HTTP only.
+    pub(super) budget: Duration,
     pub(super) step: Step,
     /// The addresses of the tracker that may be asked: of HTTP only.
     pub(super) addresses: Vec<SocketAddr>,
@@ -107,6 +113,11 @@ impl Request {
             Step::Udp(exchange) => Some(exchange),
             _ => None,
         }
+    }
+
+    /// Names the server of an HTTP tracker.
+    pub(super) fn server(&self) -> String {
+        format!("{}:{}", self.url.host(), self.url.port())
     }
 
     /// Gives the torrents of the next part of a scrape.

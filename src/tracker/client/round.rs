@@ -1,6 +1,6 @@
 //! Rounds of a followed torrent: which tracker is asked, what is told, and when the next one is.
 
-use super::announcer::{Announcer, FAMILIES, Round, Tracker, place};
+use super::announcer::{Announcer, End, FAMILIES, Round, Tracker, place};
 use super::command::{Announce, AnnounceReply, Event};
 use super::error::Error;
 use super::machine::{Client, Timer};
@@ -11,6 +11,15 @@ use crate::proto::compact::Family;
 use crate::proto::http_tracker::Retry;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// How many rounds one call begins of those that waited.
+const ROUNDS_PER_CALL: usize = 256;
+
+/// How long a round that was answered over one family waits for the other; what comes later comes in by itself.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many rounds a family is left out of at most that is silent while the other answers, plus one, as a power of two.
+const MOST_SKIPPED: u32 = 3;
 
 /// How long a tracker that names a time (BEP 31) is left alone at most.
 const LONGEST_RETRY: Duration = Duration::from_secs(24 * 3600);
@@ -43,6 +52,15 @@ impl Announcer {
     }
 }
 
+/// Says how much an error of one family tells of a tracker: that it has no such address the least.
+fn weight(error: &Error) -> u8 {
+    match error {
+        Error::NoAddress { .. } => 0,
+        Error::Busy => 1,
+        _ => 2,
+    }
+}
+
 /// Gives a time that is up to a quarter longer or shorter.
 fn jitter(time: Duration, rng: &mut Rng) -> Duration {
     time.mul_f64(0.75 + f64::from(rng.below(1 << 16)) / f64::from(1 << 17))
@@ -51,33 +69,89 @@ fn jitter(time: Duration, rng: &mut Rng) -> Duration {
 impl Client {
     pub(super) fn on_torrent_timer(&mut self, now: Instant, torrent: TorrentId) {
         let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
-        if announcer.leaving.is_some() || announcer.round.is_some() || announcer.queued {
-            return;
+        if let Some(round) = announcer.round.as_mut().filter(|round| round.answered) {
+            announcer.late = std::mem::take(&mut round.open);
+            let late: Vec<_> = announcer.late.keys().filter_map(|slot| self.requests.get(slot)?.origin.end()).collect();
+            for (at, family) in late {
+                if let Some(tracker) = announcer.trackers.get_mut(at) {
+                    tracker.ends[place(family)].ok = false;
+                }
+            }
+            return self.end_round(now, torrent);
+        }
+        let Some(tracker) = self.may_begin(now, torrent) else { return };
+        if self.announces < self.config.max_announces && self.due.is_empty() {
+            return self.begin_round(now, torrent, tracker);
+        }
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        self.due.insert(turn, torrent);
+        if let Some(announcer) = self.torrents.get_mut(&torrent) {
+            announcer.turn = Some(turn);
+        }
+    }
+
+    /// Gives the tracker that a torrent asks now, if it is to ask one; otherwise the torrent is planned for when it is.
+    fn may_begin(&mut self, now: Instant, torrent: TorrentId) -> Option<usize> {
+        let announcer = self.torrents.get(&torrent)?;
+        if announcer.leaving.is_some() || announcer.round.is_some() || announcer.turn.is_some() {
+            return None;
         }
         if announcer.next > now {
-            return self.timers.set(Timer::Torrent(torrent), announcer.next);
-        }
-        if self.announces >= self.config.max_announces {
-            announcer.queued = true;
-            return self.due.push_back(torrent);
+            self.timers.set(Timer::Torrent(torrent), announcer.next);
+            return None;
         }
         match announcer.choose(now) {
-            Ok(tracker) => self.begin_round(now, torrent, tracker),
-            Err(Some(at)) => self.plan(now, torrent, at),
-            // None of them is asked again.
-            Err(None) => {}
+            Ok(tracker) => Some(tracker),
+            Err(at) => {
+                // Without a time none of them is asked again.
+                at.into_iter().for_each(|at| self.plan(now, torrent, at));
+                None
+            }
+        }
+    }
+
+    /// Has the torrents begin their rounds that wait for that, as far as there may be more announces. One that begins none takes nobody's turn.
+    pub(super) fn pump_rounds(&mut self, now: Instant) {
+        for _ in 0..ROUNDS_PER_CALL {
+            if self.announces >= self.config.max_announces {
+                return;
+            }
+            let Some((_, torrent)) = self.due.pop_first() else { return };
+            if let Some(announcer) = self.torrents.get_mut(&torrent) {
+                announcer.turn = None;
+            }
+            if let Some(tracker) = self.may_begin(now, torrent) {
+                self.begin_round(now, torrent, tracker);
+            }
+        }
+        if !self.due.is_empty() {
+            self.timers.set_by(Timer::Pump, now);
         }
     }
 
     fn begin_round(&mut self, now: Instant, torrent: TorrentId, at: usize) {
         let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
-        let Some(tracker) = announcer.trackers.get(at) else { return };
+        for slot in std::mem::take(&mut announcer.late).into_keys() {
+            self.drop_request(slot);
+            self.announces -= 1;
+        }
+        let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
+        let Some(tracker) = announcer.trackers.get_mut(at) else { return };
         let own = tracker.url.ip().map(Family::of);
         let all = FAMILIES.into_iter().filter(|f| self.udp.socket(*f).is_some() && own.is_none_or(|own| own == *f));
         let mut families: Vec<Family> = all.clone().filter(|family| !tracker.ends[place(*family)].absent).collect();
         if families.is_empty() {
             // What was not there may be there by now.
             families = all.collect();
+        }
+        if families.iter().any(|family| tracker.ends[place(*family)].skip == 0) {
+            families.retain(|family| {
+                let end = &mut tracker.ends[place(*family)];
+                let is_asked = end.skip == 0;
+                end.skip = end.skip.saturating_sub(1);
+                is_asked
+            });
         }
         let (url, trust) = (tracker.url.clone(), announcer.following.trust);
         let mut open = BTreeMap::new();
@@ -107,18 +181,6 @@ impl Client {
         slots.into_iter().for_each(|slot| self.go(now, slot));
     }
 
-    /// Notes that an announce of a followed torrent is over: there is a place for another.
-    pub(super) fn on_announce_over(&mut self, now: Instant) {
-        self.announces -= 1;
-        while let Some(torrent) = self.due.pop_front() {
-            if let Some(announcer) = self.torrents.get_mut(&torrent).filter(|announcer| announcer.queued) {
-                announcer.queued = false;
-                self.timers.set(Timer::Torrent(torrent), now);
-                return;
-            }
-        }
-    }
-
     /// Takes what became of one announce of a torrent's.
     pub(super) fn on_torrent_answer(
         &mut self,
@@ -138,26 +200,38 @@ impl Client {
             }
             return self.finish_leaving(torrent);
         }
-        let Some(reason) = announcer.round.as_mut().and_then(|round| round.open.remove(&slot)) else { return };
+        let in_time = announcer.round.as_mut().and_then(|round| round.open.remove(&slot));
+        let Some(reason) = in_time.or_else(|| announcer.late.remove(&slot)) else { return };
         match result {
             Ok(reply) => self.on_reply(now, torrent, at, family, reason, reply),
             Err(error) => {
-                let end = announcer.trackers.get_mut(at).map(|tracker| &mut tracker.ends[place(family)]);
-                let absent = matches!(error, Error::NoAddress { .. });
-                if let Some(end) = end {
-                    (end.ok, end.absent) = (false, absent);
+                let other = FAMILIES.into_iter().find(|other| *other != family).unwrap_or(family);
+                let ends = announcer.trackers.get_mut(at).map(|tracker| &mut tracker.ends);
+                let answers = ends.as_ref().is_some_and(|ends| ends[place(other)].ok);
+                let mut end = ends.map(|ends| &mut ends[place(family)]);
+                let may_be_taken = matches!(error, Error::TimedOut | Error::Malformed(_) | Error::TooLong);
+                // Who was not told of the start is not told that it is complete: it is told of another start, with all there.
+                if let Some(end) = &mut end {
+                    end.owed_completed &= end.started || may_be_taken;
                 }
-                if let Some(round) = &mut announcer.round {
-                    // That there is no such address says the least.
-                    if round.error.is_none() || !absent {
+                // Who was not even asked has not failed.
+                if let Some(end) = end.filter(|_| error != Error::Busy) {
+                    (end.ok, end.absent) = (false, matches!(error, Error::NoAddress { .. }));
+                    if error == Error::TimedOut && answers {
+                        end.silent = end.silent.saturating_add(1);
+                        end.skip = (1 << end.silent.min(MOST_SKIPPED)) - 1;
+                    }
+                }
+                if let Some(round) = announcer.round.as_mut().filter(|_| in_time.is_some()) {
+                    if round.error.as_ref().is_none_or(|other| weight(other) <= weight(&error)) {
                         round.error = Some(error);
                     }
                 }
             }
         }
-        self.on_announce_over(now);
-        let over = self.torrents.get(&torrent).and_then(|a| a.round.as_ref()).is_some_and(|r| r.open.is_empty());
-        if over {
+        self.announces -= 1;
+        let round = self.torrents.get(&torrent).and_then(|announcer| announcer.round.as_ref());
+        if round.is_some_and(|round| round.open.is_empty()) {
             self.end_round(now, torrent);
         }
     }
@@ -172,18 +246,24 @@ impl Client {
         reply: AnnounceReply,
     ) {
         let Some(announcer) = self.torrents.get_mut(&torrent) else { return };
-        let (Some(tracker), Some(round)) = (announcer.trackers.get_mut(at), &mut announcer.round) else { return };
+        let Some(tracker) = announcer.trackers.get_mut(at) else { return };
         let end = &mut tracker.ends[place(family)];
-        (end.started, end.ok, end.absent) = (true, true, false);
+        *end = End { started: true, ok: true, owed_completed: end.owed_completed, ..End::default() };
         if reason == Reason::Completed {
             end.owed_completed = false;
         }
-        let first = !std::mem::replace(&mut round.answered, true);
-        if first {
-            (tracker.peers, tracker.warning) = (0, None);
+        let is_owed = end.owed_completed;
+        if let Some(round) = &mut announcer.round {
+            if !std::mem::replace(&mut round.answered, true) {
+                (tracker.peers, tracker.warning) = (0, None);
+                self.timers.set(Timer::Torrent(torrent), now + PATIENCE);
+            }
+            round.interval = round.interval.min(reply.interval);
+            round.min_interval = round.min_interval.max(reply.min_interval);
+        } else if let Some(min) = reply.min_interval {
+            let min = min.clamp(self.config.least_interval, self.config.most_interval);
+            tracker.earliest = tracker.earliest.max(now + min);
         }
-        round.interval = round.interval.min(reply.interval);
-        round.min_interval = round.min_interval.max(reply.min_interval);
         tracker.last_ok = Some(now);
         tracker.peers += reply.peers.len();
         tracker.id = reply.tracker_id.or(tracker.id.take());
@@ -192,6 +272,7 @@ impl Client {
         tracker.leechers = reply.leechers.or(tracker.leechers);
         tracker.external_ip = reply.external_ip.or(tracker.external_ip);
         let url = tracker.url.clone();
+        let late = announcer.round.is_none().then(|| Box::new(tracker.status()));
         let left = announcer.current.filter(|current| announcer.following.private && *current != at);
         announcer.current = Some(at);
         if let Some(left) = left {
@@ -201,6 +282,12 @@ impl Client {
         }
         if !reply.peers.is_empty() {
             self.tell(Event::Peers { torrent, url, peers: reply.peers });
+        }
+        if let Some(status) = late {
+            self.tell(Event::Tracker { torrent, status });
+            if is_owed {
+                self.plan(now, torrent, now);
+            }
         }
     }
 
@@ -220,7 +307,16 @@ impl Client {
             let owed = tracker.ends.iter().any(|end| end.ok && end.owed_completed);
             next = if owed { now } else { now + interval };
             announcer.tiers.promote(round.tracker);
+        } else if round.error == Some(Error::Busy) {
+            // It has not failed, and a private torrent is not to leave it for that.
+            tracker.retry = now + jitter(config.retry_after, rng);
+            tracker.next = Some(tracker.retry);
+            if announcer.following.private && announcer.current == Some(round.tracker) {
+                next = tracker.retry;
+            }
         } else {
+            // Neither family answers: next time both are asked.
+            tracker.ends.iter_mut().for_each(|end| end.skip = 0);
             on_failure(now, tracker, round.error.unwrap_or(Error::NoAddress { family: None }), config, rng);
         }
         let status = Box::new(tracker.status());
@@ -269,7 +365,11 @@ impl Client {
             } else {
                 (Origin::Nobody, self.config.timeout)
             };
-            slots.push((self.begin(now, origin, url, trust, Some(family), Ask::Announce(announce), timeout), owed));
+            let slot = self.begin(now, origin, url, trust, Some(family), Ask::Announce(announce), timeout);
+            if let Some(request) = self.requests.get_mut(&slot) {
+                request.farewell = true;
+            }
+            slots.push((slot, owed));
         }
         slots
     }

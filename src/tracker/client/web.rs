@@ -5,7 +5,7 @@ use super::command::AnnounceReply;
 use super::error::Error;
 use super::job::{Fetch, Fetched, Job};
 use super::machine::Client;
-use super::request::{Ask, Request, Step};
+use super::request::{Ask, Request, Slot, Step};
 use crate::machine::{Instant, JobId};
 use crate::proto::announce::Event as Reason;
 use crate::proto::http_tracker::{
@@ -18,41 +18,54 @@ use std::time::Duration;
 pub(super) const PART: usize = 40;
 
 impl Client {
-    /// Fetches what waits for it, as far as there may be more HTTP requests.
+    /// Has a request wait for its turn to be fetched.
+    pub(super) fn queue_fetch(&mut self, now: Instant, slot: Slot) {
+        let most = self.most();
+        let Some(request) = self.requests.get_mut(&slot) else { return };
+        request.step = Step::Queued;
+        self.fetches.push(slot, request.server(), request.farewell, most);
+        self.renew_deadline(slot, now + self.config.timeout);
+    }
+
+    /// Fetches what waits for it, as far as there may be more HTTP requests. Only now their time begins.
     pub(super) fn pump_fetches(&mut self, now: Instant) {
-        while self.fetching.len() < self.config.max_fetches {
-            let Some(slot) = self.fetches.pop_front() else { return };
-            let Some(request) = self.requests.get(&slot).filter(|request| request.step == Step::Queued) else {
-                continue;
-            };
-            let left = request.deadline.since(now);
+        let most = self.most();
+        while let Some(slot) = self.fetches.next(most) {
+            let Some(request) = self.requests.get(&slot) else { return self.fetches.forget(slot, most) };
             let mut url = String::new();
             if let Err(error) = write_url(request, &mut url) {
                 self.fail(now, slot, Error::Url(error));
                 continue;
             }
+            let allowed = match request.farewell {
+                true => request.deadline.since(now),
+                false => request.budget.min(self.config.fetch_timeout),
+            };
             let fetch = Fetch {
                 url,
                 addresses: request.addresses.clone(),
                 family: request.family,
                 trust: request.trust,
                 // The deadline is ours to keep; the thread must not hang much longer.
-                timeout: left + Duration::from_millis(500),
+                timeout: allowed + Duration::from_millis(500),
+                connect_timeout: self.config.connect_timeout,
                 max_reply: self.config.max_reply,
                 max_redirects: self.config.max_redirects,
                 user_agent: self.config.user_agent.clone(),
             };
             let job = self.job(Job::Fetch(Box::new(fetch)));
-            self.fetching.insert(job, slot);
+            self.fetches.on_started(job, slot, most);
             if let Some(request) = self.requests.get_mut(&slot) {
                 request.step = Step::Fetching(job);
             }
+            self.renew_deadline(slot, now + allowed);
         }
     }
 
     /// Takes what was fetched.
     pub(super) fn on_fetched(&mut self, now: Instant, job: JobId, fetched: Result<Fetched, Error>) {
-        let Some(slot) = self.fetching.remove(&job) else { return };
+        let answered = !matches!(fetched, Err(Error::TimedOut | Error::Connection { .. }));
+        let Some(slot) = self.fetches.on_ended(job, answered, self.most()) else { return };
         // Of a request that has ended it is of no use.
         let awaited = self.requests.get(&slot).filter(|request| request.step == Step::Fetching(job));
         if let Some(request) = awaited {
@@ -64,7 +77,14 @@ impl Client {
                     Err(error) => self.fail(now, slot, error),
                 },
                 (Ok(fetched), Ask::Scrape { .. }) => match read_scrape(&fetched, &limits, request) {
-                    Ok(part) => self.scraped(now, slot, part),
+                    Ok(part) => {
+                        let allowed = request.budget.min(self.config.fetch_timeout);
+                        let left = request.budget.saturating_sub(allowed.saturating_sub(request.deadline.since(now)));
+                        if let Some(request) = self.requests.get_mut(&slot) {
+                            request.budget = left;
+                        }
+                        self.scraped(now, slot, part);
+                    }
                     Err(error) => self.fail(now, slot, error),
                 },
             }

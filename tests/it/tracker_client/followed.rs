@@ -315,6 +315,29 @@ fn the_end_waits_for_stopped_until_its_deadline_and_no_longer() {
 }
 
 #[test]
+fn who_has_to_end_by_a_time_waits_for_stopped_no_longer() {
+    for under_way in [false, true] {
+        let mut host = Host::new(Config { stop_timeout: MINUTE, ..Config::default() });
+        follow(&mut host, following(&[&[A]]));
+        let sent = one(&mut host);
+        host.announced(&sent, HEAD, &[]);
+        host.told();
+        if under_way {
+            host.command(Command::ShutDown);
+        }
+        host.command(Command::StopWithin { time: SECOND / 2 });
+        if !under_way {
+            host.command(Command::ShutDown);
+        }
+        host.wait(Duration::from_millis(499));
+        assert_eq!(host.told(), []);
+        host.wait(Duration::from_millis(1));
+        assert_eq!(host.told(), [Event::ShutDown]);
+        host.assert_free();
+    }
+}
+
+#[test]
 fn one_that_is_left_as_soon_as_it_is_complete_is_told_to_be_both() {
     for under_way in [false, true] {
         let mut host = Host::new(Config::default());

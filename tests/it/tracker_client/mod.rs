@@ -1,9 +1,14 @@
 //! The client of trackers, among trackers made by hand: each datagram and each job looked at, in virtual time.
 
+mod completions;
+mod families;
 mod followed;
 mod hostile;
 mod names;
+#[cfg(feature = "http")]
+mod places;
 mod scrapes;
+mod turns;
 mod udp;
 mod web;
 

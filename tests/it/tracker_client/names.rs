@@ -133,3 +133,32 @@ fn a_host_without_jobs_is_an_error_that_says_so() {
     assert!(host.error().to_string().contains("job threads"));
     host.assert_free();
 }
+
+#[test]
+fn names_that_were_not_found_last_leave_places_to_others_and_are_asked_for_less_and_less_often() {
+    let mut host = Host::new(Config { max_lookups: 4, ..Config::default() });
+    let ask_all = |host: &mut Host, from: u64| {
+        (0..8).for_each(|n| host.ask(from + n, &format!("udp://dead{n}.example:1"), announce()));
+    };
+    host.ask(0, "udp://found.example:1", announce());
+    host.resolved("found.example", &["192.0.2.1"]);
+    ask_all(&mut host, 100);
+    assert_eq!(host.jobs.len(), 3, "one place is for those that were found");
+    (0..8).for_each(|n| host.resolved(&format!("dead{n}.example"), &[]));
+    host.wait(31 * MINUTE);
+    ask_all(&mut host, 200);
+    assert_eq!(host.jobs.len(), 2);
+    host.ask(1, "udp://new.example:1", announce());
+    host.ask(2, "udp://found.example:1", announce());
+    let names: Vec<String> = host.jobs.iter().map(|(_, job)| format!("{job:?}")).collect();
+    assert!(names[2].contains("new.example") && names[3].contains("found.example"), "{names:?}");
+    (0..8).for_each(|n| host.resolved(&format!("dead{n}.example"), &[]));
+    host.jobs.clear();
+    host.wait(119 * SECOND);
+    ask_all(&mut host, 300);
+    assert!(host.jobs.is_empty(), "{:?}", host.jobs);
+    host.wait(SECOND);
+    ask_all(&mut host, 400);
+    // The two from before are still being looked up.
+    assert_eq!(host.jobs.len(), 2, "{:?}", host.jobs);
+}

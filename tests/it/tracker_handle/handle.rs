@@ -90,6 +90,19 @@ fn the_end_tells_stopped() {
 }
 
 #[test]
+fn the_end_is_in_time_although_a_tracker_does_not_take_stopped() {
+    let tracker = UdpTracker::start("127.0.0.1:0").unwrap();
+    let config = client::Config { stop_timeout: 2 * HANG, ..client::Config::default() };
+    let trackers = Trackers::builder().bind(loopback()).config(config).spawn().unwrap();
+    let tiers = vec![vec![url(tracker.url())]];
+    let followed = trackers.follow(Following::new(hash(1), PeerId([7; 20]), 7002, tiers));
+    while !matches!(followed.next(HANG).unwrap(), Some(News::Tracker(_))) {}
+    // It listens no more.
+    drop(tracker);
+    trackers.shut_down(Duration::from_secs(4)).unwrap();
+}
+
+#[test]
 fn dropping_a_client_ends_all_waiting_and_gives_back_its_socket() {
     let dead = UdpSocket::bind("127.0.0.1:0").unwrap();
     let to = url(format!("udp://{}", dead.local_addr().unwrap()));
