@@ -88,10 +88,15 @@ impl Server {
     pub(super) fn announce(&mut self, now: Instant, asked: &Announcement) -> Result<Counts, Full> {
         let counts = self.swarms.announce(now, asked, &mut self.rng, &mut self.drawn)?;
         self.counters.peers_given.add((self.drawn.v4.len() / 6 + self.drawn.v6.len() / 18) as u64);
+        self.begin_sweep(now);
+        Ok(counts)
+    }
+
+    /// Begins to look for those who are over, if it does not yet.
+    fn begin_sweep(&mut self, now: Instant) {
         if self.sweep.is_none() {
             self.sweep = Some(Sweep::new(now, Arc::clone(&self.swarms)));
         }
-        Ok(counts)
     }
 }
 
@@ -104,9 +109,7 @@ impl Machine for Server {
     fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
             Command::Sweep { request } => {
-                if self.sweep.is_none() {
-                    self.sweep = Some(Sweep::new(now, Arc::clone(&self.swarms)));
-                }
+                self.begin_sweep(now);
                 self.events.push_back(Event::Sweeping { request });
             }
             Command::SetAccess { request, access } => {

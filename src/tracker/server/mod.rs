@@ -23,10 +23,10 @@
 //! - Over UDP, who shows a connection id that was given to its IP address in the last two minutes. It is a keyed hash of address and time, so that nothing
 //!   is remembered for it. Who has none gets no answer but such an id, which is as long as the question: nobody is flooded in somebody else's name.
 //! - A peer is known by its IP address and port. The address is the one that it sends from: whoever stops can stop nobody at another address. Those behind the same
-//!   address (NAT) can stop one another by naming the other's port: what could tell them apart, the peer id or the key, is not kept, for it would take more memory
-//!   than all else. At most [`SwarmLimits::peers_per_network`] of them are known of each torrent. The `address` of a UDP
+//!   address (NAT) can stop one another by naming the other's port: what could tell them apart would take more memory than
+//!   all else. At most [`SwarmLimits::peers_per_network`] of them are known of each torrent. The `address` of a UDP
 //!   announce, and `ip`, `ipv4` and `ipv6` of one over HTTP are ignored, for they cannot be checked ([`Config::named_addresses`] says for whom they
-//!   may count).
+//!   may count). The peer id and the key are not kept.
 //! - `X-Forwarded-For` counts from the addresses in [`Config::proxies`] alone: the last address in it that is none of these, which one of them has written.
 //! - IPv4 addresses in IPv6 dress are IPv4 addresses.
 //!

@@ -138,6 +138,7 @@ impl Subject for Trackers {
             14 | 15 => Command::Completed { torrent },
             16 | 17 => Command::MorePeers { torrent },
             18 if rng.below(10) == 0 => Command::ShutDown,
+            18 => Command::StopWithin { time: Duration::from_millis(u64::from(rng.below(2_000))) },
             _ => Command::Leave { torrent },
         }
     }
@@ -152,7 +153,8 @@ impl Subject for Trackers {
             Command::Cancel { .. }
             | Command::Progress { .. }
             | Command::Completed { .. }
-            | Command::MorePeers { .. } => return None,
+            | Command::MorePeers { .. }
+            | Command::StopWithin { .. } => return None,
             other => panic!("what does {other:?} ask?"),
         };
         Some(Ask { about, kind: kind.into() })
