@@ -10,7 +10,7 @@ use bip::proto::announce::{self as told, Progress};
 use bip::proto::id::{InfoHash, PeerId};
 use bip::proto::tracker_url::TrackerUrl;
 use bip::session::tracker::{Answer, Error, Trackers};
-use bip::tracker::client::{self, AnnounceReply};
+use bip::tracker::client::{self, AnnounceReply, Trust};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -23,29 +23,35 @@ struct Named {
     info_hash: InfoHash,
     /// How many bytes it has.
     length: u64,
+    /// In the order of their tiers.
     trackers: Vec<TrackerUrl>,
+    /// Who named them.
+    trust: Trust,
+    /// Peers may come from one of them at a time only (BEP 27).
+    private: bool,
 }
 
 /// Reads a torrent file, a magnet link or an info hash.
 fn named(argument: &Path, output: &Output) -> Result<Named, Failure> {
-    let (info_hash, length, urls) = match magnet::read(argument) {
+    let (info_hash, length, urls, trust, private) = match magnet::read(argument) {
         Some(link) => {
             let magnet = link?.magnet;
             let hash = magnet.topic.v1().or_else(|| magnet.topic.v2().map(|hash| hash.truncated()));
             let hash = hash.ok_or_else(|| Failure::new(argument.display(), "the magnet link has no info hash"))?;
-            (hash, Progress::UNKNOWN, magnet.trackers)
+            // Links come from web pages.
+            (hash, Progress::UNKNOWN, magnet.trackers, Trust::Stranger, false)
         }
         None => {
             let torrent = torrent::read(argument)?;
             let trackers = torrent.trackers().into_iter().flatten().collect();
-            (torrent.info_hash(), torrent.total_length(), trackers)
+            (torrent.info_hash(), torrent.total_length(), trackers, Trust::Local, torrent.is_private())
         }
     };
     let read = |url: &String| {
         let url = url.parse::<TrackerUrl>();
         url.map_err(|error| output.note(argument.display(), format_args!("a tracker is passed over: {error}"))).ok()
     };
-    Ok(Named { info_hash, length, trackers: urls.iter().filter_map(read).collect() })
+    Ok(Named { info_hash, length, trackers: urls.iter().filter_map(read).collect(), trust, private })
 }
 
 fn start() -> Result<Trackers, Failure> {
@@ -73,10 +79,14 @@ fn wait<T>(mut answer: Answer<T>, until: Option<Instant>, signals: &Signals) -> 
     }
 }
 
-/// Announces a torrent once to each tracker, and tells what they answer.
+/// Announces a torrent once to its trackers, and tells what they answer.
 pub(crate) fn announce(args: &Announce, output: &Output) -> Result<(), Failure> {
     let named = named(&args.torrent, output)?;
-    let all = if args.trackers.is_empty() { named.trackers } else { args.trackers.clone() };
+    let (all, trust, private) = if args.trackers.is_empty() {
+        (named.trackers, named.trust, named.private)
+    } else {
+        (args.trackers.clone(), Trust::Local, false)
+    };
     if all.is_empty() {
         return Err(Failure::new(args.torrent.display(), "has no tracker; name one with --tracker"));
     }
@@ -95,24 +105,39 @@ pub(crate) fn announce(args: &Announce, output: &Output) -> Result<(), Failure> 
         ..client::Announce::new(named.info_hash, PeerId::from_random(random()?), args.port)
     };
     let signals = Signals::install(true)?;
-    let until = Instant::now().checked_add(args.timeout);
     let trackers = start()?;
-    // All at once: a slow one does not hold up the others.
-    let answers: Vec<_> = all.iter().map(|url| (url, trackers.announce(url, told.clone()))).collect();
+    let ask = |url| trackers.announce_by(url, trust, None, told.clone());
+    let until = || Instant::now().checked_add(args.timeout);
     let mut answered = false;
-    for (url, answer) in answers {
-        match wait(answer, until, &signals)? {
-            Ok(reply) => {
-                answered = true;
-                tell_reply(url, &reply, output)?;
+    if private && args.event != Some(Event::Stopped) {
+        for url in &all {
+            if tell(url, wait(ask(url), until(), &signals)?, output)? {
+                return Ok(());
             }
-            Err(error) if output.is_json() => {
-                output.json(&json!({ "tracker": url.to_string(), "error": error.to_string() }))?;
-            }
-            Err(error) => output.fail(&Failure::new(url, printable(&error.to_string()))),
+        }
+    } else {
+        // All at once: a slow one does not hold up the others.
+        let (answers, until): (Vec<_>, _) = (all.iter().map(|url| (url, ask(url))).collect(), until());
+        for (url, answer) in answers {
+            answered |= tell(url, wait(answer, until, &signals)?, output)?;
         }
     }
     if answered { Ok(()) } else { Err(Failure::Known) }
+}
+
+/// Tells what became of one announce; says whether it was answered.
+fn tell(url: &TrackerUrl, answer: Result<AnnounceReply, Error>, output: &Output) -> Result<bool, Failure> {
+    match answer {
+        Ok(reply) => {
+            tell_reply(url, &reply, output)?;
+            return Ok(true);
+        }
+        Err(error) if output.is_json() => {
+            output.json(&json!({ "tracker": url.to_string(), "error": error.to_string() }))?;
+        }
+        Err(error) => output.fail(&Failure::new(url, printable(&error.to_string()))),
+    }
+    Ok(false)
 }
 
 fn tell_reply(url: &TrackerUrl, reply: &AnnounceReply, output: &Output) -> Result<(), Failure> {

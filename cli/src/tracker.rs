@@ -10,6 +10,7 @@ use serde_json::json;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 /// How often it tells how it is.
@@ -18,6 +19,11 @@ const TELL: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(200);
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(2);
+/// Files that it may want to have open: 4,000 connections over HTTP, and as much again for those that come and go.
+#[cfg(unix)]
+const FILES: u64 = 8_192;
+/// What is told where a list cannot be taken.
+const STAYS: &str = "the list stays as it was";
 /// The port where none is given: what trackers have by custom.
 const PORT: u16 = 6969;
 
@@ -27,18 +33,20 @@ const PORT: u16 = 6969;
 /// terminal, else one now and then, in the end every minute. With --json it prints `{"ready":true,"udp":["ADDR:PORT"],"http":[],"metrics":[]}`, then
 /// every second a line of its figures: `up_s`, `torrents`, `peers`, `seeds`, and what was answered since the start (`connects`, `announces`,
 /// `scrapes`, `refused`), not answered (`invalid_ids`, `garbage`) and is open (`connections`). What it knows is in memory alone.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
   bip tracker
   bip tracker --udp 192.0.2.1:6969 --udp '[2001:db8::1]:6969' --workers 2
   bip tracker --http 127.0.0.1:8080 --proxy 127.0.0.1 --allow torrents.txt --metrics 127.0.0.1:9100")]
 pub(crate) struct Tracker {
-    /// Where to answer over UDP; may be given several times; port 0 takes any [default: all addresses, port 6969, unless --http is given]
+    /// Where to answer over UDP; may be given several times; port 0 takes any [default: all addresses, port 6969, unless --http is given]. On a host
+    /// with several addresses name each: of all of them, an answer may leave from another than the one that was asked, and is lost
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) udp: Vec<SocketAddr>,
 
-    /// Where to answer over HTTP; may be given several times; port 0 takes any [default: all addresses, port 6969, unless --udp is given]
+    /// Where to answer over HTTP; may be given several times; port 0 takes any [default: all addresses, port 6969, unless --udp is given]. At most 4,000
+    /// connections are open at a time, 100 of each address: it may open up to 8,192 files, if the hard limit (`ulimit -Hn`) is not less
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) http: Vec<SocketAddr>,
 
@@ -63,8 +71,8 @@ pub(crate) struct Tracker {
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) metrics: Vec<SocketAddr>,
 
-    /// A proxy through which clients come over HTTP; may be given several times. From it alone, the last address in X-Forwarded-For is the
-    /// client's
+    /// A proxy through which clients come over HTTP; may be given several times, for a chain of them all. From these alone, the last address in
+    /// X-Forwarded-For that is none of them is the client's
     #[arg(long, value_name = "ADDR")]
     pub(crate) proxy: Vec<IpAddr>,
 
@@ -80,18 +88,20 @@ pub(crate) fn run(args: &Tracker, output: &Output) -> Result<(), Failure> {
         signals.notice_hangups()?;
     }
     let access = read_access(args)?;
+    raise_files();
     let (tracker, mut own) = start(args, access)?;
     tell_addresses(&tracker, output)?;
     let begin = Instant::now();
     let (mut next, mut last) = (begin + TELL, Figures::default());
-    let mut live = output.live();
+    let (mut live, mut reload) = (output.live(), Reload::default());
     while !signals.is_asked() {
         if !tracker.is_alive() {
             return Err(failed(Error::Closed));
         }
         if signals.take_hangup() {
-            reload(args, &tracker, output)?;
+            reload.begin(args);
         }
+        reload.go_on(args, &tracker, output)?;
         let now = Instant::now();
         if now >= next {
             next = now + TELL;
@@ -122,6 +132,23 @@ pub(crate) fn run(args: &Tracker, output: &Output) -> Result<(), Failure> {
     }
 }
 
+/// Has the system permit as many open files as the connections may need: the usual 1,024 are less than a tracker's.
+#[cfg(unix)]
+fn raise_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.map_or(FILES, |most| most.min(FILES));
+    if limit.current.is_some_and(|current| current < most) {
+        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit }) {
+            log::warn!("permitting {most} open files: {error}");
+        }
+    }
+}
+
+/// Elsewhere there is no such limit.
+#[cfg(not(unix))]
+fn raise_files() {}
+
 fn failed(error: Error) -> Failure {
     match error {
         Error::Bind { address, error } => Failure::new(address, reason(&error)),
@@ -143,14 +170,56 @@ fn read_list(path: &Path) -> Result<HashList, Failure> {
     HashList::parse(&text).map_err(|error| Failure::new(path.display(), error))
 }
 
-/// Reads the list again; one that cannot be read leaves the old one.
-fn reload(args: &Tracker, tracker: &TrackerServer, output: &Output) -> Result<(), Failure> {
-    match read_access(args).and_then(|access| tracker.set_access(access).map_err(failed)) {
-        Ok(listed) if output.is_json() => output.json(&json!({ "reloaded": true, "listed": listed }))?,
-        Ok(listed) => output.note("tracker", format_args!("{} listed", counted_hashes(listed))),
-        Err(failure) => output.fail(&failure.and("the list stays as it was")),
+/// A list that is read again, on a thread of its own: with millions of lines that takes seconds, in which clients are answered.
+#[derive(Debug, Default)]
+struct Reload {
+    /// Where the list comes from that is being read.
+    reading: Option<Receiver<Result<Access, Failure>>>,
+    /// The file may have changed since it was begun to be read.
+    again: bool,
+    /// What has been read, and the tracker was too busy for.
+    read: Option<Access>,
+}
+
+impl Reload {
+    /// Begins to read the list.
+    fn begin(&mut self, args: &Tracker) {
+        self.again = self.reading.is_some();
+        if self.again {
+            return;
+        }
+        let (args, (send, receive)) = (args.clone(), mpsc::channel());
+        // The thread is left behind when the tool ends.
+        std::thread::spawn(move || send.send(read_access(&args)));
+        self.reading = Some(receive);
     }
-    Ok(())
+
+    /// Takes a list that has been read; one that cannot be read leaves the old one.
+    fn go_on(&mut self, args: &Tracker, tracker: &TrackerServer, output: &Output) -> Result<(), Failure> {
+        match self.reading.as_ref().map(Receiver::try_recv) {
+            None | Some(Err(TryRecvError::Empty)) => {}
+            Some(result) => {
+                self.reading = None;
+                if self.again {
+                    self.begin(args);
+                }
+                match result {
+                    Ok(Ok(access)) => self.read = Some(access),
+                    Ok(Err(failure)) => output.fail(&failure.and(STAYS)),
+                    Err(_) => output.fail(&Failure::new("reading the list", "its thread ended").and(STAYS)),
+                }
+            }
+        }
+        let Some(access) = self.read.take() else { return Ok(()) };
+        match tracker.set_access(access.clone()) {
+            Ok(listed) if output.is_json() => output.json(&json!({ "reloaded": true, "listed": listed }))?,
+            Ok(listed) => output.note("tracker", format_args!("{} listed", counted_hashes(listed))),
+            // The next time.
+            Err(Error::Busy) => self.read = Some(access),
+            Err(error) => output.fail(&failed(error).and(STAYS)),
+        }
+        Ok(())
+    }
 }
 
 fn counted_hashes(count: usize) -> String {

@@ -530,12 +530,18 @@ impl Stage {
     }
 
     fn command(&mut self, reader: &mut Reader<'_>) {
-        let choice = reader.below(18);
+        let choice = reader.byte();
         let torrent = match self.scope {
             Scope::Connection => 0,
             Scope::Swarm => reader.below(TORRENTS),
         };
-        match choice {
+        // The last two came later: what others choose stays what it was.
+        match if choice >= 0xfe { choice } else { choice % 18 } {
+            0xfe => {
+                let peers = (0..reader.below(5)).map(|_| address(reader.byte())).collect();
+                self.tell(Command::FoundPeers { torrent: id(torrent), peers, source: Source::Tracker });
+            }
+            0xff => self.tell(Command::DropPeers { torrent: id(torrent) }),
             0 => {
                 let pieces = geometry(torrent).piece_count() + u32::from(reader.below(16) == 15);
                 let have = bitfield(reader, pieces);

@@ -20,7 +20,7 @@ use batched::Outgoing;
 #[cfg(not(all(target_os = "linux", feature = "batched-io")))]
 use single::Outgoing;
 
-/// How a datagram socket is bound, beside its address. Both are off by default.
+/// How a socket for datagrams or for connections is bound, beside its address. Both are off by default.
 ///
 /// ```
 /// use bip::reactor::BindOptions;
@@ -31,7 +31,7 @@ use single::Outgoing;
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BindOptions {
-    /// A socket on an IPv6 address takes IPv6 datagrams alone, so that another can have the same port for IPv4. Without it, one
+    /// A socket on an IPv6 address takes IPv6 alone, so that another can have the same port for IPv4. Without it, one
     /// on `[::]` takes both. On an IPv4 address it means nothing.
     pub only_v6: bool,
     /// Other sockets of the same user's may be bound to the same address, if they ask for it too: several workers of one server
@@ -138,7 +138,7 @@ fn open(address: SocketAddr, options: BindOptions, config: &Config) -> io::Resul
         target_os = "wasi"
     ))
 ))]
-fn reuse_port(socket: &Socket) -> io::Result<()> {
+pub(super) fn reuse_port(socket: &Socket) -> io::Result<()> {
     socket.set_reuse_port(true)
 }
 
@@ -152,7 +152,7 @@ fn reuse_port(socket: &Socket) -> io::Result<()> {
         target_os = "wasi"
     ))
 )))]
-fn reuse_port(_socket: &Socket) -> io::Result<()> {
+pub(super) fn reuse_port(_socket: &Socket) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::Unsupported, "this system does not share a port between sockets"))
 }
 

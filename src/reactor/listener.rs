@@ -1,6 +1,7 @@
 //! Listening sockets.
 #![allow(clippy::disallowed_types)] // sockets belong here
 
+use super::datagram::{BindOptions, reuse_port};
 use crate::machine::Hosted;
 use mio::net::{TcpListener, TcpStream};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -41,11 +42,14 @@ pub(super) enum Arrival {
     Rest(io::Error),
 }
 
-/// Opens a listening socket. One on an IPv6 address takes IPv4 connections too where the address is unspecified.
-pub(super) fn open(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+/// Opens a listening socket.
+pub(super) fn open(address: SocketAddr, options: BindOptions, backlog: u32) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        socket.set_only_v6(false)?;
+        socket.set_only_v6(options.only_v6)?;
+    }
+    if options.reuse_port {
+        reuse_port(&socket)?;
     }
     // Not on Windows, where it would let another program take the address away.
     #[cfg(not(windows))]
@@ -115,7 +119,8 @@ mod tests {
 
     #[test]
     fn running_out_of_files_rests_a_listener_and_never_ends_it() {
-        let mut listener = Listener::new(open("127.0.0.1:0".parse().unwrap(), 8).unwrap(), Hosted(0));
+        let mut listener =
+            Listener::new(open("127.0.0.1:0".parse().unwrap(), BindOptions::default(), 8).unwrap(), Hosted(0));
         listener.on_ready();
         // EMFILE and ENFILE.
         for code in [24, 23] {

@@ -124,7 +124,7 @@
 //!   the socket's share of reading (or the timers' or the mail's part of the turn) is over, at most 64 datagrams or 64 KiB,
 //!   and leaves with one system call. The order on a socket stays.
 //! - What the system has no room for, or will not send there, is dropped, as the network may; [`Reactor::dropped_datagrams`] counts it.
-//! - [`Reactor::bind`] on `[::]` takes both families; [`BindOptions`] has sockets of IPv6 alone and shared ports.
+//! - [`Reactor::bind`] and [`Reactor::listen`] on `[::]` take both families; [`BindOptions`] has sockets of IPv6 alone and shared ports.
 //!
 //! # Names
 //!

@@ -2,7 +2,7 @@
 
 use super::Config;
 use super::connection::{Connection, Flushed, Phase, Taken};
-use super::datagram::{DatagramSocket, Datagrams};
+use super::datagram::{BindOptions, DatagramSocket, Datagrams};
 use super::listener::{self, Arrival, Listener, canonical};
 use super::token::Source;
 use crate::machine::{Block, CloseReason, ConnId, DialId, Hosted, Input, Instant, NoJobs, SocketId, Timers};
@@ -218,8 +218,13 @@ impl Net {
 
     // ---- sockets
 
-    pub(super) fn listen(&mut self, owner: Hosted, address: SocketAddr) -> io::Result<SocketAddr> {
-        let mut socket = listener::open(address, self.config.backlog)?;
+    pub(super) fn listen(
+        &mut self,
+        owner: Hosted,
+        address: SocketAddr,
+        options: BindOptions,
+    ) -> io::Result<SocketAddr> {
+        let mut socket = listener::open(address, options, self.config.backlog)?;
         let local = socket.local_addr()?;
         self.registry.register(&mut socket, Source::Listener(self.listeners.len()).encode(), Interest::READABLE)?;
         self.listeners.push(Listener::new(socket, owner));

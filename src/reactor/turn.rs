@@ -105,8 +105,27 @@ impl Reactor {
     ///
     /// `[::]` takes IPv4 connections too, and their addresses are shown as IPv4 addresses.
     pub fn listen(&mut self, hosted: Hosted, address: SocketAddr) -> io::Result<SocketAddr> {
+        self.listen_with(hosted, address, BindOptions::default())
+    }
+
+    /// Accepts connections for a machine as [`listen`](Self::listen) does, with options: IPv6 alone, a port that is shared.
+    ///
+    /// ```
+    /// # use bip::machine::{Host, Machine, mailbox};
+    /// # use bip::reactor::{BindOptions, Reactor};
+    /// # fn both<M: Machine + Send + 'static>(reactor: &mut Reactor, server: M) -> std::io::Result<()> {
+    /// # let (_commands, inbox) = mailbox(16, reactor.doorbell());
+    /// let server = reactor.host(server, inbox, Box::new(|_| {}), None);
+    /// // A listener for each family, on one port.
+    /// let address = reactor.listen(server, "0.0.0.0:0".parse().unwrap())?;
+    /// let v6 = BindOptions { only_v6: true, ..BindOptions::default() };
+    /// reactor.listen_with(server, (std::net::Ipv6Addr::UNSPECIFIED, address.port()).into(), v6)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn listen_with(&mut self, hosted: Hosted, address: SocketAddr, options: BindOptions) -> io::Result<SocketAddr> {
         self.known(hosted)?;
-        self.net.listen(hosted, address)
+        self.net.listen(hosted, address, options)
     }
 
     /// Binds a datagram socket for a machine; gives the machine's name for it, counted from 0, and its address.

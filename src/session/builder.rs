@@ -243,9 +243,11 @@ impl Builder {
             }
             addresses.push(result.map_err(|error| Error::Listen { address, error })?);
         }
-        let port = addresses.first().map(SocketAddr::port);
+        let port =
+            |is_it: fn(&SocketAddr) -> bool| addresses.iter().find(|address| is_it(address)).map(SocketAddr::port);
+        let (port_v4, port_v6) = (port(SocketAddr::is_ipv4), port(SocketAddr::is_ipv6));
         // The mailbox is open: the reactors are here.
-        let _ = commands.post(Command::Listening { peer_id, port });
+        let _ = commands.post(Command::Listening { peer_id, port_v4, port_v6 });
         let session = Session {
             commands,
             events,

@@ -181,12 +181,15 @@ pub enum Command {
     FromDisk(disk::Event),
     /// News from the client of trackers.
     FromTracker(client::Event),
-    /// Says, for the trackers, by which name our peers know us, and at which port they reach us. No answer.
+    /// Says, for the trackers, by which name our peers know us, and at which ports they reach us. Over a family that we do not listen for, trackers are
+    /// told the other's port, at which a socket of IPv6 may take IPv4 too; where nobody reaches us, 1. No answer.
     Listening {
         /// The swarm's name for itself.
         peer_id: PeerId,
-        /// The port; `None` where nobody reaches us.
-        port: Option<u16>,
+        /// The port over IPv4; `None` where nobody reaches us so.
+        port_v4: Option<u16>,
+        /// The port over IPv6; `None` where nobody reaches us so.
+        port_v6: Option<u16>,
     },
 }
 

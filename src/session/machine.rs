@@ -1,5 +1,6 @@
 //! The session's machine: takes commands and news to their torrents, and asks the disk and the swarm for what comes next.
 
+use super::announcing::Ourselves;
 use super::command::{AddError, Command, Directive, Event, Selection};
 use super::config::Config;
 use super::selection;
@@ -7,7 +8,6 @@ use super::torrent::{Asked, Phase, Torrent};
 use crate::disk;
 use crate::machine::{Input, Instant, Machine, NoJobs, Output, Timers, TorrentId};
 use crate::peer::{self, Refusal, Source, TorrentLimits};
-use crate::proto::id::PeerId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
@@ -28,7 +28,7 @@ pub struct Coordinator {
     /// Torrents that are gone, while their trackers are still told of that.
     pub(super) farewells: BTreeSet<TorrentId>,
     /// What trackers are told of us, once that is known.
-    pub(super) ourselves: Option<(PeerId, Option<u16>)>,
+    pub(super) ourselves: Option<Ourselves>,
     directives: VecDeque<Directive>,
 }
 
@@ -291,6 +291,7 @@ impl Coordinator {
                 if let Some(torrent) = self.torrents.get_mut(&id) {
                     torrent.figures = status;
                     self.announce_progress(id);
+                    self.ask_for_peers(id);
                     self.publish(id);
                 }
             }
@@ -325,7 +326,9 @@ impl Machine for Coordinator {
             Command::FromPeer(event) => self.on_peer(event),
             Command::FromDisk(event) => self.on_disk(now, event),
             Command::FromTracker(event) => self.on_tracker(event),
-            Command::Listening { peer_id, port } => self.ourselves = Some((peer_id, port)),
+            Command::Listening { peer_id, port_v4, port_v6 } => {
+                self.ourselves = Some(Ourselves { peer_id, port_v4, port_v6 });
+            }
         }
     }
 

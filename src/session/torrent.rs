@@ -8,6 +8,7 @@ use crate::machine::TorrentId;
 use crate::peer::{self, Source};
 use crate::proto::geometry::Span;
 use crate::proto::id::InfoHash;
+use crate::proto::tracker_url::TrackerUrl;
 use crate::tracker::client::TrackerStatus;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -45,6 +46,10 @@ pub(super) struct Torrent {
     pub(super) announcing: Announcing,
     /// Its trackers, as far as they were asked.
     pub(super) trackers: Vec<TrackerStatus>,
+    /// The one that its peers come from, of a private torrent.
+    pub(super) peers_from: Option<TrackerUrl>,
+    /// The swarm wants more peers than it knows.
+    pub(super) out_of_peers: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -104,6 +109,8 @@ impl Torrent {
             figures,
             announcing: Announcing::No,
             trackers: Vec::new(),
+            peers_from: None,
+            out_of_peers: false,
         }
     }
 

@@ -31,6 +31,7 @@ mod builder;
 mod error;
 mod executor;
 mod followed;
+mod news;
 mod routes;
 
 pub use answer::Answer;
@@ -38,7 +39,8 @@ pub use builder::Builder;
 pub(super) use builder::{DATAGRAM, bind_for};
 pub use error::Error;
 pub(super) use executor::TrackerExecutor;
-pub use followed::{Followed, News};
+pub use followed::Followed;
+pub use news::News;
 
 use crate::machine::{Outbox, TorrentId};
 use crate::proto::compact::Family;

@@ -103,7 +103,7 @@ fn expect_swarm(url: &str, host: &str) -> Result<(), Failure> {
     if !reply["peers"].as_array().is_some_and(|peers| peers.contains(&peer.clone().into())) {
         return Err(format!("{url}: {peer} is not among the peers of {reply}"));
     }
-    if !reply["interval"].as_u64().is_some_and(|interval| interval >= 60) {
+    if reply["interval"].as_u64().is_none_or(|interval| interval < 60) {
         return Err(format!("{url}: no interval in {reply}"));
     }
     let figures = scrape(url, HASH)?;

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 /// Tell the trackers of a torrent of us, once, and print the peers that they know.
 ///
-/// All trackers are told at once, by UDP, HTTP or HTTPS. Peers go to stdout, one a line; what else the trackers say to stderr. They tell others that
+/// All trackers are told at once, by UDP, HTTP or HTTPS; those of a private torrent one after the other, in the order of their tiers, until one answers, as peers
+/// may come from one of them only (`--event stopped` goes to all). The trackers of a magnet link must be on the Internet; those of a file and of
+/// `--tracker` may be in a private network. Peers go to stdout, one a line; what else the trackers say to stderr. They tell others that
 /// somebody at this host's address has, or wants, the torrent, until they forget it or `--event stopped` is told. With --json a line for
 /// each tracker: tracker, peers, seeders, leechers, completed, interval, `min_interval`, warning, `external_ip`; or tracker and error. URLs are shown without
 /// what may be secret in them.
@@ -24,7 +26,7 @@ pub(crate) struct Announce {
     #[arg(value_name = "TORRENT|HASH")]
     pub(crate) torrent: PathBuf,
 
-    /// A tracker to tell, in place of the torrent's; may be given several times
+    /// A tracker to tell, in place of the torrent's; may be given several times, and all are told
     #[arg(long = "tracker", value_name = "URL", value_parser = url)]
     pub(crate) trackers: Vec<TrackerUrl>,
 

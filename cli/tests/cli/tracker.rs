@@ -7,7 +7,7 @@ use bip::proto::udp_tracker::{Announce, Request, Response, TransactionId};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::process::{Child, ChildStdout, Output};
+use std::process::{Child, ChildStdout, Output, Stdio};
 
 /// A tracker that runs until it is told to end, and its JSON lines.
 struct Running {
@@ -162,6 +162,51 @@ fn a_list_is_read_again_on_sighup() {
         Running::start(&folder, &["--udp", "127.0.0.1:0", "--deny", &folder.write("no", hash(1).to_string())]);
     let address = tracker.address("udp", 0);
     assert_eq!((announce(address, hash(1), 1), announce(address, hash(2), 1)), (refused, Ok((0, 1))));
+}
+
+#[test]
+fn clients_are_answered_while_a_list_is_read_again() {
+    let folder = Folder::new();
+    let list = folder.write("list", format!("{}\n", hash(1)));
+    let mut tracker = Running::start(&folder, &["--udp", "127.0.0.1:0", "--deny", &list]);
+    let address = tracker.address("udp", 0);
+    // In place of the file there is something from which nothing comes until it is written to.
+    std::fs::remove_file(&list).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&list).status().unwrap().success());
+    tracker.hang_up();
+    // Opening it waits until the tracker has opened it.
+    let mut slow = std::fs::OpenOptions::new().write(true).open(&list).unwrap();
+    for n in 0..20 {
+        assert_eq!(announce(address, hash(2), 1), Ok((0, 1)), "{n}");
+    }
+    // A signal meanwhile has it read once more.
+    tracker.hang_up();
+    tracker.until(|line| line["up_s"].is_number());
+    slow.write_all(hash(2).to_string().as_bytes()).unwrap();
+    drop(slow);
+    assert_eq!(tracker.until(|line| line["reloaded"] == true)["listed"], 1);
+    let mut slow = std::fs::OpenOptions::new().write(true).open(&list).unwrap();
+    slow.write_all(format!("{}\n{}\n", hash(2), hash(3)).as_bytes()).unwrap();
+    drop(slow);
+    assert_eq!(tracker.until(|line| line["reloaded"] == true)["listed"], 2);
+    assert_eq!(code(&tracker.end("-TERM")), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn it_may_open_as_many_files_as_its_connections_need() {
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -Sn 100; exec \"$0\" tracker --http 127.0.0.1:0", env!("CARGO_BIN_EXE_bip")]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    signal(&child, "-TERM");
+    assert_eq!(code(&finish(child)), 0);
+    let limits = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let limits: Vec<u64> = limits.split_whitespace().map_while(|word| word.parse().ok()).collect();
+    // The hard limit may be `unlimited`.
+    assert_eq!(limits[0], limits.get(1).map_or(8_192, |hard| 8_192.min(*hard)), "{line}");
 }
 
 #[test]

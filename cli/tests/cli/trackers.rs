@@ -80,6 +80,41 @@ fn a_tracker_that_does_not_answer_is_a_failure_that_shows_no_passkey() {
 }
 
 #[test]
+fn a_magnet_link_sends_nobody_to_what_listens_here_and_the_user_may() {
+    let folder = Folder::new();
+    let (tracker, url) = tracker();
+    let link = format!("magnet:?xt=urn:btih:{HASH}&tr={}", url.replace('?', "%3F").replace('=', "%3D"));
+    let words = fails(folder.bip(&["announce", &link]));
+    assert!(words.contains("not of the Internet"), "{words}");
+    assert!(tracker.seen.try_recv().is_err(), "it was asked all the same");
+    succeeds(folder.bip(&["announce", &link, "--tracker", &url]));
+    assert_eq!(tracker.seen.recv().unwrap().event, Event::None);
+}
+
+#[test]
+fn the_trackers_of_a_private_torrent_are_told_in_turn_until_one_answers() {
+    let folder = Folder::new();
+    folder.write("data", vec![7; 100_000]);
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let dead = format!("udp://{}", silent.local_addr().unwrap());
+    let ((second, second_url), (third, third_url)) = (tracker(), tracker());
+    let urls = ["--tracker", &dead, "--tracker", &second_url, "--tracker", &third_url];
+    succeeds(folder.bip(&[&["create", "data", "--private", "-q"], &urls[..]].concat()));
+    let announce =
+        |more: &[&str]| folder.bip(&[&["announce", "data.torrent", "--timeout", "2", "--json"], more].concat());
+    let told = lines(announce(&[]));
+    assert!(told.len() == 2 && told[0]["error"].is_string() && told[1]["peers"].is_array(), "{told:?}");
+    assert_eq!(second.seen.recv().unwrap().event, Event::None);
+    assert!(third.seen.try_recv().is_err(), "the third was told too");
+    assert_eq!(lines(announce(&urls)).len(), 3);
+    second.seen.recv().unwrap();
+    third.seen.recv().unwrap();
+    assert_eq!(lines(announce(&["--event", "stopped"])).len(), 3);
+    assert_eq!(second.seen.recv().unwrap().event, Event::Stopped);
+    assert_eq!(third.seen.recv().unwrap().event, Event::Stopped);
+}
+
+#[test]
 fn a_torrent_is_fetched_from_whom_its_tracker_knows() {
     let folder = Folder::new();
     let (tracker, url) = tracker();

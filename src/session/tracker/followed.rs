@@ -1,44 +1,24 @@
 //! A torrent that is announced.
 
 use super::error::Error;
+use super::news::{Feed, News};
 use crate::machine::{Outbox, TorrentId};
 use crate::proto::announce::Progress;
-use crate::proto::tracker_url::TrackerUrl;
-use crate::tracker::client::{self, Command, TrackerStatus};
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
-use std::net::SocketAddr;
+use crate::tracker::client::Command;
+use std::sync::Arc;
 use std::time::Duration;
-
-/// What the trackers of a torrent tell.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum News {
-    /// Peers.
-    Peers {
-        /// Who told of them.
-        url: TrackerUrl,
-        /// The peers, at least one.
-        peers: Vec<SocketAddr>,
-    },
-    /// A private torrent is at another tracker now: peers from before are to be dropped (BEP 27).
-    Switched,
-    /// A tracker is not as it was.
-    Tracker(Box<TrackerStatus>),
-    /// The torrent is not announced: there are too many, or the client ends.
-    Refused(client::Error),
-}
 
 /// A torrent that is announced until this is dropped; then its trackers are told `stopped`, in the background.
 #[derive(Debug)]
 pub struct Followed {
     torrent: TorrentId,
-    news: Receiver<News>,
+    news: Arc<Feed>,
     mail: Outbox<Command>,
     caller_driven: bool,
 }
 
 impl Followed {
-    pub(super) fn new(torrent: TorrentId, news: Receiver<News>, mail: Outbox<Command>, caller_driven: bool) -> Self {
+    pub(super) fn new(torrent: TorrentId, news: Arc<Feed>, mail: Outbox<Command>, caller_driven: bool) -> Self {
         Self { torrent, news, mail, caller_driven }
     }
 
@@ -62,17 +42,14 @@ impl Followed {
         self.post(Command::MorePeers { torrent: self.torrent });
     }
 
-    /// Gives the next news if there are any; does not wait. Of more than 1,024 that are not read the last are lost.
+    /// Gives the next news if there are any; does not wait. While nobody reads, of each tracker the last status is kept, and of peers the
+    /// last 8,192 ([`News::Lagged`]); nothing else is lost.
     ///
     /// # Errors
     ///
     /// [`Error::Closed`]: there will be no more.
     pub fn try_next(&self) -> Result<Option<News>, Error> {
-        match self.news.try_recv() {
-            Ok(news) => Ok(Some(news)),
-            Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(Error::Closed),
-        }
+        self.news.try_take()
     }
 
     /// Waits for the next news, for at most that long.
@@ -84,11 +61,7 @@ impl Followed {
         if self.caller_driven {
             return Err(Error::WouldDeadlock);
         }
-        match self.news.recv_timeout(timeout) {
-            Ok(news) => Ok(Some(news)),
-            Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(Error::Closed),
-        }
+        self.news.take(timeout)
     }
 }
 

@@ -1,15 +1,12 @@
 //! Which answer goes to which of those who wait.
 
-use super::followed::News;
+use super::news::Feed;
 use crate::machine::TorrentId;
 use crate::tracker::client::{Event, RequestId};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// News of a torrent that may wait to be read; further ones are left out.
-const NEWS: usize = 1024;
 
 /// The waiting, by what they wait for.
 #[derive(Debug)]
@@ -25,7 +22,7 @@ struct State {
     waiting: BTreeMap<RequestId, Option<Sender<Event>>>,
     /// How many of them somebody waits for.
     live: usize,
-    torrents: BTreeMap<TorrentId, Sender<News>>,
+    torrents: BTreeMap<TorrentId, Arc<Feed>>,
     /// The client is gone.
     closed: bool,
 }
@@ -57,13 +54,15 @@ impl Routes {
     }
 
     /// Opens a way for the news of a torrent.
-    pub(super) fn follow(&self, torrent: TorrentId) -> Receiver<News> {
-        let (sender, receiver) = bounded(NEWS);
+    pub(super) fn follow(&self, torrent: TorrentId) -> Arc<Feed> {
+        let feed = Arc::<Feed>::default();
         let mut state = self.state();
-        if !state.closed {
-            state.torrents.insert(torrent, sender);
+        if state.closed {
+            feed.close();
+        } else {
+            state.torrents.insert(torrent, Arc::clone(&feed));
         }
-        receiver
+        feed
     }
 
     /// Nobody waits any more.
@@ -86,21 +85,18 @@ impl Routes {
             }
             return;
         }
-        let (torrent, news, is_last) = match event {
-            Event::Peers { torrent, url, peers } => (torrent, Some(News::Peers { url, peers }), false),
-            Event::Switched { torrent } => (torrent, Some(News::Switched), false),
-            Event::Tracker { torrent, status } => (torrent, Some(News::Tracker(status)), false),
-            Event::FollowRefused { torrent, error } => (torrent, Some(News::Refused(error)), true),
-            Event::Left { torrent } => (torrent, None, true),
-            Event::Followed { .. } => return,
+        let (torrent, is_last) = match &event {
+            Event::Peers { torrent, .. } | Event::Switched { torrent } | Event::Tracker { torrent, .. } => {
+                (*torrent, false)
+            }
+            Event::FollowRefused { torrent, .. } | Event::Left { torrent } => (*torrent, true),
             Event::ShutDown => return self.shut(&mut state),
             _ => return,
         };
-        if let (Some(sender), Some(news)) = (state.torrents.get(&torrent), news) {
-            // A reader that is slow, or gone, does without.
-            let _ = sender.try_send(news);
-        }
+        let Some(feed) = state.torrents.get(&torrent) else { return };
+        feed.put(event);
         if is_last {
+            feed.close();
             state.torrents.remove(&torrent);
         }
     }
@@ -108,7 +104,7 @@ impl Routes {
     fn shut(&self, state: &mut State) {
         state.closed = true;
         state.waiting.clear();
-        state.torrents.clear();
+        std::mem::take(&mut state.torrents).values().for_each(|feed| feed.close());
         state.live = 0;
         self.ended.notify_all();
     }

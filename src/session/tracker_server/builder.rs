@@ -1,7 +1,7 @@
 //! How a server is made: where it listens, how many workers it has, by which rules it goes.
 
 use super::error::Error;
-use super::{TrackerServer, Worker};
+use super::{COMMANDS, TrackerServer, Unanswered, Worker};
 use crate::machine::{Host, Hosted, Rng, events, mailbox};
 use crate::reactor::{self, BindOptions, Clock, DatagramSocket, Reactor, entropy};
 use crate::tracker::server::{Access, Config, Event, Everybody, Policy, Refusal, Server, Start, SwarmLimits, Swarms};
@@ -9,11 +9,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-/// Commands that may be unanswered at a time.
-const COMMANDS: usize = 16;
-/// What of a connection is read at a time, in bytes: far more than a request is long.
-const READ: usize = 64 << 10;
+/// What datagrams are read into, in bytes: as long as one can be.
+const BUFFER: usize = 64 << 10;
+/// Connections of those who read the figures: of their own, so that they are read also when the tracker has as many as it may.
+const READERS: usize = 64;
+/// The longest interval between announces: half as long again, peers are remembered for a day.
+const MOST_INTERVAL: Duration = Duration::from_secs(16 * 3600);
 /// More workers than this are of no use.
 const MOST_WORKERS: usize = 256;
 
@@ -65,13 +68,14 @@ impl Builder {
         self
     }
 
-    /// Answers over HTTP at an address; port 0 takes any. May be called several times. `[::]` takes both families.
+    /// Answers over HTTP at an address; port 0 takes any. May be called several times. `[::]` alone takes both families; beside IPv4 addresses it takes IPv6.
     pub fn http(mut self, address: SocketAddr) -> Self {
         self.http.push(address);
         self
     }
 
-    /// Shows the figures, as text that Prometheus reads, under `/metrics` at an address, to anybody who can connect to it.
+    /// Shows the figures, as text that Prometheus reads, under `/metrics` at an address, to anybody who can connect to it. May be called several times, as
+    /// [`http`](Self::http).
     pub fn metrics(mut self, address: SocketAddr) -> Self {
         self.metrics.push(address);
         self
@@ -86,13 +90,14 @@ impl Builder {
         self
     }
 
-    /// Sets the limits and habits.
+    /// Sets the limits and habits. An [`interval`](Config::interval) of more than 16 h is 16 h.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
 
-    /// Sets how much the swarms may hold.
+    /// Sets how much the swarms may hold. A [`peer_timeout`](SwarmLimits::peer_timeout) that is not longer than the interval is half as long again as that:
+    /// else peers that do as they are asked would be forgotten.
     pub fn swarms(mut self, limits: SwarmLimits) -> Self {
         self.limits = limits;
         self
@@ -140,13 +145,18 @@ impl Builder {
             let limit = self.config.max_listed;
             return Err(Error::Refused(Refusal::TooMany { limit }));
         }
+        self.config.interval = self.config.interval.min(MOST_INTERVAL);
+        let interval = self.config.interval;
+        if self.limits.peer_timeout <= interval {
+            self.limits.peer_timeout = interval + interval / 2;
+        }
         let config = reactor::Config {
             job_threads: 0,
-            receive_buffer: READ,
-            bytes_per_connection_per_turn: READ,
+            receive_buffer: BUFFER,
+            bytes_per_connection_per_turn: self.config.piece(),
             low_watermark: self.config.max_unread / 2,
-            // A few more: those beyond its limit the server closes itself, and counts.
-            max_connections: self.config.max_connections.saturating_add(256),
+            // A few more: those beyond their limits the machines close themselves, and count.
+            max_connections: self.config.max_connections.saturating_add(READERS + 256),
             ..reactor::Config::default()
         };
         let secret = entropy::secret().map_err(Error::System)?;
@@ -160,9 +170,18 @@ impl Builder {
         }
         let bind_error = |address: SocketAddr| move |error| Error::Bind { address, error };
         let (mut sockets, mut udp) = (Vec::new(), Vec::new());
-        // IPv6 alone where IPv4 has sockets of its own, which may have the same port.
-        let only_v6 = self.udp.iter().any(SocketAddr::is_ipv4);
-        let options = BindOptions { only_v6, reuse_port: self.workers > 1 };
+        let options = BindOptions { reuse_port: self.workers > 1, ..beside(&self.udp) };
+        if options.reuse_port {
+            // A port that is to be shared can be taken by another server as well, which then has some of the clients and knows half of each swarm. Who
+            // asks for it alone is told.
+            let alone = BindOptions { reuse_port: false, ..options };
+            let probe = |address| DatagramSocket::bind(address, alone, &config).map_err(bind_error(address));
+            self.udp
+                .iter()
+                .filter(|address| address.port() != 0)
+                .map(|address| probe(*address))
+                .collect::<Result<Vec<_>, _>>()?;
+        }
         for worker in 0..self.workers {
             let mut own = Vec::new();
             for (n, asked) in self.udp.iter().enumerate() {
@@ -191,31 +210,42 @@ impl Builder {
                 continue;
             }
             for address in &self.http {
-                http.push(reactor.listen(hosted, *address).map_err(bind_error(*address))?);
+                http.push(reactor.listen_with(hosted, *address, beside(&self.http)).map_err(bind_error(*address))?);
             }
             if !self.metrics.is_empty() {
                 let start = Start { metrics: true, ..Start::default() };
-                let (worker, hosted) = host(reactor, machine(start, Box::new(Everybody), rng.fork()));
+                let config = Config { max_connections: READERS, ..self.config.clone() };
+                let server = Server::new(config, start, Arc::clone(&swarms), Box::new(Everybody), rng.fork(), &secret);
+                let (worker, hosted) = host(reactor, server);
                 for address in &self.metrics {
-                    metrics.push(reactor.listen(hosted, *address).map_err(bind_error(*address))?);
+                    metrics.push(
+                        reactor.listen_with(hosted, *address, beside(&self.metrics)).map_err(bind_error(*address))?,
+                    );
                 }
                 shows = Some(worker);
             }
         }
+        let unanswered = Unanswered { lists: vec![0; workers.len()], sweep: false, rng: rng.fork() };
         let server = TrackerServer {
             workers,
             shows,
             swarms,
+            clock,
             udp,
             http,
             metrics,
             max_listed: self.config.max_listed,
             next_request: AtomicU64::new(0),
-            listing: Mutex::new(()),
+            unanswered: Mutex::new(unanswered),
             caller_driven: false,
         };
         Ok((server, reactors))
     }
+}
+
+/// Says how sockets are bound that are beside each other: IPv6 alone where IPv4 has sockets of its own, which may have the same port.
+fn beside(addresses: &[SocketAddr]) -> BindOptions {
+    BindOptions { only_v6: addresses.iter().any(SocketAddr::is_ipv4), ..BindOptions::default() }
 }
 
 /// Says that the machine is gone, however it went.
@@ -229,7 +259,7 @@ impl Drop for Alive {
 
 /// Takes a machine into a reactor.
 fn host(reactor: &mut Reactor, server: Server) -> (Worker, Hosted) {
-    let (mail, inbox) = mailbox(COMMANDS, reactor.doorbell());
+    let (mail, inbox) = mailbox(COMMANDS + 1, reactor.doorbell());
     let (sink, events) = events(&mail, 0);
     let alive = Arc::new(AtomicBool::new(true));
     let life = Alive(Arc::clone(&alive));

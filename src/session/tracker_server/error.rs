@@ -22,6 +22,8 @@ pub enum Error {
     System(io::Error),
     /// What was asked for is over a limit.
     Refused(Refusal),
+    /// There is no room for another torrent.
+    NoRoom,
     /// Too much was asked for that is not done yet.
     Busy,
     /// The server has stopped, or one of its threads panicked.
@@ -39,6 +41,7 @@ impl fmt::Display for Error {
             Error::Bind { address, error } => write!(f, "binding to {address}: {error}"),
             Error::System(error) => write!(f, "starting the tracker: {error}"),
             Error::Refused(refusal) => refusal.fmt(f),
+            Error::NoRoom => crate::tracker::server::Full.fmt(f),
             Error::Busy => f.write_str("the tracker is not done with what it was asked before"),
             Error::Closed => f.write_str("the tracker has stopped"),
             Error::WouldDeadlock => {
@@ -54,7 +57,9 @@ impl std::error::Error for Error {
         match self {
             Error::Bind { error, .. } | Error::System(error) => Some(error),
             Error::Refused(refusal) => Some(refusal),
-            Error::NoAddress | Error::Busy | Error::Closed | Error::WouldDeadlock | Error::TimedOut => None,
+            Error::NoAddress | Error::NoRoom | Error::Busy | Error::Closed | Error::WouldDeadlock | Error::TimedOut => {
+                None
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::proto::announce::{Event as Reason, Progress};
 use crate::proto::compact::Family;
 use crate::proto::tracker_url::TrackerUrl;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What a tracker knows of us over one family.
@@ -50,6 +51,7 @@ pub(super) struct Tracker {
     pub(super) peers: usize,
     pub(super) error: Option<Error>,
     pub(super) warning: Option<String>,
+    pub(super) external_ip: Option<IpAddr>,
 }
 
 pub(super) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
@@ -79,6 +81,7 @@ impl Tracker {
             peers: 0,
             error: None,
             warning: None,
+            external_ip: None,
         }
     }
 
@@ -100,6 +103,7 @@ impl Tracker {
             peers: self.peers,
             error: self.error.clone(),
             warning: self.warning.clone(),
+            external_ip: self.external_ip,
         }
     }
 }

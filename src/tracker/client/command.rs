@@ -180,8 +180,10 @@ pub struct Following {
     pub info_hash: InfoHash,
     /// Our name as a peer.
     pub peer_id: PeerId,
-    /// The port at which peers reach us.
+    /// The port at which peers reach us; over IPv6 only if [`port_v6`](Self::port_v6) names none.
     pub port: u16,
+    /// The port at which peers reach us over IPv6, where it is another one.
+    pub port_v6: Option<u16>,
     /// Its trackers, in tiers (BEP 12): those of a tier are asked in random order, the next tier when all of one have failed. One that comes
     /// again is left out.
     pub tiers: Vec<Vec<TrackerUrl>>,
@@ -202,6 +204,7 @@ impl Following {
             info_hash,
             peer_id,
             port,
+            port_v6: None,
             tiers,
             trust: Trust::Local,
             private: false,
@@ -260,6 +263,8 @@ pub struct TrackerStatus {
     pub error: Option<Error>,
     /// Words of its last answer for the user, without what a terminal would obey.
     pub warning: Option<String>,
+    /// Our address as it saw it (BEP 24), in the last answer that had one. Nobody else vouches for it.
+    pub external_ip: Option<IpAddr>,
 }
 
 /// What a client tells.

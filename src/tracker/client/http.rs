@@ -18,6 +18,9 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
+/// Looks up the addresses of a host's name, each with a port; or says why there are none.
+pub type Resolve = dyn Fn(&str, u16) -> Result<Vec<SocketAddr>, String>;
+
 /// Fetches something. `resolve` looks up the names that redirects lead to: a host and a port.
 ///
 /// # Errors
@@ -25,7 +28,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 /// [`Error::Connection`], [`Error::TimedOut`], [`Error::TooLong`], [`Error::TooManyRedirects`], [`Error::Forbidden`], [`Error::NoFeature`],
 /// [`Error::Name`]. A status that is no success is none.
 #[allow(clippy::disallowed_methods)] // A blocking call measures how long it has blocked.
-pub fn fetch(fetch: &Fetch, resolve: &dyn Fn(&str, u16) -> Result<Vec<SocketAddr>, String>) -> Result<Fetched, Error> {
+pub fn fetch(fetch: &Fetch, resolve: &Resolve) -> Result<Fetched, Error> {
     let begin = Instant::now();
     let (mut url, mut addresses) = (fetch.url.clone(), fetch.addresses.clone());
     for _ in 0..=fetch.max_redirects {
@@ -76,7 +79,7 @@ fn follow(
     location: &str,
     addresses: &[SocketAddr],
     fetch: &Fetch,
-    resolve: &dyn Fn(&str, u16) -> Result<Vec<SocketAddr>, String>,
+    resolve: &Resolve,
 ) -> Result<(String, Vec<SocketAddr>), Error> {
     let to: TrackerUrl = join(from, location).parse().map_err(|_| Error::Forbidden)?;
     let downgrade = from.starts_with("https:") && to.scheme() == Scheme::Http;

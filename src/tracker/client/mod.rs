@@ -33,9 +33,12 @@
 //!
 //! - A datagram counts only from the address and port that was asked, at the socket that asked, with the 32 unpredictable bits that were sent,
 //!   and if it answers what was asked. Any other changes nothing.
-//! - A host with an address that is not of the Internet (loopback, link-local, private) is asked over HTTP only if the path begins with `/announce`
-//!   or `/scrape`, and at all only if the URL is from the user or a file of his ([`Trust`]). No redirect leads from an address of the
-//!   Internet to one that is not.
+//! - A host with an address that is not of the Internet (loopback, link-local, private) is asked at all only if the URL is from the user or a
+//!   file of his ([`Trust`]), and over HTTP only if the path is `/announce` or `/scrape`, with or without more after a `/` or `.`
+//!   (`/announce.php`, `/announce/passkey`), and has no dot segments, no `%`, no `\` and no `;`. This host and its link (loopback, link-local) are
+//!   asked only by an address or by a name of private networks: one without dots, or that ends in `.localhost`, `.local`, `.lan`, `.home`, `.home.arpa`,
+//!   `.internal`, `.intranet` or `.localdomain`; whatever else is said to be there is refused. No redirect leads from an address of the Internet
+//!   to one that is not.
 //! - An answer is at most [`Config::max_reply`] bytes long, has at most [`Config::max_peers`] peers, and is nested 8 deep at most.
 //! - What trackers say is shown without anything that a terminal would obey, and no URL is shown or logged with its query, password or the unusual parts of
 //!   its path, where passkeys are.

@@ -35,15 +35,19 @@ impl Announcer {
         })
     }
 
-    fn announce(&self, tracker: usize, event: Reason) -> Announce {
+    fn announce(&self, tracker: usize, family: Family, event: Reason) -> Announce {
         let following = &self.following;
+        let port = match family {
+            Family::V4 => following.port,
+            Family::V6 => following.port_v6.unwrap_or(following.port),
+        };
         Announce {
             progress: following.progress,
             event,
             num_want: following.num_want,
             key: self.key,
             tracker_id: self.trackers.get(tracker).and_then(|tracker| tracker.id.clone()),
-            ..Announce::new(following.info_hash, following.peer_id, following.port)
+            ..Announce::new(following.info_hash, following.peer_id, port)
         }
     }
 }
@@ -159,7 +163,7 @@ impl Client {
                 () if end.owed_completed => Reason::Completed,
                 () => Reason::None,
             };
-            let ask = Ask::Announce(announcer.announce(at, reason));
+            let ask = Ask::Announce(announcer.announce(at, family, reason));
             let origin = Origin::Torrent { torrent, tracker: at, family };
             let slot = self.begin(now, origin, url.clone(), trust, Some(family), ask, self.config.timeout);
             self.announces += 1;
@@ -191,7 +195,7 @@ impl Client {
         if let Some(leaving) = &mut announcer.leaving {
             let (then, until) = (leaving.open.remove(&slot) == Some(true), leaving.until);
             if then && result.is_ok() && until > now {
-                let announce = announcer.announce(at, Reason::Stopped);
+                let announce = announcer.announce(at, family, Reason::Stopped);
                 self.tell_end(now, torrent, at, family, announce, until);
             }
             return self.finish_leaving(torrent);
@@ -266,6 +270,7 @@ impl Client {
         tracker.warning = reply.warning.or(tracker.warning.take());
         tracker.seeders = reply.seeders.or(tracker.seeders);
         tracker.leechers = reply.leechers.or(tracker.leechers);
+        tracker.external_ip = reply.external_ip.or(tracker.external_ip);
         let url = tracker.url.clone();
         let late = announcer.round.is_none().then(|| Box::new(tracker.status()));
         let left = announcer.current.filter(|current| announcer.following.private && *current != at);
@@ -352,7 +357,7 @@ impl Client {
                 continue;
             }
             let owed = waits && end.owed_completed;
-            let announce = announcer.announce(at, if owed { Reason::Completed } else { Reason::Stopped });
+            let announce = announcer.announce(at, family, if owed { Reason::Completed } else { Reason::Stopped });
             let Some(tracker) = announcer.trackers.get_mut(at) else { break };
             let url = tracker.url.clone();
             let (origin, timeout) = if waits {

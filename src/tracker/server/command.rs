@@ -20,6 +20,12 @@ pub enum Command {
         /// Those that are served.
         access: Access,
     },
+    /// Looks for peers that are over from now on, as after an announce: for who announces one to the [`Swarms`](super::Swarms) itself. Ends in
+    /// [`Event::Sweeping`].
+    Sweep {
+        /// What the answer will be known by.
+        request: RequestId,
+    },
 }
 
 /// What a server tells.
@@ -32,6 +38,11 @@ pub enum Event {
         request: RequestId,
         /// How many info hashes are on the list.
         listed: usize,
+    },
+    /// Peers that are over are looked for, as long as there are any.
+    Sweeping {
+        /// The command that this ends.
+        request: RequestId,
     },
     /// A command was refused, and nothing has changed.
     Refused {

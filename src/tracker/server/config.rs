@@ -64,9 +64,11 @@ pub struct Config {
     /// How many info hashes a list may have. Default 10,000,000, at 20 bytes each.
     pub max_listed: usize,
 
-    /// HTTP connections open at a time; one more is closed at once. Default 4,000.
+    /// HTTP connections open at a time; one more is closed at once. One takes about 300 bytes, as much as there is of a head that is not whole, and what
+    /// waits for its client to read it: [`max_unread`](Self::max_unread), an answer, and up to twice [`max_head`](Self::max_head) that is to be
+    /// answered then. That is about 100 KiB at worst, and well under 1 KiB between requests. Default 4,000.
     pub max_connections: usize,
-    /// HTTP connections of one address open at a time; those of [`proxies`](Self::proxies) are not counted. Default 100.
+    /// HTTP connections of one IPv4 address, or of one IPv6 network of 64 bits, open at a time; those of [`proxies`](Self::proxies) are not counted. Default 100.
     pub max_connections_per_address: usize,
     /// How long the head of an HTTP request is at most, in bytes, 256 to 65,536. Default 8 KiB.
     pub max_head: usize,
@@ -76,11 +78,11 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// How long a client may take to read what it asked for. Default 30 s.
     pub write_timeout: Duration,
-    /// How many bytes of answers may wait for a client to read them: it is not served beyond that, and closed when it then sends more than
-    /// [`max_head`](Self::max_head) bytes. Default 64 KiB.
+    /// How many bytes of answers may wait for a client to read them: it is not read from or served beyond that until it reads. Default 64 KiB.
     pub max_unread: usize,
-    /// The addresses of proxies through which clients come over HTTP: of who connects from one of them, the last address in `X-Forwarded-For` is the
-    /// client's. From anybody else that header means nothing. At most 1,000. Default none.
+    /// The addresses of proxies through which clients come over HTTP: of who connects from one of them, the last address in `X-Forwarded-For` that is none of
+    /// these is the client's, so that a chain of proxies may be named. An address may have a port (`192.0.2.1:80`, `[2001:db8::1]:80`), which counts for
+    /// nothing. From anybody else that header means nothing. At most 1,000. Default none.
     pub proxies: Vec<IpAddr>,
     /// Whether a client over HTTP may name its address (`ip=`) if it connects from a loopback, private or link-local address: a seeder beside the tracker, whose address
     /// the tracker sees is no use to others. Whoever else connects from such an address can name anybody's, also through a proxy that is not among
@@ -112,6 +114,12 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Gives how many bytes of a connection the host should read at a time: what comes when answers wait already is kept, as far as it is no more than
+    /// a head and this.
+    pub(crate) fn piece(&self) -> usize {
+        self.max_head.clamp(4 << 10, 64 << 10)
+    }
+
     /// Brings every field into its range.
     pub(super) fn checked(mut self) -> Self {
         self.interval = self.interval.clamp(Duration::from_secs(1), Duration::from_secs(i32::MAX as u64));

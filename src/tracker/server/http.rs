@@ -8,10 +8,28 @@ use super::machine::Server;
 use crate::machine::{ConnId, Instant, Map, Rng, Timers};
 use head::HeadError;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// What is kept of a connection's memory while nothing is in it.
 const KEPT: usize = 1 << 10;
+
+/// Gives memory back that what is left of the input does not need.
+fn trim(input: &mut Vec<u8>, max_head: usize) {
+    if input.is_empty() && input.capacity() > KEPT {
+        *input = Vec::new();
+    } else if input.capacity() > max_head {
+        // Room for the rest of a head, unless it is to have more at once.
+        input.shrink_to(max_head);
+    }
+}
+
+/// Gives whose an address is: of IPv6 the first 64 bits, since who has one address has all that begin with these.
+fn holder(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
+    }
+}
 
 /// What a connection waits for, and is closed if it waits too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +50,8 @@ struct Conn {
     input: Vec<u8>,
     /// How many of them were searched for the end of a head.
     scanned: usize,
+    /// An empty line before the request has been passed over: some clients end a request with one too many (RFC 9112, 2.2).
+    blank: bool,
     /// How many bytes of answers the client has not read.
     unread: usize,
     /// It is not read from.
@@ -46,7 +66,7 @@ struct Conn {
 /// The connections.
 pub(super) struct Http {
     conns: Map<ConnId, Conn>,
-    /// How many each address has, but for those of proxies.
+    /// How many each address has, or each network of IPv6, but for those of proxies.
     addresses: Map<IpAddr, usize>,
     deadlines: Timers<ConnId>,
     /// Whether figures are asked for rather than peers.
@@ -73,16 +93,18 @@ impl Server {
         let from = from.ip().to_canonical();
         self.counters.connections.add(1);
         let proxy = self.config.proxies.contains(&from);
-        let of_address = self.http.addresses.get(&from).copied().unwrap_or(0);
+        let holder = holder(from);
+        let of_address = self.http.addresses.get(&holder).copied().unwrap_or(0);
         let too_many = self.http.conns.len() >= self.config.max_connections
             || (!proxy && of_address >= self.config.max_connections_per_address);
         if !proxy {
-            *self.http.addresses.entry(from).or_insert(0) += 1;
+            *self.http.addresses.entry(holder).or_insert(0) += 1;
         }
         let state = Conn {
             from,
             input: Vec::new(),
             scanned: 0,
+            blank: false,
             unread: 0,
             stopped: false,
             closing: false,
@@ -115,10 +137,11 @@ impl Server {
         if !state.closing {
             self.counters.closed.add(1);
         }
-        if let Some(count) = self.http.addresses.get_mut(&state.from) {
+        let holder = holder(state.from);
+        if let Some(count) = self.http.addresses.get_mut(&holder) {
             *count -= 1;
             if *count == 0 {
-                self.http.addresses.remove(&state.from);
+                self.http.addresses.remove(&holder);
             }
         }
     }
@@ -154,7 +177,11 @@ impl Server {
         let mut start = 0;
         loop {
             let Some(state) = self.http.conns.get_mut(&conn).filter(|state| !state.closing) else { return };
-            let rest = input.get(start..).unwrap_or_default();
+            let mut rest = input.get(start..).unwrap_or_default();
+            if !state.blank && rest.starts_with(b"\r\n") {
+                state.blank = true;
+                (start, rest, state.scanned) = (start + 2, rest.get(2..).unwrap_or_default(), 0);
+            }
             let full = state.unread > self.config.max_unread;
             if full || rest.is_empty() {
                 break;
@@ -164,6 +191,7 @@ impl Server {
                 break;
             };
             state.scanned = 0;
+            state.blank = false;
             served = true;
             let head = rest.get(..length.min(self.config.max_head)).unwrap_or_default();
             let parsed = if length > self.config.max_head { Err(HeadError::TooLong) } else { head::parse(head) };
@@ -171,18 +199,17 @@ impl Server {
             self.answer(now, conn, parsed);
         }
         input.drain(..start.min(input.len()));
-        if input.is_empty() && input.capacity() > KEPT {
-            input = Vec::new();
-        }
+        trim(&mut input, self.config.max_head);
         let (left, max_head) = (input.len(), self.config.max_head);
+        let most = max_head + self.config.piece();
         let Some(state) = self.http.conns.get_mut(&conn) else { return };
         state.input = input;
         let full = state.unread > self.config.max_unread;
         if left > max_head && !full {
             return self.answer(now, conn, Err(HeadError::TooLong));
         }
-        if left > max_head {
-            // It sends and sends and does not read.
+        if left > most {
+            // It sends and sends and does not read. What had come before the host was asked to read no more is less than this.
             self.counters.too_slow.add(1);
             return self.close(conn, false);
         }
@@ -237,5 +264,21 @@ impl Server {
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Http({} connections)", self.conns.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trim;
+
+    #[test]
+    fn what_is_left_of_a_long_input_takes_no_more_memory_than_a_head() {
+        let mut input = vec![b'x'; 64 << 10];
+        input.drain(..(64 << 10) - 5);
+        trim(&mut input, 8 << 10);
+        assert!(input == b"xxxxx" && input.capacity() <= 8 << 10, "{}", input.capacity());
+        input.clear();
+        trim(&mut input, 8 << 10);
+        assert_eq!(input.capacity(), 0);
     }
 }

@@ -70,7 +70,8 @@ impl Server {
     ) -> Self {
         let config = config.checked();
         Self {
-            counters: swarms.register(),
+            // What is done for who reads the figures is none of the tracker's work.
+            counters: if start.metrics { Arc::default() } else { swarms.register() },
             ids: ConnectionIds::new(secret),
             access: start.access,
             policy,
@@ -128,8 +129,12 @@ impl Machine for Server {
     type Job = NoJobs;
     type Done = NoJobs;
 
-    fn handle_command(&mut self, _now: Instant, command: Command) {
+    fn handle_command(&mut self, now: Instant, command: Command) {
         match command {
+            Command::Sweep { request } => {
+                self.sweep = self.sweep.or(Some(now + SWEEP));
+                self.events.push_back(Event::Sweeping { request });
+            }
             Command::SetAccess { request, access } => {
                 let (listed, limit) = (access.listed(), self.config.max_listed);
                 self.events.push_back(if listed > limit {

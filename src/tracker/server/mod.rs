@@ -25,7 +25,7 @@
 //! - A peer is known by its IP address and port. The address is the one that it sends from: whoever stops, stops itself alone. The `address` of a UDP
 //!   announce, and `ip`, `ipv4` and `ipv6` of one over HTTP are ignored, for they cannot be checked ([`Config::named_addresses`] says for whom they
 //!   may count). The peer id and the key are not kept.
-//! - `X-Forwarded-For` counts from the addresses in [`Config::proxies`] alone: the last address in it, which that proxy has written.
+//! - `X-Forwarded-For` counts from the addresses in [`Config::proxies`] alone: the last address in it that is none of these, which one of them has written.
 //! - IPv4 addresses in IPv6 dress are IPv4 addresses.
 //!
 //! # What is answered

@@ -140,6 +140,21 @@ fn answers_in_all_have_a_rate_and_our_queries_none_of_it() {
     host.wait(SECOND);
     let second: usize = answered(&mut host);
     assert!((900..1_200).contains(&second), "{second} bytes");
+
+    // In a local network there is none.
+    let mut host = Host::new(Config { reply_rate: 1_000, reply_burst: 2_000, ..local() });
+    assert_eq!((0..1_000).filter(|n| host.ask(v4(*n), &ping).is_some()).count(), 1_000);
+}
+
+#[test]
+fn of_those_who_ask_some_are_asked_back_in_a_second_and_in_a_local_network_more() {
+    for (config, expected) in [(config(), 4), (local(), 100)] {
+        let mut host = Host::new(config);
+        for n in 0..1_000 {
+            host.ask(v4(n), &query(id(n as u8, n), "ping", &[]));
+        }
+        assert_eq!(host.queries.len(), expected);
+    }
 }
 
 #[test]

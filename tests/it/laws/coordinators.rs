@@ -8,10 +8,12 @@ use super::{Ask, Call, End, Subject, Way, hold};
 use bip::disk::{self, Checked, Error};
 use bip::machine::{Rng, TorrentId};
 use bip::peer::{self, Refusal, Source};
-use bip::proto::id::{InfoHash, PieceIndex};
+use bip::proto::id::{InfoHash, PeerId, PieceIndex};
+use bip::proto::tracker_url::TrackerUrl;
 use bip::select::Priority;
 use bip::session::{Command, Config, Coordinator, Directive, Event, Selection, Spec};
-use std::collections::{BTreeMap, VecDeque};
+use bip::tracker::client;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Peers that may be named before a torrent has joined.
 const EARLY_PEERS: usize = 3;
@@ -22,6 +24,61 @@ const KNOWN_PEERS: usize = 6;
 struct Coordinators {
     swarm: Swarm,
     disk: Disk,
+    client: Client,
+}
+
+/// What the client of trackers does with its commands: a torrent is left in its own time.
+#[derive(Default)]
+struct Client {
+    told: VecDeque<client::Event>,
+    followed: BTreeSet<TorrentId>,
+    leaving: Vec<TorrentId>,
+}
+
+impl Client {
+    fn on_command(&mut self, command: &client::Command) {
+        use client::{Command, Event};
+        match command {
+            Command::Follow { torrent, .. } => {
+                assert!(!self.leaving.contains(torrent), "{torrent} is followed while it is being left");
+                // Now and then there are too many.
+                if torrent.0 == 2 {
+                    let error = client::Error::Busy;
+                    return self.told.push_back(Event::FollowRefused { torrent: *torrent, error });
+                }
+                assert!(self.followed.insert(*torrent), "{torrent} is followed twice");
+                self.told.push_back(Event::Followed { torrent: *torrent });
+            }
+            Command::Leave { torrent } => {
+                assert!(!self.leaving.contains(torrent), "{torrent} is left twice");
+                self.leaving.push(*torrent);
+            }
+            Command::Progress { .. } | Command::Completed { .. } | Command::MorePeers { .. } => {}
+            other => panic!("the coordinator has no business with {other:?}"),
+        }
+    }
+
+    fn leave(&mut self, rng: &mut Rng) {
+        let at = rng.below(self.leaving.len() as u32) as usize;
+        let torrent = self.leaving.swap_remove(at);
+        self.followed.remove(&torrent);
+        self.told.push_back(client::Event::Left { torrent });
+    }
+
+    /// Tells something that nobody asked for.
+    fn notice(&mut self, rng: &mut Rng) {
+        let followed: Vec<TorrentId> = self.followed.iter().copied().collect();
+        let Some(&torrent) = rng.choose(&followed) else { return };
+        self.told.push_back(if rng.below(4) == 0 {
+            client::Event::Switched { torrent }
+        } else {
+            client::Event::Peers { torrent, url: tracker(), peers: vec![address(rng)] }
+        });
+    }
+}
+
+fn tracker() -> TrackerUrl {
+    "udp://tracker.example:6969".parse().expect("it is a URL")
 }
 
 /// What the swarm does with its commands: all are answered at once, but a removal, which waits for the store.
@@ -51,6 +108,8 @@ impl Swarm {
             | Command::Select { torrent, .. }
             | Command::SetDownload { torrent, .. }
             | Command::Kept { torrent, .. }
+            | Command::FoundPeers { torrent, .. }
+            | Command::DropPeers { torrent }
             | Command::PieceLost { torrent, .. } => *torrent,
             Command::SetLimits { .. } => return self.told.push_back(Event::LimitsSet),
             Command::Ban { ip, .. } => {
@@ -63,7 +122,11 @@ impl Swarm {
             }
             other => panic!("the coordinator has no business with {other:?}"),
         };
-        if let Command::Kept { .. } | Command::PieceLost { .. } = command {
+        if let Command::Kept { .. }
+        | Command::PieceLost { .. }
+        | Command::FoundPeers { .. }
+        | Command::DropPeers { .. } = command
+        {
             return;
         }
         let known = self.torrents.get_mut(&id).filter(|joined| !joined.removing);
@@ -272,12 +335,19 @@ impl Subject for Coordinators {
         if rng.below(4) == 0 {
             self.disk.notice(rng);
         }
+        if rng.below(4) == 0 {
+            self.client.notice(rng);
+        }
         let torrent = torrent(rng);
         match rng.below(24) {
+            7 if rng.below(2) == 0 => {
+                Command::Listening { peer_id: PeerId([1; 20]), port_v4: Some(6881), port_v6: None }
+            }
             0..=7 => Command::Add {
                 torrent,
                 spec: Spec {
                     writable: rng.below(2) == 0,
+                    trackers: if rng.below(3) > 0 { vec![vec![tracker()]] } else { Vec::new() },
                     selection: if rng.below(4) == 0 { selection(rng) } else { Selection::default() },
                     // Now and then another torrent's.
                     ..Spec::new(
@@ -316,7 +386,9 @@ impl Subject for Coordinators {
             Command::SetTorrentLimits { torrent, .. } => (torrent, "limits".into()),
             Command::SetLimits { .. } => return Some(Ask { about: "limits".into(), kind: String::new() }),
             Command::Ban { ip, .. } => return Some(Ask { about: format!("ban {ip}"), kind: String::new() }),
-            Command::FromPeer(_) | Command::FromDisk(_) => return None,
+            Command::FromPeer(_) | Command::FromDisk(_) | Command::FromTracker(_) | Command::Listening { .. } => {
+                return None;
+            }
             other => panic!("what does {other:?} ask?"),
         };
         Some(Ask { about: torrent.to_string(), kind })
@@ -347,9 +419,9 @@ impl Subject for Coordinators {
     }
 
     fn most(&self, _: Call) -> usize {
-        // A torrent that joins hands on its early peers and limits. One that is tried again takes five directives, and the time may have
-        // come for all of them; the end of all takes fewer.
-        (5 * SESSION_TORRENTS).max(EARLY_PEERS + 6)
+        // A torrent that joins hands on its early peers and limits, and its trackers. One that is tried again takes five directives, and the time
+        // may have come for all of them; the end of all takes fewer.
+        (5 * SESSION_TORRENTS).max(EARLY_PEERS + 7)
     }
 
     fn ways(&self) -> &'static [Way] {
@@ -365,12 +437,13 @@ impl Subject for Coordinators {
         match directive {
             Directive::ToPeer(command) => self.swarm.asked.push_back(command.clone()),
             Directive::ToDisk(command) => self.disk.asked.push_back(command.clone()),
+            Directive::ToTracker(command) => self.client.on_command(command),
             _ => {}
         }
     }
 
     fn answer(&mut self, rng: &mut Rng) -> Option<Command> {
-        // Swarm and disk do what they can in any order, until one of them tells something.
+        // Swarm, disk and client do what they can in any order, until one of them tells something.
         loop {
             let (swarm, disk) = (&self.swarm, &self.disk);
             let leaving = swarm.torrents.iter().filter(|(_, t)| t.removing).map(|(id, _)| *id).collect::<Vec<_>>();
@@ -383,6 +456,8 @@ impl Subject for Coordinators {
             ways.extend((!disk.asked.is_empty()).then_some(3));
             ways.extend((!leaving.is_empty()).then_some(4));
             ways.extend((!working.is_empty()).then_some(5));
+            ways.extend((!self.client.told.is_empty()).then_some(6));
+            ways.extend((!self.client.leaving.is_empty()).then_some(7));
             match *rng.choose(&ways)? {
                 0 => return self.swarm.told.pop_front().map(Command::FromPeer),
                 1 => return self.disk.told.pop_front().map(Command::FromDisk),
@@ -394,6 +469,8 @@ impl Subject for Coordinators {
                     let command = self.disk.asked.pop_front()?;
                     self.disk.on_command(command, rng);
                 }
+                6 => return self.client.told.pop_front().map(Command::FromTracker),
+                7 => self.client.leave(rng),
                 4 => self.swarm.end_removal(*rng.choose(&leaving)?),
                 _ => self.disk.advance(*rng.choose(&working)?, rng),
             }

@@ -19,6 +19,7 @@ mod disks;
 mod subjects;
 mod the_harness_notices;
 mod tracker_server;
+mod trackers;
 mod variants;
 
 pub(crate) use answers::{Ask, End};

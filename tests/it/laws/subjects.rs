@@ -313,7 +313,7 @@ impl Subject for Swarms {
                 let peers = (0..rng.below(6)).map(|_| address(rng)).collect();
                 peer::Command::FoundPeers { torrent, peers, source: Source::Tracker }
             }
-            14 if rng.below(4) == 0 => peer::Command::DropPeers { torrent },
+            14 if rng.below(2) == 0 => peer::Command::DropPeers { torrent },
             13 if rng.below(4) == 0 => peer::Command::SetTorrentLimits { torrent, limits: torrent_limits(rng) },
             _ => peer::Command::AddPeer { torrent, address: address(rng), source: Source::Program },
         }

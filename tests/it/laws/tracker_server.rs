@@ -25,6 +25,8 @@ const ADDRESSES: u32 = 40;
 const MAX_LISTED: usize = 4;
 const MAX_UNREAD: usize = 3_000;
 const MAX_HEAD: usize = 1_000;
+/// What may come besides before a host does as it is asked and reads no more.
+const PIECE: usize = 4 << 10;
 
 const WAYS: &[Way] = {
     use Way::*;
@@ -142,7 +144,8 @@ impl Subject for Clients {
             _ => Access::All,
         };
         // Names are used again, as programs may.
-        Command::SetAccess { request: RequestId(self.commands % 10), access }
+        let request = RequestId(self.commands % 10);
+        if rng.below(5) == 0 { Command::Sweep { request } } else { Command::SetAccess { request, access } }
     }
 
     fn ask(&self, command: &Command) -> Option<Ask> {
@@ -150,6 +153,7 @@ impl Subject for Clients {
             Command::SetAccess { request, .. } => {
                 Some(Ask { about: format!("{request:?}"), kind: "access".to_owned() })
             }
+            Command::Sweep { request } => Some(Ask { about: format!("{request:?}"), kind: "sweep".to_owned() }),
             other => panic!("what does {other:?} ask?"),
         }
     }
@@ -160,6 +164,7 @@ impl Subject for Clients {
                 assert!(*listed <= MAX_LISTED);
                 Some(End { about: format!("{request:?}"), kind: Some("access".to_owned()) })
             }
+            Event::Sweeping { request } => Some(End { about: format!("{request:?}"), kind: Some("sweep".to_owned()) }),
             Event::Refused { request, .. } => Some(End { about: format!("{request:?}"), kind: None }),
             other => panic!("what does {other:?} end?"),
         }
@@ -167,7 +172,7 @@ impl Subject for Clients {
 
     fn most(&self, call: Call) -> usize {
         // An answer for each head, of which none is shorter than 16 bytes, among those that came before too; a few closes, or all that are late.
-        4 + call.conns + (call.bytes + MAX_HEAD + 1_500) / 16
+        4 + call.conns + (call.bytes + MAX_HEAD + PIECE + 1_500) / 16
     }
 
     fn ways(&self) -> &'static [Way] {

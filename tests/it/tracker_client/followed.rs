@@ -110,6 +110,19 @@ fn both_families_of_a_tracker_are_announced_to() {
 }
 
 #[test]
+fn each_family_is_told_its_own_port_also_at_the_end() {
+    let mut host = Host::new(Config::default());
+    follow(&mut host, Following { port_v6: Some(6882), ..following(&[&["udp://both.example:1"]]) });
+    host.resolved("both.example", &["192.0.2.1", "2001:db8::1"]);
+    let ports = |sent: &[Sent]| sent.iter().map(|sent| sent.announce().port).collect::<Vec<_>>();
+    let sent = announces(&mut host);
+    assert_eq!(ports(&sent), [6881, 6882]);
+    sent.iter().for_each(|sent| host.announced(sent, HEAD, &[]));
+    host.command(Command::Leave { torrent: TORRENT });
+    assert_eq!(ports(&announces(&mut host)), [6881, 6882]);
+}
+
+#[test]
 fn a_family_that_a_tracker_does_not_have_is_no_failure_and_one_that_is_silent_neither() {
     let mut host = Host::new(Config::default());
     follow(&mut host, following(&[&["udp://four.example:1"]]));

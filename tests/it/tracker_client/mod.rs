@@ -22,7 +22,7 @@ use bip::proto::udp_tracker::{
     encode_connect_response, encode_error_response, encode_scrape_response,
 };
 use bip::tracker::client::{
-    Announce, Client, Command, Config, Done, Error, Event, Fetched, Following, Job, RequestId, Start, TrackerState,
+    Announce, Client, Command, Config, Done, Error, Event, Following, Job, RequestId, Start, TrackerState,
     TrackerStatus, Trust, Usage,
 };
 use std::net::SocketAddr;
@@ -217,20 +217,6 @@ impl Host {
         let addresses = addresses.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 80)).collect::<Vec<_>>();
         let resolved = if addresses.is_empty() { Err(format!("no {name}")) } else { Ok(addresses) };
         self.done(job, Done::Resolved(resolved));
-    }
-
-    /// Gives the one HTTP request that is to be fetched.
-    fn fetch(&mut self) -> (JobId, bip::tracker::client::Fetch) {
-        let fetches = |job: &Job| matches!(job, Job::Fetch(_));
-        let place = self.jobs.iter().position(|(_, job)| fetches(job)).expect("something is fetched");
-        match self.jobs.remove(place) {
-            (id, Job::Fetch(fetch)) => (id, *fetch),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn fetched(&mut self, job: JobId, body: &[u8]) {
-        self.done(job, Done::Fetched(Ok(Fetched { code: 200, body: body.to_vec() })));
     }
 
     /// The one answer to a request.

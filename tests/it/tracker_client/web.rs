@@ -18,7 +18,23 @@ mod with_http {
     use super::*;
     use bip::proto::announce::Event as Reason;
     use bip::proto::http_tracker::{AnnounceRequest, Retry};
-    use bip::tracker::client::AnnounceReply;
+    use bip::tracker::client::{AnnounceReply, Fetch, Fetched};
+
+    impl Host {
+        /// Gives the one HTTP request that is to be fetched.
+        pub(in super::super) fn fetch(&mut self) -> (JobId, Fetch) {
+            let fetches = |job: &Job| matches!(job, Job::Fetch(_));
+            let place = self.jobs.iter().position(|(_, job)| fetches(job)).expect("something is fetched");
+            match self.jobs.remove(place) {
+                (id, Job::Fetch(fetch)) => (id, *fetch),
+                other => panic!("{other:?}"),
+            }
+        }
+
+        pub(in super::super) fn fetched(&mut self, job: JobId, body: &[u8]) {
+            self.done(job, Done::Fetched(Ok(Fetched { code: 200, body: body.to_vec() })));
+        }
+    }
 
     const TRACKER: &str = "http://192.0.2.1/announce?passkey=5ec7e7";
 
@@ -141,7 +157,7 @@ mod with_http {
         assert_eq!((files.len(), known), (100, vec![0, 40, 80]));
         host.assert_free();
         host.scrape(2, "http://192.0.2.1/announce/../x", vec![hash(1)]);
-        host.fetch();
+        assert_eq!(host.error(), Error::Forbidden, "it leads out of where trackers are");
         host.scrape(3, "http://8.8.8.8/tracker", vec![hash(1)]);
         assert!(matches!(host.error(), Error::Url(_)), "it does not say where to scrape");
     }
@@ -152,6 +168,19 @@ mod with_http {
         host.ask(1, "http://8.8.8.8/x?info_hash=1", announce());
         assert!(matches!(host.error(), Error::Url(_)));
         host.assert_free();
+    }
+
+    #[test]
+    fn the_address_at_which_a_tracker_sees_us_is_told_of_followed_torrents_too() {
+        let mut host = Host::with_sockets(Config::default(), &["0.0.0.0:1"]);
+        host.command(Command::Follow { torrent: TORRENT, following: Box::new(following(&[&[TRACKER]])) });
+        host.wait(Duration::ZERO);
+        let (job, _) = host.fetch();
+        host.told();
+        host.fetched(job, b"d11:external ip4:\x01\x02\x03\x048:intervali900ee");
+        let told = host.told();
+        let [Event::Tracker { status, .. }] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(status.external_ip, Some("1.2.3.4".parse().unwrap()));
     }
 
     #[test]

@@ -111,17 +111,17 @@ fn announces_and_scrapes_are_answered() {
 #[test]
 fn redirects_are_followed_three_times_with_nothing_but_what_they_say() {
     let server = Server::start(|target, stream| match target.split('?').next().unwrap() {
-        "/announce" => respond(stream, "302 Found", "Location: /announce1?x=1\r\n", b""),
-        "/announce1" => {
-            assert_eq!(target, "/announce1?x=1");
-            respond(stream, "307 Temporary Redirect", "Location: announce2\r\n", b"");
+        "/announce" => respond(stream, "302 Found", "Location: /announce.1?x=1\r\n", b""),
+        "/announce.1" => {
+            assert_eq!(target, "/announce.1?x=1");
+            respond(stream, "307 Temporary Redirect", "Location: announce.2\r\n", b"");
         }
-        "/announce2" => respond(stream, "301 Moved", "Location: announce3\r\n", b""),
-        "/announce3" => respond(stream, "200 OK", "", b"d8:intervali77e5:peers0:e"),
-        "/announce-loop" => respond(stream, "303 See Other", "Location: announce-loop\r\n", b""),
-        "/announce-in" => respond(stream, "302 Found", "Location: /admin\r\n", b""),
-        "/announce-udp" => respond(stream, "302 Found", "Location: udp://127.0.0.1:1/announce\r\n", b""),
-        "/announce-nowhere" => respond(stream, "302 Found", "", b""),
+        "/announce.2" => respond(stream, "301 Moved", "Location: announce.3\r\n", b""),
+        "/announce.3" => respond(stream, "200 OK", "", b"d8:intervali77e5:peers0:e"),
+        "/announce.loop" => respond(stream, "303 See Other", "Location: announce.loop\r\n", b""),
+        "/announce.in" => respond(stream, "302 Found", "Location: /admin\r\n", b""),
+        "/announce.udp" => respond(stream, "302 Found", "Location: udp://127.0.0.1:1/announce\r\n", b""),
+        "/announce.nowhere" => respond(stream, "302 Found", "", b""),
         other => panic!("{other} was asked"),
     });
     let trackers = trackers();
@@ -131,11 +131,11 @@ fn redirects_are_followed_three_times_with_nothing_but_what_they_say() {
         let to = url(format!("http://{}{path}", server.address));
         failure(trackers.announce(&to, announce(1)).wait(HANG))
     };
-    assert_eq!(ask("/announce-loop"), client::Error::TooManyRedirects);
+    assert_eq!(ask("/announce.loop"), client::Error::TooManyRedirects);
     assert_eq!(server.asked(), 8);
-    assert_eq!(ask("/announce-in"), client::Error::Forbidden);
-    assert_eq!(ask("/announce-udp"), client::Error::Forbidden);
-    assert_eq!(ask("/announce-nowhere"), client::Error::Status { code: 302 });
+    assert_eq!(ask("/announce.in"), client::Error::Forbidden);
+    assert_eq!(ask("/announce.udp"), client::Error::Forbidden);
+    assert_eq!(ask("/announce.nowhere"), client::Error::Status { code: 302 });
 }
 
 #[test]
@@ -153,8 +153,8 @@ fn an_answer_that_is_too_long_is_cut_off_and_one_that_is_as_long_as_may_be_is_re
         body
     }
     let server = Server::start(|target, stream| match target.split('?').next().unwrap() {
-        "/announce-most" => respond(stream, "200 OK", "", &body(MOST)),
-        "/announce-more" => respond(stream, "200 OK", "", &body(MOST + 1)),
+        "/announce.most" => respond(stream, "200 OK", "", &body(MOST)),
+        "/announce.more" => respond(stream, "200 OK", "", &body(MOST + 1)),
         _ => {
             // Without an end, and without a length.
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
@@ -166,31 +166,31 @@ fn an_answer_that_is_too_long_is_cut_off_and_one_that_is_as_long_as_may_be_is_re
         let to = url(format!("http://{}{path}", server.address));
         trackers.announce(&to, announce(1)).wait(HANG)
     };
-    assert_eq!(ask("/announce-most").unwrap().interval.as_secs(), 1);
-    assert_eq!(failure(ask("/announce-more")), client::Error::TooLong);
-    assert_eq!(failure(ask("/announce-endless")), client::Error::TooLong);
+    assert_eq!(ask("/announce.most").unwrap().interval.as_secs(), 1);
+    assert_eq!(failure(ask("/announce.more")), client::Error::TooLong);
+    assert_eq!(failure(ask("/announce.endless")), client::Error::TooLong);
 }
 
 #[test]
 fn what_is_no_tracker_is_an_error_without_the_url_in_it() {
     let server = Server::start(|target, stream| match target.split('?').next().unwrap() {
-        "/announce-html" => respond(stream, "200 OK", "", b"<html>hello"),
-        "/announce-gone" => respond(stream, "404 Not Found", "", b"<html>no"),
-        "/announce-refused" => respond(stream, "400 Bad Request", "", b"d14:failure reason7:not youe"),
-        "/announce-nested" => respond(stream, "200 OK", "", &[b'l'; 20_000]),
-        "/announce-words" => respond(stream, "200 OK", "", b"d14:failure reason6:\x1b[31m\x07e"),
-        "/announce-garbage" => drop(stream.write_all(b"SSH-2.0-x\r\n\r\n")),
+        "/announce.html" => respond(stream, "200 OK", "", b"<html>hello"),
+        "/announce.gone" => respond(stream, "404 Not Found", "", b"<html>no"),
+        "/announce.refused" => respond(stream, "400 Bad Request", "", b"d14:failure reason7:not youe"),
+        "/announce.nested" => respond(stream, "200 OK", "", &[b'l'; 20_000]),
+        "/announce.words" => respond(stream, "200 OK", "", b"d14:failure reason6:\x1b[31m\x07e"),
+        "/announce.garbage" => drop(stream.write_all(b"SSH-2.0-x\r\n\r\n")),
         _ => {}
     });
     let trackers = trackers();
     for (path, expected) in [
-        ("/announce-html", "expected"),
-        ("/announce-gone", "HTTP status 404"),
-        ("/announce-refused", "the tracker refuses: not you"),
-        ("/announce-nested", ""),
-        ("/announce-words", "the tracker refuses: \\u{1b}[31m\\u{7}"),
-        ("/announce-garbage", ""),
-        ("/announce-closes", ""),
+        ("/announce.html", "expected"),
+        ("/announce.gone", "HTTP status 404"),
+        ("/announce.refused", "the tracker refuses: not you"),
+        ("/announce.nested", ""),
+        ("/announce.words", "the tracker refuses: \\u{1b}[31m\\u{7}"),
+        ("/announce.garbage", ""),
+        ("/announce.closes", ""),
     ] {
         let to = url(format!("http://{}{path}?passkey=5ec7e7", server.address));
         let error = failure(trackers.announce(&to, announce(1)).wait(HANG)).to_string();
@@ -220,6 +220,46 @@ fn a_compressed_answer_is_read() {
     body.extend(u32::from(length).to_le_bytes());
     let server = Server::start(move |_, stream| respond(stream, "200 OK", "Content-Encoding: gzip\r\n", &body));
     assert_eq!(trackers().announce(&server.url(), announce(1)).wait(HANG).unwrap().interval.as_secs(), 77);
+}
+
+/// What a deflate stream is written with: bits, the lowest first.
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Bits {
+    /// Writes a code, whose highest bit comes first.
+    fn code(&mut self, code: u32, bits: u32) {
+        for bit in (0..bits).rev() {
+            if self.count % 8 == 0 {
+                self.bytes.push(0);
+            }
+            *self.bytes.last_mut().unwrap() |= ((code >> bit & 1) as u8) << (self.count % 8);
+            self.count += 1;
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_is_small_and_grows_beyond_the_limit_is_cut_off_while_it_grows() {
+    // One block with the fixed codes: an `l`, and 5,000 times "258 bytes again, from one before", which are 1.3 MB in 8 KB.
+    let mut bits = Bits::default();
+    bits.code(0b1_10, 3);
+    bits.code(0x30 + u32::from(b'l'), 8);
+    (0..5000).for_each(|_| bits.code(0b11000101 << 5, 13));
+    assert!(bits.bytes.len() < 10_000);
+    let body = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255][..], &bits.bytes].concat();
+    let server = Server::start(move |_, stream| {
+        let _ = stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n")
+            .and_then(|()| stream.write_all(&body));
+        // There is never an end: who waits for it, because it counts what goes in, waits until the time is over.
+        let _ = std::io::copy(stream, &mut std::io::sink());
+    });
+    let error = failure(trackers().announce(&server.url(), announce(1)).wait(HANG));
+    assert_eq!(error, client::Error::TooLong);
 }
 
 #[test]

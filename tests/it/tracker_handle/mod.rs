@@ -1,5 +1,6 @@
 //! The client of trackers by the hand of a program, and sessions that use it: real sockets on loopback, and trackers in this process.
 
+mod coordinator;
 mod handle;
 #[cfg(feature = "http")]
 mod http;

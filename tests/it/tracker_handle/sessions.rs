@@ -79,6 +79,25 @@ fn two_sessions_find_each_other_through_a_tracker_and_tell_it_of_their_whole_lif
 }
 
 #[test]
+fn a_session_that_listens_twice_tells_each_family_its_own_port() {
+    // A host may have no IPv6.
+    let Ok(six) = UdpTracker::start("[::1]:0") else { return };
+    let four = UdpTracker::start("127.0.0.1:0").unwrap();
+    let memory = Memory::new();
+    memory.put(Path::new("/d/file"), CONTENT);
+    let builder = Session::builder().listen(loopback()).listen("[::1]:0".parse().unwrap());
+    let session = builder.file_system(Box::new(memory)).spawn().unwrap();
+    for tracker in [&four, &six] {
+        let torrent = session.add_with(spec(tracker)).unwrap();
+        let address = session.listen_addresses().iter().find(|own| own.is_ipv4() == tracker.address.is_ipv4());
+        assert_eq!(next(tracker).port, address.unwrap().port());
+        session.remove(torrent).unwrap();
+        wait_for(&session, |event| matches!(event, Event::Removed { .. }));
+    }
+    session.shut_down(HANG).unwrap();
+}
+
+#[test]
 fn a_session_without_trackers_tells_nobody() {
     let tracker = UdpTracker::start("127.0.0.1:0").unwrap();
     let memory = Memory::new();

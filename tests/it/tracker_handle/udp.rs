@@ -18,6 +18,7 @@ pub(super) struct Seen {
     pub(super) from: SocketAddr,
     pub(super) event: Event,
     pub(super) left: u64,
+    pub(super) port: u16,
     pub(super) url: Option<String>,
 }
 
@@ -75,7 +76,7 @@ fn serve(socket: &UdpSocket, tell: &Sender<Seen>) {
                 let url = announce.options.url_data().unwrap();
                 let url = url.map(|url| String::from_utf8(url.into_owned()).unwrap());
                 let (event, left) = (announce.event, announce.progress.left);
-                let _ = tell.send(Seen { from, event, left, url });
+                let _ = tell.send(Seen { from, event, left, port: announce.port, url });
                 let swarm = swarms.entry(announce.info_hash).or_default();
                 let peer = SocketAddr::new(from.ip(), announce.port);
                 if event == Event::Stopped {

@@ -213,6 +213,13 @@ fn a_proxy_is_believed_where_it_is_configured() {
         host.get(v4(1), &forwarded(list));
         assert_eq!(known(&mut host), [SocketAddr::new(v4(1).ip(), 6_881)], "{list}");
     }
+    // Through two of them the last is not the client, but the proxy in front.
+    let mut host = Host::new(Config { proxies: vec![proxy.ip(), at("10.0.0.2:0").ip()], ..Config::default() });
+    for n in [7, 8] {
+        host.get(proxy, &forwarded(&format!("1.2.3.4, 203.0.113.{n}:4000, 10.0.0.2:9")));
+    }
+    let clients: std::collections::BTreeSet<_> = known(&mut host).into_iter().collect();
+    assert_eq!(clients, [at("203.0.113.7:6881"), at("203.0.113.8:6881")].into());
     // One that does not say is no peer.
     for list in ["", "unknown", "203.0.113.7, "] {
         let mut host = Host::new(config());
@@ -245,12 +252,14 @@ fn the_figures_are_shown_where_they_are_to_be() {
     let start = Start { metrics: true, ..Start::default() };
     let mut host = Host::with(Config::default(), SwarmLimits::default(), start, Box::new(Everybody));
     let answer = host.get(v4(1), &get("/metrics"));
+    // Who reads them is no client of the tracker.
     assert!(
-        answer.contains("\nbip_tracker_torrents 0\n") && answer.contains("\nbip_tracker_connections 1\n"),
+        answer.contains("\nbip_tracker_torrents 0\n") && answer.contains("\nbip_tracker_connections 0\n"),
         "{answer}"
     );
     for target in ["/", "/announce", &target(hash(1), "")] {
         assert!(host.get(v4(1), &get(target)).starts_with("HTTP/1.1 404"));
     }
     assert_eq!(host.ask(v4(1), &connect()), None, "it has no datagrams");
+    assert_eq!(host.swarms.figures(), Default::default());
 }

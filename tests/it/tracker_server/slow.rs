@@ -90,14 +90,41 @@ fn who_asks_and_does_not_read_is_served_so_far_and_no_further() {
     let answers = host.read(conn, 0);
     assert_eq!(String::from_utf8_lossy(&answers).matches("200 OK").count(), sent + 5);
     assert!(!host.client(conn).stopped);
-    // It sends and sends: that is the end.
+    // It sends and sends, more than a host reads before it does as it is asked: that is the end.
     while host.client(conn).closed.is_none() {
         host.send(conn, request.as_bytes(), usize::MAX);
         sent += 1;
-        assert!(sent < 400);
+        assert!(sent < 600);
     }
     assert_eq!(host.client(conn).closed, Some(false));
     assert!(host.client(conn).read.len() < 4_400);
+}
+
+#[test]
+fn who_sends_many_requests_at_once_and_reads_is_given_all_answers() {
+    let mut host = Host::new(Config::default());
+    for n in 0..100 {
+        host.announce(v4(n), announce(hash(1)));
+    }
+    let request = get(&target(hash(1), "&numwant=100"));
+    let count = (64 << 10) / request.len();
+    let bytes = request.repeat(count);
+    let conn = host.accept(v4(1));
+    let mut pieces = bytes.as_bytes().chunks(8 << 10);
+    let (mut answers, mut stops, mut rounds) = (0, 0, 0);
+    while answers < count {
+        rounds += 1;
+        assert!(rounds < 1_000, "{answers} of {count}");
+        // The host reads on as long as it may; then the client reads.
+        while !host.client(conn).stopped {
+            let Some(piece) = pieces.next() else { break };
+            host.send(conn, piece, usize::MAX);
+        }
+        stops += usize::from(host.client(conn).stopped);
+        assert_eq!(host.client(conn).closed, None);
+        answers += String::from_utf8_lossy(&host.read(conn, 0)).matches("200 OK").count();
+    }
+    assert!(stops > 1 && pieces.next().is_none());
 }
 
 #[test]
@@ -133,6 +160,20 @@ fn there_are_only_so_many_connections_of_all_and_of_each_address() {
     all.into_iter().for_each(|conn| host.gone(conn));
     let again: Vec<ConnId> = (0..3).map(|_| host.accept(v4(1))).collect();
     assert_eq!(open(&host, &again), 3);
+}
+
+#[test]
+fn a_network_of_ipv6_has_as_many_connections_as_an_address_of_ipv4() {
+    let mut host = Host::new(Config { max_connections_per_address: 3, ..Config::default() });
+    let from = |network: u16, n: u16| SocketAddr::from(([0x2a00, 0, 0, network, 9, 9, 9, n], 4_000));
+    let conns: Vec<ConnId> = (0..4).map(|n| host.accept(from(1, n))).collect();
+    let closed: Vec<bool> = conns.iter().map(|conn| host.client(*conn).closed.is_some()).collect();
+    assert_eq!(closed, [false, false, false, true]);
+    let other = host.accept(from(2, 1));
+    assert_eq!(host.client(other).closed, None);
+    conns.into_iter().for_each(|conn| host.gone(conn));
+    let again = host.accept(from(1, 7));
+    assert_eq!(host.client(again).closed, None);
 }
 
 #[test]

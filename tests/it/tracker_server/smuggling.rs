@@ -21,6 +21,10 @@ fn a_shape_of_smuggling_ends_the_connection_and_nothing_behind_it_is_read() {
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(),
         "GET / HTTP/9.9\r\nHost: t\r\n\r\n".into(),
         "\r\n\r\n".into(),
+        "GET / HTTP/1.1\r\nHost: t\r\nContent-Length: 0\x0c\r\n\r\n".into(),
+        "GET / HTTP/1.1\r\nHost: t\r\nConnection: \x0bclose\r\n\r\n".into(),
+        "GET / HTTP/1.1\r\nHost: t u\r\n\r\n".into(),
+        "GET / HTTP/1.1\r\nHost:\r\n\r\n".into(),
         "\u{16}\u{3}\u{1}\r\n\r\n".into(),
     ] {
         for piece in [usize::MAX, 1] {
@@ -37,9 +41,24 @@ fn a_shape_of_smuggling_ends_the_connection_and_nothing_behind_it_is_read() {
             let refused =
                 ["400", "405", "505"].iter().any(|code| head_of_answer.starts_with(&format!("HTTP/1.1 {code} ")));
             assert!(refused && head_of_answer.contains("Connection: close\r\n"), "{head:?}: {head_of_answer}");
+            assert_eq!(head_of_answer.starts_with("HTTP/1.1 405 "), head_of_answer.contains("\r\nAllow: GET\r\n"));
             let figures = host.swarms.figures();
             assert_eq!((figures.http_errors, figures.http_refusals, figures.http_announces), (1, 0, 0), "{head:?}");
         }
+    }
+}
+
+#[test]
+fn one_empty_line_before_a_request_is_passed_over() {
+    for piece in [usize::MAX, 1, 2] {
+        let mut host = Host::new(Config::default());
+        let conn = host.accept(v4(1));
+        host.send(conn, format!("\r\n{0}\r\n{0}{0}\r\n", get("/scrape")).as_bytes(), piece);
+        assert_eq!(host.client(conn).closed, None);
+        assert_eq!(String::from_utf8_lossy(&host.read(conn, 0)).matches("200 OK").count(), 3, "{piece}");
+        // A second one is none.
+        host.send(conn, b"\r\n\r\n", piece);
+        assert_eq!(host.client(conn).closed, Some(true));
     }
 }
 

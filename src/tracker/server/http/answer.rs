@@ -62,6 +62,7 @@ impl Server {
     /// Answers a request.
     pub(super) fn answer(&mut self, now: Instant, conn: ConnId, head: Result<Head<'_>, HeadError>) {
         self.http.body.clear();
+        let not_get = matches!(head, Err(HeadError::Method));
         let (status, keep_alive, old) = match head {
             Err(error) => {
                 self.counters.http_errors.add(1);
@@ -91,6 +92,10 @@ impl Server {
                 (true, true) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
                 (true, false) => {}
             }
+            if not_get {
+                // With that status it must be said (RFC 9110, 15.5.6).
+                out.extend_from_slice(b"Allow: GET\r\n");
+            }
             out.extend_from_slice(b"\r\n");
             out.extend_from_slice(body);
         });
@@ -111,8 +116,8 @@ impl Server {
         }
         let Some(service) = service(path) else { return Outcome::NotFound };
         let client = if self.config.proxies.contains(&state.from) {
-            match head.forwarded {
-                Some(ip) => ip.to_canonical(),
+            match head.forwarded.client(|ip| self.config.proxies.contains(&ip)) {
+                Some(ip) => ip,
                 None => {
                     self.fail("the proxy does not say whose request it is", None);
                     return Outcome::Done;

@@ -1,7 +1,7 @@
 //! The head of an HTTP/1.1 request (RFC 9112), read strictly: what two readers could understand differently is refused.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// How many fields a head has at most.
 const MAX_FIELDS: usize = 64;
@@ -15,8 +15,44 @@ pub(super) struct Head<'a> {
     pub(super) keep_alive: bool,
     /// Whether the client speaks HTTP/1.0, and has to be told that the connection stays open.
     pub(super) old: bool,
-    /// The last address in `X-Forwarded-For`; `None` where there is no such field, or it ends in no address.
-    pub(super) forwarded: Option<IpAddr>,
+    pub(super) forwarded: Forwarded<'a>,
+}
+
+/// What proxies say of whom they speak for (`X-Forwarded-For`): each adds at the right end the address that connected to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Forwarded<'a> {
+    /// The fields of the head, all of which have been read once.
+    fields: &'a [u8],
+}
+
+impl Forwarded<'_> {
+    /// Gives the client: from the right, the first address that is no proxy of ours, for that is the last that one of ours has written. Where all are
+    /// ours, the first of them is the client. `None` where there is no such field, or something before the client is no address.
+    pub(super) fn client(&self, is_proxy: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
+        let values = self.fields.rsplit(|byte| *byte == b'\n').filter_map(|line| {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let (name, value) = line.split_at(line.iter().position(|byte| *byte == b':')?);
+            // Several such fields are one, in their order (RFC 9110, 5.3).
+            name.eq_ignore_ascii_case(b"x-forwarded-for").then(|| value.get(1..).unwrap_or_default())
+        });
+        let mut last = None;
+        for text in values.flat_map(|value| value.rsplit(|byte| *byte == b',')) {
+            let ip = address(trim(text))?;
+            last = Some(ip);
+            if !is_proxy(ip) {
+                break;
+            }
+        }
+        last
+    }
+}
+
+/// Reads an address with or without a port, one of IPv6 with or without brackets: proxies write all of these.
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().map(IpAddr::V6).ok();
+    let ip = text.parse().ok().or_else(|| text.parse().ok().map(|at: SocketAddr| at.ip())).or_else(bare)?;
+    Some(ip.to_canonical())
 }
 
 /// Why a head is refused. The connection ends with it, for nobody knows where the next request begins.
@@ -58,6 +94,14 @@ impl fmt::Display for HeadError {
     }
 }
 
+/// Takes spaces and tabs off both ends, and nothing else that is blank to some.
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
 /// Finds the end of a head: the place after its empty line. `scanned` of its bytes have been searched before.
 pub(super) fn end(bytes: &[u8], scanned: usize) -> Option<usize> {
     // The end may have begun within what was searched.
@@ -70,7 +114,9 @@ pub(super) fn end(bytes: &[u8], scanned: usize) -> Option<usize> {
 pub(super) fn parse(head: &[u8]) -> Result<Head<'_>, HeadError> {
     let head = head.strip_suffix(b"\r\n\r\n").ok_or(HeadError::Malformed)?;
     let mut lines = Lines(Some(head));
-    let (target, old) = request_line(lines.next().ok_or(HeadError::Malformed)??)?;
+    let first = lines.next().ok_or(HeadError::Malformed)??;
+    let (target, old) = request_line(first)?;
+    let forwarded = Forwarded { fields: lines.0.unwrap_or_default() };
     let mut fields = Fields::default();
     for (count, line) in lines.enumerate() {
         if count >= MAX_FIELDS {
@@ -83,7 +129,7 @@ pub(super) fn parse(head: &[u8]) -> Result<Head<'_>, HeadError> {
         return Err(HeadError::Malformed);
     }
     let keep_alive = !fields.close && (!old || fields.keep_alive);
-    Ok(Head { target, keep_alive, old, forwarded: fields.forwarded })
+    Ok(Head { target, keep_alive, old, forwarded })
 }
 
 /// Lines that end in CR LF; a CR or LF elsewhere is an error.
@@ -146,7 +192,6 @@ struct Fields {
     lengths: usize,
     close: bool,
     keep_alive: bool,
-    forwarded: Option<IpAddr>,
 }
 
 impl Fields {
@@ -154,7 +199,7 @@ impl Fields {
         // A line that begins with a blank would go on with the one before; a blank before the colon is part of the name to some.
         let colon = line.iter().position(|byte| *byte == b':').ok_or(HeadError::Malformed)?;
         let (name, value) = line.split_at(colon);
-        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        let value = trim(value.get(1..).unwrap_or_default());
         if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
             return Err(HeadError::Malformed);
         }
@@ -164,6 +209,9 @@ impl Fields {
         let is = |expected: &str| name.eq_ignore_ascii_case(expected.as_bytes());
         if is("host") {
             self.hosts += 1;
+            if value.is_empty() || value.iter().any(|byte| matches!(byte, b' ' | b'\t')) {
+                return Err(HeadError::Malformed);
+            }
         } else if is("transfer-encoding") {
             return Err(HeadError::Body);
         } else if is("content-length") {
@@ -172,13 +220,10 @@ impl Fields {
                 return Err(HeadError::Body);
             }
         } else if is("connection") {
-            for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            for option in value.split(|byte| *byte == b',').map(trim) {
                 self.close |= option.eq_ignore_ascii_case(b"close");
                 self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             }
-        } else if is("x-forwarded-for") {
-            let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
-            self.forwarded = std::str::from_utf8(last).ok().and_then(|last| last.parse().ok());
         }
         Ok(())
     }
@@ -202,8 +247,9 @@ mod tests {
     #[test]
     fn what_clients_send_is_understood() {
         let head = parse(GOOD.as_bytes()).unwrap();
-        assert_eq!(head, Head { target: b"/announce?a=b", keep_alive: true, old: false, forwarded: None });
-        let parse = |text: &str| parse(text.as_bytes()).map(|head| (head.keep_alive, head.forwarded));
+        let forwarded = Forwarded { fields: b"Host: t" };
+        assert_eq!(head, Head { target: b"/announce?a=b", keep_alive: true, old: false, forwarded });
+        let parse = |text: &str| parse(text.as_bytes()).map(|head| (head.keep_alive, head.forwarded.client(|_| false)));
         let ip = |text: &str| Some(text.parse().unwrap());
         for (fields, expected) in [
             ("Connection: close\r\n", (false, None)),
@@ -222,6 +268,29 @@ mod tests {
     }
 
     #[test]
+    fn the_client_is_the_last_that_a_proxy_of_ours_has_written() {
+        let ours: [IpAddr; 2] = ["10.0.0.1".parse().unwrap(), "fd00::2".parse().unwrap()];
+        for (fields, expected) in [
+            ("X-Forwarded-For: 192.0.2.1, 192.0.2.2, fd00::2, ::ffff:10.0.0.1\r\n", Some("192.0.2.2")),
+            ("X-Forwarded-For: 192.0.2.1, nonsense, 192.0.2.2, 10.0.0.1\r\n", Some("192.0.2.2")),
+            ("X-Forwarded-For: 192.0.2.2\r\nA: b\r\nx-forwarded-for: fd00::2,10.0.0.1\r\n", Some("192.0.2.2")),
+            ("X-Forwarded-For: 192.0.2.2:4000, [fd00::2]:80, 10.0.0.1:5\r\n", Some("192.0.2.2")),
+            ("X-Forwarded-For: [2001:db8::1]:4000\r\n", Some("2001:db8::1")),
+            ("X-Forwarded-For: [2001:db8::1], [fd00::2]\r\n", Some("2001:db8::1")),
+            ("X-Forwarded-For: fd00::2, 10.0.0.1\r\n", Some("fd00::2")),
+            ("X-Forwarded-For: nonsense, 10.0.0.1\r\n", None),
+            ("X-Forwarded-For: 192.0.2.1, , 10.0.0.1\r\n", None),
+            ("X-Forwarded-For: 192.0.2.1:70000\r\n", None),
+            ("X-Forwarded-For: 2001:db8::1]:80\r\n", None),
+            ("X-Forwarded-For: [192.0.2.1]\r\n", None),
+        ] {
+            let text = format!("GET / HTTP/1.1\r\nHost: t\r\n{fields}\r\n");
+            let client = parse(text.as_bytes()).unwrap().forwarded.client(|ip| ours.contains(&ip));
+            assert_eq!(client, expected.map(|ip| ip.parse().unwrap()), "{fields}");
+        }
+    }
+
+    #[test]
     fn what_could_be_understood_in_two_ways_is_refused() {
         use HeadError::{Body, Malformed, Method, Version};
         for (text, error) in [
@@ -235,6 +304,14 @@ mod tests {
             ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", Malformed),
             ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", Malformed),
             ("GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: \x0ca\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a\x0b\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\x0c\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close,\x0c\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: \t \r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost:\r\n\r\n", Malformed),
+            ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", Malformed),
+            ("GET / HTTP/1.0\r\nHost: a\tb\r\n\r\n", Malformed),
             ("GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n", Malformed),
             ("GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", Malformed),
             ("GET  / HTTP/1.1\r\nHost: a\r\n\r\n", Malformed),
@@ -272,7 +349,7 @@ mod tests {
             for byte in 0..=255 {
                 let mut bytes = *good;
                 bytes[place] = byte;
-                let _ = parse(&bytes);
+                let _ = parse(&bytes).map(|head| head.forwarded.client(|ip| ip.is_loopback()));
             }
             let _ = parse(&good[..place]);
         }

@@ -1,9 +1,9 @@
-//! Places of items in a vector, found by a hash of the items.
+//! Places of items, found by a hash of the items.
 
 /// No place.
 const FREE: u32 = u32::MAX;
 
-/// A hash table of numbers: which place in its owner's vector an item has. It holds 4 bytes for each slot and nothing of the items: the owner
+/// A hash table of numbers: which place among its owner's an item has. It holds 4 bytes for each slot and nothing of the items: the owner
 /// gives their hashes and compares them.
 ///
 /// What it tracks: a power of two of slots, at least a quarter of them free. A place is in the first slot that was free from that of its hash on, so no
