@@ -22,7 +22,7 @@ mod with_http {
 
     impl Host {
         /// Gives the one HTTP request that is to be fetched.
-        pub(crate) fn fetch(&mut self) -> (JobId, Fetch) {
+        pub(in super::super) fn fetch(&mut self) -> (JobId, Fetch) {
             let fetches = |job: &Job| matches!(job, Job::Fetch(_));
             let place = self.jobs.iter().position(|(_, job)| fetches(job)).expect("something is fetched");
             match self.jobs.remove(place) {
@@ -31,7 +31,7 @@ mod with_http {
             }
         }
 
-        pub(crate) fn fetched(&mut self, job: JobId, body: &[u8]) {
+        pub(in super::super) fn fetched(&mut self, job: JobId, body: &[u8]) {
             self.done(job, Done::Fetched(Ok(Fetched { code: 200, body: body.to_vec() })));
         }
     }
