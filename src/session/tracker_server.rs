@@ -214,16 +214,18 @@ impl TrackerServer {
         let end = self.clock.now() + deadline;
         // All at once; then each is waited for, as long as time is left of that of all.
         threads.iter().for_each(|thread| thread.stopper().stop(deadline - GRACE.min(deadline / 4)));
-        let ends = threads.into_iter().map(|thread| match thread.stop(self.clock.until(end)) {
+        let clock = self.clock;
+        let wait = |thread: Running| match thread.stop(clock.until(end)) {
             Ok(()) => Ok(()),
             Err(error @ (StopError::Panicked(_) | StopError::Poll(_))) => {
                 log::warn!(target: "bip::tracker", "a worker ended badly: {error}");
                 Err(Error::Closed)
             }
             Err(_) => Err(Error::TimedOut),
-        });
+        };
         // Each is waited for, whatever became of those before.
-        ends.fold(Ok(()), |all, end| all.and(end))
+        let ends: Vec<Result<(), Error>> = threads.into_iter().map(wait).collect();
+        ends.into_iter().collect()
     }
 }
 
