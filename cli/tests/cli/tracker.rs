@@ -7,7 +7,8 @@ use bip::proto::udp_tracker::{Announce, Request, Response, TransactionId};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::process::{Child, ChildStdout, Output, Stdio};
+use std::process::{Child, ChildStdout, Output};
+use std::time::Instant;
 
 /// A tracker that runs until it is told to end, and its JSON lines.
 struct Running {
@@ -37,11 +38,13 @@ impl Running {
 
     /// Reads on until a line that is looked for.
     fn until(&mut self, what: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + crate::tool::PATIENCE;
         loop {
             let line = self.next();
             if what(&line) {
                 return line;
             }
+            assert!(Instant::now() < end, "the last line is {line}");
         }
     }
 
@@ -142,7 +145,10 @@ fn a_list_is_read_again_on_sighup() {
     tracker.hang_up();
     assert_eq!(tracker.until(|line| line["reloaded"] == true)["listed"], 2);
     // The list is on its way to the worker: at once, but not before.
-    while announce(address, hash(1), 1) != refused {}
+    let end = Instant::now() + crate::tool::PATIENCE;
+    while announce(address, hash(1), 1) != refused {
+        assert!(Instant::now() < end, "the new list does not come");
+    }
     assert_eq!(announce(address, hash(2), 1), Ok((0, 1)));
     // One that cannot be read changes nothing, and is told of.
     folder.write("list", "nonsense\n");
@@ -197,7 +203,7 @@ fn clients_are_answered_while_a_list_is_read_again() {
 fn it_may_open_as_many_files_as_its_connections_need() {
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "ulimit -Sn 100; exec \"$0\" tracker --http 127.0.0.1:0", env!("CARGO_BIN_EXE_bip")]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
