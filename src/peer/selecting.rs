@@ -86,8 +86,9 @@ impl Torrent {
     fn tell_if_complete(&mut self, hub: &mut Hub, now: Instant) {
         if self.picker.is_complete() && !self.wanted.told {
             self.wanted.told = true;
-            hub.events.push_back(Event::Completed { torrent: self.id });
+            // The figures first: whoever hears of the end looks at them.
             self.publish(hub, now);
+            hub.events.push_back(Event::Completed { torrent: self.id });
         }
     }
 

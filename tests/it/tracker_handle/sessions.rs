@@ -38,7 +38,7 @@ fn wait_for(session: &Session, is_it: impl Fn(&Event) -> bool) {
 }
 
 fn next(tracker: &UdpTracker) -> Seen {
-    tracker.seen.recv_timeout(HANG).unwrap()
+    tracker.seen.recv_timeout(HANG).expect("the tracker is told something")
 }
 
 #[test]
