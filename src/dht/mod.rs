@@ -134,6 +134,8 @@ pub use command::{
 };
 pub use config::{Config, ParseRouterError, Router};
 pub use guard::GuardLimits;
+#[cfg(feature = "reactor")]
+pub(crate) use identity::random_id;
 pub use items::ItemLimits;
 pub use job::{Done, Job};
 pub use machine::{Node, Start};

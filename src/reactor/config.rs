@@ -34,7 +34,8 @@ pub struct Config {
     pub commands_per_turn: usize,
     /// How many jobs all machines without job threads run in a turn, at least 1. Default 1.
     pub inline_jobs_per_turn: usize,
-    /// How many threads [`Host::host`](crate::machine::Host::host) starts for each machine that has an executor; with 0 its jobs
+    /// How many threads [`Host::host`](crate::machine::Host::host) has at most for each machine that has an executor, the first from the start and others
+    /// as soon as there are jobs for them; with 0 its jobs
     /// run in between, on the reactor's own thread. Default 2.
     pub job_threads: usize,
     /// How many jobs wait in the queue between a machine and its job threads, at least 1; more wait in the reactor, which

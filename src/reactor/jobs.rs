@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 use std::any::Any;
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -96,7 +97,30 @@ enum Place<J, D> {
     /// The reactor's own thread, in between.
     Inline(Shared<J, D>),
     /// Threads.
-    Threads { executor: Shared<J, D>, queue: Sender<(JobId, J)>, results: Receiver<Outcome<D>>, crew: Crew },
+    Threads { executor: Shared<J, D>, queue: Sender<(JobId, J)>, results: Receiver<Outcome<D>>, crew: Crew, hire: Hire },
+}
+
+/// Starts threads as there are jobs for them: most of the time few have anything to do, and each takes memory.
+struct Hire {
+    start: Box<dyn Fn() -> io::Result<JoinHandle<()>> + Send>,
+    /// How many there may be.
+    most: usize,
+}
+
+impl Hire {
+    /// Has one more thread unless there are enough for so many jobs.
+    fn for_jobs(&mut self, jobs: usize, crew: &mut Crew) {
+        if crew.threads.len() >= jobs.min(self.most) {
+            return;
+        }
+        match (self.start)() {
+            Ok(thread) => crew.threads.push(thread),
+            Err(e) => {
+                log::warn!("a job thread could not be started: {e}");
+                self.most = crew.threads.len();
+            }
+        }
+    }
 }
 
 pub(super) struct Jobs<J, D> {
@@ -131,10 +155,11 @@ impl<J: Send + 'static, D: Send + 'static> Jobs<J, D> {
         let (done, results) = unbounded::<Outcome<D>>();
         let (here, left) = bounded::<Infallible>(0);
         let desk = Arc::new(Desk { quit: AtomicBool::new(false), busy: AtomicUsize::new(0) });
-        let mut crew = Crew { threads: Vec::new(), left, desk };
-        for _ in 0..threads {
-            let (executor, jobs, done, here) = (Arc::clone(&executor), jobs.clone(), done.clone(), here.clone());
-            let (desk, bell, stopper) = (Arc::clone(&crew.desk), bell.clone(), stopper.clone());
+        let mut crew = Crew { threads: Vec::new(), left, desk: Arc::clone(&desk) };
+        let (shared, bell, stopper) = (Arc::clone(&executor), bell.clone(), stopper.clone());
+        let start = move || {
+            let (executor, jobs, done, here) = (Arc::clone(&shared), jobs.clone(), done.clone(), here.clone());
+            let (desk, bell, stopper) = (Arc::clone(&desk), bell.clone(), stopper.clone());
             let body = move || {
                 stopper.enter();
                 while let Ok((id, job)) = jobs.recv() {
@@ -153,15 +178,15 @@ impl<J: Send + 'static, D: Send + 'static> Jobs<J, D> {
                 stopper.leave();
                 drop(here);
             };
-            match Builder::new().name("bip-job".to_owned()).spawn(body) {
-                Ok(thread) => crew.threads.push(thread),
-                Err(e) => log::warn!("a job thread could not be started: {e}"),
-            }
-        }
+            Builder::new().name("bip-job".to_owned()).spawn(body)
+        };
+        let mut hire = Hire { start: Box::new(start), most: threads };
+        // The first at once: where none can be had, jobs are done in between.
+        hire.for_jobs(1, &mut crew);
         if crew.threads.is_empty() {
             Place::Inline(executor)
         } else {
-            Place::Threads { executor, queue, results, crew }
+            Place::Threads { executor, queue, results, crew, hire }
         }
     }
 
@@ -181,10 +206,13 @@ impl<J: Send + 'static, D: Send + 'static> Jobs<J, D> {
     }
 
     fn dispatch(&mut self) {
-        let Place::Threads { queue, .. } = &self.place else { return };
+        let Place::Threads { queue, crew, hire, .. } = &mut self.place else { return };
         while let Some(next) = self.waiting.pop_front() {
             match queue.try_send(next) {
-                Ok(()) => self.away += 1,
+                Ok(()) => {
+                    self.away += 1;
+                    hire.for_jobs(self.away, crew);
+                }
                 Err(TrySendError::Full(next) | TrySendError::Disconnected(next)) => {
                     self.waiting.push_front(next);
                     break;
@@ -305,6 +333,35 @@ mod tests {
             assert_eq!(all(&mut jobs), expected);
             assert_eq!(jobs.dismiss().map_or(0, |crew| crew.join(Duration::from_secs(9))), 0);
         }
+    }
+
+    #[test]
+    fn there_are_as_many_threads_as_there_were_jobs_at_a_time_and_no_more_than_may_be() {
+        let (release, gate) = bounded::<()>(0);
+        let held: Box<dyn Executor<u32, u32>> = Box::new(move |job: u32| {
+            let _ = gate.recv();
+            job
+        });
+        let mut jobs = Jobs::new(Some(held), 3, 8, &Doorbell::silent(), &Stopper::new(Doorbell::silent()));
+        let threads = |jobs: &Jobs<u32, u32>| match &jobs.place {
+            Place::Threads { crew, .. } => crew.threads.len(),
+            _ => 0,
+        };
+        let mut counts = vec![threads(&jobs)];
+        for job in 0..5 {
+            jobs.push(JobId(u64::from(job)), job);
+            counts.push(threads(&jobs));
+        }
+        assert_eq!(counts, [1, 1, 2, 3, 3, 3]);
+        (0..5).for_each(|_| release.send(()).unwrap());
+        assert_eq!(all(&mut jobs).len(), 5);
+        for job in 5..50 {
+            jobs.push(JobId(u64::from(job)), job);
+            release.send(()).unwrap();
+            assert_eq!(all(&mut jobs).len(), 1);
+        }
+        assert_eq!(threads(&jobs), 3);
+        assert_eq!(jobs.dismiss().unwrap().join(Duration::from_secs(10)), 0);
     }
 
     #[test]

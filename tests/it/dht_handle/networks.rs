@@ -149,3 +149,23 @@ fn a_network_for_development_has_as_many_nodes_as_asked_for_and_ends_when_droppe
         std::net::UdpSocket::bind(address).unwrap();
     }
 }
+
+#[test]
+fn as_soon_as_a_network_is_ready_everybody_finds_what_anybody_stored() {
+    for round in 0..10 {
+        let network = Testnet::spawn(20).unwrap();
+        assert!(network.bootstrapped(HANG));
+        let caller = || {
+            let dht = node(network.bootstrap()).read_only().spawn().unwrap();
+            dht.bootstrapped().wait(HANG).unwrap();
+            dht
+        };
+        for port in [1, 2] {
+            assert!(caller().announce(hash(round), Some(port), false).wait(HANG).unwrap().nodes > 0);
+        }
+        for _ in 0..3 {
+            let peers: BTreeSet<u16> = caller().get_peers(hash(round)).map(|peer| peer.port()).collect();
+            assert_eq!(peers, [1, 2].into(), "round {round}");
+        }
+    }
+}
