@@ -411,6 +411,7 @@ fn tell_status(status: &Status, up: Duration, output: &Output) -> Result<(), Fai
         "up_s": up.as_secs(),
         "nodes": nodes(status),
         "network_size": status.network_size,
+        "memory": status.memory,
         "stored_peers": status.stored_peers,
         "stored_torrents": status.stored_torrents,
         "stored_items": status.stored_items,

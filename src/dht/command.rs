@@ -531,6 +531,8 @@ pub struct Status {
     pub traffic: Traffic,
     /// How many nodes the network has, about; `None` while too little is known.
     pub network_size: Option<u64>,
+    /// Bytes of memory that the node takes, about: what the allocator and the program around it take comes on top.
+    pub memory: usize,
 }
 
 /// How a side is.

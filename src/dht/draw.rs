@@ -1,5 +1,6 @@
 //! Drawing numbers at random, none of them twice.
 
+use super::memory::Heap as _;
 use crate::machine::Rng;
 
 /// Draws numbers below a bound so that every set of them is as likely as any other. What it needs to remember is kept from one time to
@@ -11,6 +12,10 @@ pub(crate) struct Draw {
 }
 
 impl Draw {
+    pub(super) fn heap(&self) -> usize {
+        self.drawn.heap()
+    }
+
     /// Gives `count` numbers below `bound` to a function, or all there are, in an order that is not random. The cost is in the count.
     pub(crate) fn distinct(&mut self, rng: &mut Rng, bound: usize, count: usize, mut each: impl FnMut(usize)) {
         if count >= bound {

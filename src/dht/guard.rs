@@ -1,5 +1,6 @@
 //! Who asks too much is not answered for a while.
 
+use crate::dht::memory::Heap as _;
 use crate::dht::party::Party;
 use crate::machine::{Instant, Rng};
 use std::hash::Hasher;
@@ -76,6 +77,10 @@ impl Guard {
         // As large as it gets is given by the program; half of the memory of a small machine is not meant.
         let places = limits.tracked.clamp(WAYS, 1 << 24).next_power_of_two();
         Self { limits, key: (rng.next_u64(), rng.next_u64()), places: vec![None; places] }
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        self.places.heap()
     }
 
     /// Notes a query. Says whether it should be answered.

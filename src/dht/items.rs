@@ -7,6 +7,7 @@ mod tests;
 
 pub(crate) use put::PutError;
 
+use crate::dht::memory::Heap as _;
 use crate::dht::party::Party;
 use crate::machine::{Instant, Map, Rng, Timers};
 use crate::proto::id::NodeId;
@@ -92,6 +93,12 @@ pub(crate) struct Items {
 impl Items {
     pub(crate) fn new(limits: ItemLimits, rng: &mut Rng) -> Self {
         Self { limits, items: Map::new(rng), owners: Owners::new(rng), timers: Timers::new() }
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        let item = |item: &Item| item.value.len() + item.signed.as_deref().map_or(0, size_of_val);
+        let values = self.items.iter_unordered().map(|(_, stored)| item(&stored.item)).sum::<usize>();
+        self.items.heap() + values + self.owners.heap() + self.timers.heap()
     }
 
     /// Gives the number of items; those that expired in the last minute may be among them.

@@ -28,6 +28,7 @@ mod tests;
 
 pub(crate) use closest::{Answered, Token};
 
+use crate::dht::memory::Heap as _;
 use crate::proto::compact::Node;
 use crate::proto::id::NodeId;
 use crate::proto::krpc::node_id;
@@ -146,6 +147,10 @@ impl Lookup {
     /// Adds a node that we know.
     pub(crate) fn add(&mut self, node: Node) {
         self.admit(node, 0);
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        self.inside.heap() + self.outside.heap() + self.routers.heap() + self.asks.heap() + self.closest.heap()
     }
 
     /// Adds a router: a node whose id is not known. Routers are asked before all others and are never among the closest; no more of

@@ -204,6 +204,7 @@ impl Node {
             banned: self.guard.bans(now),
             traffic: self.traffic,
             network_size: self.size.estimate(),
+            memory: self.memory(),
         }
     }
 

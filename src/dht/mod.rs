@@ -114,6 +114,7 @@ mod job;
 mod lookup;
 mod machine;
 mod martian;
+mod memory;
 mod names;
 mod party;
 mod peers;

@@ -12,6 +12,7 @@ pub(crate) use samples::Sample;
 pub(crate) use scrapes::Scrape;
 
 use crate::dht::draw::Draw;
+use crate::dht::memory::Heap as _;
 use crate::dht::party::Party;
 use crate::machine::{Instant, Map, Rng, Timers};
 use crate::proto::compact::Family;
@@ -96,6 +97,13 @@ impl Peers {
             scrapes: Scrapes::default(),
             rng: rng.fork(),
         }
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        let crowds = self.torrents.iter().map(|torrent| torrent.v4.heap() + torrent.v6.heap()).sum::<usize>();
+        let lists =
+            self.torrents.heap() + self.places.heap() + self.parties.heap() + self.large.heap() + self.timers.heap();
+        crowds + lists + self.draw.heap() + self.samples.heap() + self.scrapes.heap()
     }
 
     /// Gives the number of torrents; those whose peers expired in the last minute may be among them.

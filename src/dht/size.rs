@@ -1,5 +1,6 @@
 //! How many nodes there are, judged from how near to a target the nearest are.
 
+use super::memory::Heap as _;
 use crate::proto::id::NodeId;
 use std::collections::VecDeque;
 
@@ -20,6 +21,10 @@ impl Size {
     /// Makes one that knows nothing.
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        self.lookups.heap()
     }
 
     /// Takes the ids that a finished lookup ended with, in any order, and how many it had wanted. With fewer than that it found all

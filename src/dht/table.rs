@@ -34,6 +34,7 @@ mod prefix;
 #[cfg(test)]
 mod tests;
 
+use crate::dht::memory::Heap as _;
 use crate::machine::{Instant, Rng};
 use crate::proto::compact::{Family, Node};
 use crate::proto::id::NodeId;
@@ -283,6 +284,11 @@ impl Table {
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let due = self.check_at.min(self.refresh_at);
         (!self.is_empty() && due != Instant::NEVER).then_some(due)
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        let buckets = self.buckets.iter().map(|bucket| bucket.nodes.heap() + bucket.spares.heap()).sum::<usize>();
+        self.buckets.heap() + buckets + self.diversity.heap()
     }
 
     /// Gives how many nodes there are, good or not; without spares.

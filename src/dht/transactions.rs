@@ -1,6 +1,7 @@
 //! Our queries under way: which answer belongs to which.
 
 use super::command::RequestId;
+use crate::dht::memory::Heap as _;
 use crate::machine::{Instant, Map, Rng, Secret};
 use crate::proto::id::NodeId;
 use crate::proto::krpc::TRANSACTION;
@@ -77,6 +78,10 @@ pub(super) struct Transactions {
 impl Transactions {
     pub(super) fn new(limit: usize, secret: Secret, rng: &mut Rng) -> Self {
         Self { pending: Map::new(rng), due: BTreeSet::new(), limit, secret, count: 0, ready: Vec::new() }
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        self.pending.heap() + self.due.heap() + self.ready.heap()
     }
 
     pub(super) fn len(&self) -> usize {

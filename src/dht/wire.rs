@@ -1,5 +1,6 @@
 //! Datagrams on their way out.
 
+use super::memory::Heap as _;
 use crate::machine::{Output, SocketId};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -20,6 +21,10 @@ impl Wire {
         let end = self.bytes.len();
         self.queue.push_back((socket, to, start..end));
         end - start
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        self.bytes.heap() + self.queue.heap()
     }
 
     /// Gives the next datagram, its bytes appended to the buffer.

@@ -46,6 +46,11 @@ impl<K: Hash + Eq, V> Map<K, V> {
         self.inner.is_empty()
     }
 
+    /// Gives how many entries there is room for without taking more memory.
+    pub fn capacity(&self) -> usize {
+        self.inner.capacity()
+    }
+
     /// Gives the value of a key.
     pub fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
     where

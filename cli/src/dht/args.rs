@@ -193,7 +193,7 @@ pub(crate) struct Key {
 ///
 /// Prints `listening on ADDR:PORT` for each address, then, on stderr, how it is: a line that changes on a terminal, else one now and then,
 /// in the end every minute. With --json it prints `{"ready":true,"addr":"ADDR:PORT"}` for each address, then every second a line of
-/// its status: `up_s`, `nodes`, `network_size`, what is stored (`stored_peers`, `stored_torrents`, `stored_items`), traffic, and `sides`, one
+/// its status: `up_s`, `nodes`, `network_size`, `memory` in bytes, what is stored (`stored_peers`, `stored_torrents`, `stored_items`), traffic, and `sides`, one
 /// for each address (`addr`, `id`, `external`, `nodes`, `good`, `bootstrapping`). With --queries also `{"get_peers":"HASH","from"}` and
 /// `{"announce":"HASH","peer","seed","from"}`.
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! Who put which items.
 
+use crate::dht::memory::Heap as _;
 use crate::dht::party::Party;
 use crate::machine::{Instant, Map, Rng};
 use crate::proto::id::NodeId;
@@ -22,6 +23,11 @@ pub(super) struct Owners {
 impl Owners {
     pub(super) fn new(rng: &mut Rng) -> Self {
         Self { items: Map::new(rng), ranks: BTreeSet::new() }
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        let items = self.items.iter_unordered().map(|(_, items)| items.heap()).sum::<usize>();
+        self.items.heap() + items + self.ranks.heap()
     }
 
     /// Gives how many items a party has.

@@ -1,5 +1,6 @@
 //! Whom a lookup has asked, and what became of it.
 
+use crate::dht::memory::Heap as _;
 use crate::proto::id::NodeId;
 use std::net::SocketAddr;
 
@@ -59,6 +60,10 @@ pub(super) struct Asks {
 }
 
 impl Asks {
+    pub(super) fn heap(&self) -> usize {
+        self.sent.heap()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.sent.len()
     }

@@ -2,6 +2,7 @@
 
 use super::Rules;
 use super::asks::{Slot, same};
+use crate::dht::memory::Heap as _;
 use crate::proto::compact::Node;
 use crate::proto::id::NodeId;
 use crate::proto::krpc::node_id;
@@ -40,6 +41,10 @@ pub(super) struct Candidates {
 impl Candidates {
     pub(super) fn new(target: NodeId, bound: usize) -> Self {
         Self { target, list: Vec::new(), bound }
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        self.list.heap()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Candidate> {

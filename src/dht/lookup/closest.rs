@@ -1,5 +1,6 @@
 //! The nearest nodes that answered a lookup: its result.
 
+use crate::dht::memory::Heap as _;
 use crate::proto::compact::Node;
 use crate::proto::id::NodeId;
 
@@ -50,6 +51,11 @@ pub(super) struct Closest {
 impl Closest {
     pub(super) fn new(target: NodeId, want: usize) -> Self {
         Self { target, list: Vec::new(), want }
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        let token = |answered: &Answered| answered.token.as_ref().map_or(0, |token| token.as_bytes().len());
+        self.list.heap() + self.list.iter().map(token).sum::<usize>()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Answered> {

@@ -2,6 +2,7 @@
 
 use super::StoreLimits;
 use crate::dht::draw::Draw;
+use crate::dht::memory::Heap as _;
 use crate::dht::party::Party;
 use crate::machine::Rng;
 use crate::proto::compact;
@@ -60,6 +61,10 @@ pub(super) struct Crowd<const N: usize> {
 impl<const N: usize> Crowd<N> {
     pub(super) const fn new() -> Self {
         Self { entries: Vec::new(), seeds: 0, oldest: u32::MAX }
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        self.entries.heap()
     }
 
     pub(super) fn len(&self) -> usize {

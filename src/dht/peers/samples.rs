@@ -1,6 +1,7 @@
 //! Which torrents we know peers of, for whoever asks (BEP 51).
 
 use crate::dht::draw::Draw;
+use crate::dht::memory::Heap as _;
 use crate::machine::{Instant, Rng};
 use crate::proto::id::InfoHash;
 use crate::proto::krpc::MAX_INTERVAL;
@@ -25,6 +26,10 @@ pub(super) struct Samples {
 }
 
 impl Samples {
+    pub(super) fn heap(&self) -> usize {
+        self.hashes.heap()
+    }
+
     /// Gives the sample, drawn anew where it is time: `count` torrents of `num`, which `hash` gives by their number.
     pub(super) fn get(
         &mut self,

@@ -1,6 +1,7 @@
 //! Filters of which others count the peers of a torrent (BEP 33).
 
 use super::crowd::Crowd;
+use crate::dht::memory::Heap as _;
 use crate::machine::Instant;
 use crate::proto::compact::Family;
 use crate::proto::id::InfoHash;
@@ -37,6 +38,10 @@ pub(super) struct Scrapes {
 }
 
 impl Scrapes {
+    pub(super) fn heap(&self) -> usize {
+        self.made.heap() + self.made.len() * size_of::<Scrape>()
+    }
+
     pub(super) fn get(
         &mut self,
         now: Instant,

@@ -1,6 +1,7 @@
 //! Where the nodes of a table are, so that no one party has too many of them.
 
 use super::contact::Address;
+use crate::dht::memory::Heap as _;
 
 /// An address, ordered by its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +27,10 @@ pub(super) struct Diversity {
 }
 
 impl Diversity {
+    pub(super) fn heap(&self) -> usize {
+        self.places.heap()
+    }
+
     pub(super) fn insert(&mut self, address: Address) {
         let place = Place::of(address);
         let at = self.places.partition_point(|other| *other < place);

@@ -20,6 +20,8 @@ pub(super) struct Figures {
     table: Vec<f64>,
     /// Datagrams that a node sent in a minute while nobody asked it for anything.
     idle: f64,
+    /// KiB of a node, as it says.
+    memory: Vec<f64>,
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -95,6 +97,8 @@ impl Figures {
             figures.hops.push(result.stats.hops as f64);
         }
         figures.table = town.people.iter().map(|place| town.known(*place) as f64).collect();
+        let nodes = town.people.iter().filter_map(|place| town.net.node(*place));
+        figures.memory = nodes.map(|node| node.status(town.net.now()).memory as f64 / 1024.0).collect();
         town.net.check();
         figures
     }
@@ -107,6 +111,7 @@ impl fmt::Display for Figures {
             write!(f, "{:>6.0} {:>6.0} ", percentile(values, 50), percentile(values, 95))?;
         }
         write!(f, "{:>6.1} {:>5.0} {:>5.2} ", mean(&self.asked), percentile(&self.asked, 95), mean(&self.hops))?;
-        write!(f, "{:>6.2} {:>6.1} {:>6.1}", mean(&self.stored), mean(&self.table), self.idle)
+        write!(f, "{:>6.2} {:>6.1} {:>6.1} ", mean(&self.stored), mean(&self.table), self.idle)?;
+        write!(f, "{:>6.1}", mean(&self.memory))
     }
 }

@@ -237,3 +237,18 @@ fn a_host_that_announces_everything_does_not_fill_the_store() {
     let answer = host.ask(v4(2), &announce(id(1, 2), [9; 20], "4:porti1e", &token)).unwrap();
     assert!(reply_of(&answer).id.is_some());
 }
+
+#[test]
+fn the_memory_that_a_node_tells_of_goes_with_what_it_keeps() {
+    let mut host = Host::dual(config());
+    let before = host.status().memory;
+    assert!((20_000..200_000).contains(&before), "{before} bytes of a node that keeps nothing");
+    for n in 0..2_000 {
+        let token = host.token(v4(n));
+        let stored = host.ask(v4(n), &announce(id(1, n), [9; 20], "4:porti7e", &token)).unwrap();
+        assert!(reply_of(&stored).id.is_some());
+    }
+    let peers = host.status().memory - before;
+    // 10 bytes each, in a list with room, and who has how many of them, in a map with room.
+    assert!((2_000 * 10..2_000 * 150).contains(&peers), "{peers} bytes for 2,000 peers");
+}
