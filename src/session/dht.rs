@@ -29,7 +29,6 @@ mod answer;
 mod builder;
 mod error;
 mod executor;
-mod routes;
 mod testnet;
 
 pub use answer::{Announced, Answer, Findings, Got, Next, PeersFound, Sample, Stored};
@@ -37,17 +36,20 @@ pub use builder::Builder;
 pub use error::Error;
 pub use testnet::Testnet;
 
+use super::waiting::{End, Waiting, stop};
 use crate::dht::{self, Command, Item, LookupStats, Queried, RequestId, Signed, Status, TableView};
 use crate::machine::{Events, Outbox, RecvError};
 use crate::proto::compact::Node;
 use crate::proto::id::{InfoHash, NodeId};
-use crate::reactor::{Running, StopError};
+use crate::reactor::Running;
 use answer::Read;
-use routes::Routes;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+
+/// Those who wait for what a node finds.
+type Waiters = Waiting<RequestId, dht::Event>;
 
 /// How long dropping a node may take.
 const DROP_DEADLINE: Duration = Duration::from_secs(2);
@@ -62,7 +64,7 @@ type Board = Arc<RwLock<Arc<Status>>>;
 #[derive(Debug)]
 pub struct Dht {
     mail: Outbox<Command>,
-    routes: Arc<Routes>,
+    waiting: Arc<Waiters>,
     board: Board,
     queries: Events<Queried>,
     addresses: Vec<SocketAddr>,
@@ -201,7 +203,7 @@ impl Dht {
 
     /// Says whether the node runs.
     pub fn is_alive(&self) -> bool {
-        !self.routes.is_closed()
+        !self.waiting.is_closed()
     }
 
     /// Asks the node to save its state and end. For a node in a loop of the caller's: to be waited for by turning on.
@@ -225,16 +227,11 @@ impl Dht {
     fn end(&mut self, deadline: Duration) -> Result<(), Error> {
         let Some(thread) = self.thread.take() else { return Ok(()) };
         self.try_shut_down();
-        let ended = self.routes.wait_for_end(deadline / 2);
-        match thread.stop(deadline / 2) {
-            Ok(()) if ended => Ok(()),
-            // All is done. Names that are still being looked up, which nobody can hurry, are of no use to anybody.
-            Err(StopError::JobsLeft { .. }) if ended => Ok(()),
-            Err(error @ (StopError::Panicked(_) | StopError::Poll(_))) => {
-                log::warn!(target: "bip::dht", "the node's thread ended badly: {error}");
-                Err(Error::Closed)
-            }
-            Ok(()) | Err(_) => Err(Error::TimedOut),
+        let ended = self.waiting.wait_for_end(deadline / 2);
+        match stop(thread, deadline / 2, ended, "bip::dht") {
+            End::Done => Ok(()),
+            End::Broken => Err(Error::Closed),
+            End::Late => Err(Error::TimedOut),
         }
     }
 
@@ -248,12 +245,12 @@ impl Dht {
         read: fn(dht::Event) -> Read<T, E>,
     ) -> Findings<T, E> {
         let request = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
-        let events = self.routes.open(request);
+        let events = self.waiting.open(request);
         if events.is_some() {
-            // If the node is gone, its routes are closed, and so is this one.
+            // If the node is gone, its ways are closed, and so is this one.
             let _ = self.mail.post(command(request));
         }
-        Findings::new(request, events, self.mail.clone(), Arc::clone(&self.routes), self.caller_driven, read)
+        Findings::new(request, events, self.mail.clone(), Arc::clone(&self.waiting), self.caller_driven, read)
     }
 }
 

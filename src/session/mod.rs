@@ -50,6 +50,8 @@ mod torrent;
 pub mod tracker;
 #[cfg(feature = "reactor")]
 pub mod tracker_server;
+#[cfg(feature = "reactor")]
+mod waiting;
 mod wiring;
 
 #[cfg(feature = "reactor")]

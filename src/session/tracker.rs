@@ -42,12 +42,13 @@ pub(super) use executor::TrackerExecutor;
 pub use followed::Followed;
 pub use news::News;
 
+use super::waiting::{End, stop};
 use crate::machine::{Outbox, TorrentId};
 use crate::proto::compact::Family;
 use crate::proto::http_tracker::ScrapeFile;
 use crate::proto::id::InfoHash;
 use crate::proto::tracker_url::TrackerUrl;
-use crate::reactor::{Running, StopError};
+use crate::reactor::Running;
 use crate::tracker::client::{Announce, AnnounceReply, Command, Event, Following, RequestId, Trust};
 use answer::Read;
 use routes::Routes;
@@ -137,7 +138,7 @@ impl Trackers {
 
     /// Says whether the client runs.
     pub fn is_alive(&self) -> bool {
-        !self.routes.is_closed()
+        !self.routes.waiting.is_closed()
     }
 
     /// Asks the client to tell trackers `stopped` and end. For a client in a loop of the caller's: to be waited for by turning on.
@@ -163,22 +164,17 @@ impl Trackers {
         // Trackers that take no `stopped` are no reason to be late: a quarter of the time is for all else.
         let _ = self.mail.post(Command::StopWithin { time: deadline - deadline / 4 });
         self.try_shut_down();
-        let ended = self.routes.wait_for_end(deadline - deadline / 8);
-        match thread.stop(deadline / 8) {
-            Ok(()) if ended => Ok(()),
-            // Names and HTTP requests that are still under way, which nobody can hurry, are of no use to anybody.
-            Err(StopError::JobsLeft { .. }) if ended => Ok(()),
-            Err(error @ (StopError::Panicked(_) | StopError::Poll(_))) => {
-                log::warn!(target: "bip::tracker", "the client's thread ended badly: {error}");
-                Err(Error::Closed)
-            }
-            Ok(()) | Err(_) => Err(Error::TimedOut),
+        let ended = self.routes.waiting.wait_for_end(deadline - deadline / 8);
+        match stop(thread, deadline / 8, ended, "bip::tracker") {
+            End::Done => Ok(()),
+            End::Broken => Err(Error::Closed),
+            End::Late => Err(Error::TimedOut),
         }
     }
 
     fn ask<T>(&self, command: impl FnOnce(RequestId) -> Command, read: fn(Event) -> Read<T>) -> Answer<T> {
         let request = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
-        let event = self.routes.open(request);
+        let event = self.routes.waiting.open(request);
         if event.is_some() {
             // If the client is gone, its routes are closed, and so is this one.
             let _ = self.mail.post(command(request));

@@ -19,8 +19,9 @@ mod error;
 pub use builder::Builder;
 pub use error::Error;
 
+use super::waiting::{End, stop};
 use crate::machine::{Events, Outbox, RecvError, Rng, SendError};
-use crate::reactor::{Clock, Running, StopError};
+use crate::reactor::{Clock, Running};
 use crate::tracker::server::{
     Access, Announcement, Command, Counts, Drawn, Event, Figures, Full, Refusal, RequestId, Swarms,
 };
@@ -217,13 +218,10 @@ impl TrackerServer {
         // Each is waited for, whatever became of those before.
         let mut result = Ok(());
         for thread in threads {
-            let end = match thread.stop(self.clock.until(end)) {
-                Ok(()) => Ok(()),
-                Err(error @ (StopError::Panicked(_) | StopError::Poll(_))) => {
-                    log::warn!(target: "bip::tracker", "a worker ended badly: {error}");
-                    Err(Error::Closed)
-                }
-                Err(_) => Err(Error::TimedOut),
+            let end = match stop(thread, self.clock.until(end), true, "bip::tracker") {
+                End::Done => Ok(()),
+                End::Broken => Err(Error::Closed),
+                End::Late => Err(Error::TimedOut),
             };
             result = result.and(end);
         }

@@ -1,7 +1,7 @@
 //! What is waited for.
 
+use super::Waiters;
 use super::error::Error;
-use super::routes::Routes;
 use crate::dht::{Command, Event, Item, LookupStats, Refusal, Rejection, RequestId, Scrape, TableView};
 use crate::machine::Outbox;
 use crate::proto::compact::Node;
@@ -94,7 +94,7 @@ pub struct Findings<T, E> {
     request: RequestId,
     events: Receiver<Event>,
     mail: Outbox<Command>,
-    routes: Arc<Routes>,
+    waiting: Arc<Waiters>,
     caller_driven: bool,
     read: fn(Event) -> Read<T, E>,
     found: VecDeque<T>,
@@ -107,7 +107,7 @@ impl<T, E> Findings<T, E> {
         request: RequestId,
         events: Option<Receiver<Event>>,
         mail: Outbox<Command>,
-        routes: Arc<Routes>,
+        waiting: Arc<Waiters>,
         caller_driven: bool,
         read: fn(Event) -> Read<T, E>,
     ) -> Self {
@@ -118,7 +118,7 @@ impl<T, E> Findings<T, E> {
             end: refused,
             events: events.unwrap_or_else(never),
             mail,
-            routes,
+            waiting,
             caller_driven,
             read,
             found: VecDeque::new(),
@@ -244,7 +244,7 @@ impl<T, E> Iterator for Findings<T, E> {
 impl<T, E> Drop for Findings<T, E> {
     fn drop(&mut self) {
         if !self.ended {
-            self.routes.forget(self.request);
+            self.waiting.forget(self.request);
             self.cancel();
         }
     }

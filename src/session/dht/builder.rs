@@ -1,9 +1,9 @@
 //! How a node is made: where it is bound, whom it asks first, what it keeps, and on which thread it lives.
 
 use super::Dht;
+use super::Waiters;
 use super::error::Error;
 use super::executor::DhtExecutor;
-use super::routes::Routes;
 use crate::dht::{self, Config, Event, Router};
 use crate::disk::{FileSystem as _, Native};
 use crate::machine::{EventSink, Host, Instant, events, mailbox};
@@ -158,16 +158,16 @@ impl Builder {
         let mut reactor = Reactor::new(config).map_err(Error::System)?;
         let (mail, inbox) = mailbox(0, reactor.doorbell());
         let (sink, queries) = events(&mail, QUERIES);
-        let routes = Arc::new(Routes::new(max_requests));
+        let waiting = Arc::new(Waiters::new(max_requests));
         let board = Arc::new(RwLock::new(Arc::new(node.status(Instant::ZERO))));
-        let outlet = Outlet { routes: Arc::clone(&routes), board: Arc::clone(&board), queries: sink };
+        let outlet = Outlet { waiting: Arc::clone(&waiting), board: Arc::clone(&board), queries: sink };
         let executor = DhtExecutor { state: self.state_file };
         let hosted = reactor.host(node, inbox, Box::new(move |event| outlet.take(event)), Some(Box::new(executor)));
         for (socket, address) in sockets.into_iter().zip(&addresses) {
             reactor.attach(hosted, socket).map_err(|error| Error::Bind { address: *address, error })?;
         }
         let next_request = AtomicU64::new(0);
-        let dht = Dht { mail, routes, board, queries, addresses, next_request, thread: None, caller_driven: false };
+        let dht = Dht { mail, waiting, board, queries, addresses, next_request, thread: None, caller_driven: false };
         Ok((dht, reactor))
     }
 }
@@ -193,7 +193,7 @@ fn bind_anywhere(config: &reactor::Config) -> Result<Vec<DatagramSocket>, Error>
 
 /// Brings what the node tells to where it belongs, on the node's own thread.
 struct Outlet {
-    routes: Arc<Routes>,
+    waiting: Arc<Waiters>,
     board: super::Board,
     queries: EventSink<dht::Queried>,
 }
@@ -205,10 +205,11 @@ impl Outlet {
                 *self.board.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(*status);
             }
             Event::Queried(queried) => self.queries.notice(queried),
-            Event::ShutDown => self.routes.close(),
+            Event::ShutDown => self.waiting.close(),
             event => {
                 if let Some(request) = event.request() {
-                    self.routes.deliver(request, event);
+                    let is_last = event.is_terminal();
+                    self.waiting.deliver(request, event, is_last);
                 }
             }
         }
@@ -218,7 +219,7 @@ impl Outlet {
 impl Drop for Outlet {
     fn drop(&mut self) {
         // However the node ended, nobody is to wait for it.
-        self.routes.close();
+        self.waiting.close();
     }
 }
 

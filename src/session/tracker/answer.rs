@@ -87,7 +87,7 @@ impl<T> Answer<T> {
 impl<T> Drop for Answer<T> {
     fn drop(&mut self) {
         if !self.ended {
-            self.routes.forget(self.request);
+            self.routes.waiting.forget(self.request);
             // A client that has stopped has nothing to cancel.
             let _ = self.mail.post(Command::Cancel { request: self.request });
         }
