@@ -27,7 +27,8 @@ impl Golden {
 
     fn read(&self) -> BTreeMap<String, String> {
         let text = fs::read_to_string(self.path()).unwrap_or_default();
-        let rows = text.lines().filter(|line| !line.starts_with('#') && *line != self.columns);
+        // The first line is that of the columns, which may have had other names.
+        let rows = text.lines().filter(|line| !line.starts_with('#')).skip(1);
         rows.filter_map(|row| Some((row.get(..self.key)?.to_owned(), row.to_owned()))).collect()
     }
 
