@@ -12,6 +12,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A torrent to take in, as plain data.
 #[derive(Debug, Clone, PartialEq)]
@@ -172,6 +173,12 @@ pub enum Command {
         ip: IpAddr,
         /// Whether it is banned from now on.
         banned: bool,
+    },
+    /// Has trackers that do not take a farewell kept waiting for no longer than this from now on, also where
+    /// [`client::Config::stop_timeout`] is longer. No answer.
+    StopWithin {
+        /// How long.
+        time: Duration,
     },
     /// Removes every torrent. Ends in [`Event::ShutDown`].
     ShutDown,

@@ -239,6 +239,8 @@ impl Session {
         // Part of the time is for the threads to end.
         let reserve = (deadline / 8).min(THREADS_END);
         let mut result = Ok(());
+        // Trackers that take no `stopped` are no reason to be late: half of the time is for all else.
+        let _ = self.commands.post(Command::StopWithin { time: deadline / 2 });
         // A session whose program never read an event may have no credit left for this command: read until it has.
         let mut asked = self.try_shut_down();
         loop {

@@ -8,6 +8,7 @@ use super::torrent::{Asked, Phase, Torrent};
 use crate::disk;
 use crate::machine::{Input, Instant, Machine, NoJobs, Output, Timers, TorrentId};
 use crate::peer::{self, Refusal, Source, TorrentLimits};
+use crate::tracker::client;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
@@ -322,6 +323,7 @@ impl Machine for Coordinator {
             Command::SetTorrentLimits { torrent, limits } => self.on_set_torrent_limits(torrent, limits),
             Command::Select { torrent, selection } => self.on_select(torrent, selection),
             Command::Ban { ip, banned } => self.push(Directive::ToPeer(peer::Command::Ban { ip, banned })),
+            Command::StopWithin { time } => self.push(Directive::ToTracker(client::Command::StopWithin { time })),
             Command::ShutDown => self.on_shut_down(),
             Command::FromPeer(event) => self.on_peer(event),
             Command::FromDisk(event) => self.on_disk(now, event),

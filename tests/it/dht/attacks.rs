@@ -2,7 +2,7 @@
 
 use super::seat::{Link, Parcel, Script};
 use super::town::{HOUR, MINUTE, SECOND, Town, config, hash, id, v4};
-use super::{number, with_seeds};
+use super::with_seeds;
 use bip::dht::{Command, Config, Event};
 use bip::machine::{Instant, Rng};
 use bip::proto::compact::Node as Contact;

@@ -14,6 +14,7 @@ use bip::select::Priority;
 use bip::session::{Command, Config, Coordinator, Directive, Event, Selection, Spec};
 use bip::tracker::client;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 /// Peers that may be named before a torrent has joined.
 const EARLY_PEERS: usize = 3;
@@ -54,6 +55,7 @@ impl Client {
                 self.leaving.push(*torrent);
             }
             Command::Progress { .. } | Command::Completed { .. } | Command::MorePeers { .. } => {}
+            Command::StopWithin { .. } => {}
             other => panic!("the coordinator has no business with {other:?}"),
         }
     }
@@ -343,6 +345,7 @@ impl Subject for Coordinators {
             7 if rng.below(2) == 0 => {
                 Command::Listening { peer_id: PeerId([1; 20]), port_v4: Some(6881), port_v6: None }
             }
+            7 if rng.below(4) == 0 => Command::StopWithin { time: Duration::from_secs(rng.below(3).into()) },
             0..=7 => Command::Add {
                 torrent,
                 spec: Spec {
@@ -386,7 +389,11 @@ impl Subject for Coordinators {
             Command::SetTorrentLimits { torrent, .. } => (torrent, "limits".into()),
             Command::SetLimits { .. } => return Some(Ask { about: "limits".into(), kind: String::new() }),
             Command::Ban { ip, .. } => return Some(Ask { about: format!("ban {ip}"), kind: String::new() }),
-            Command::FromPeer(_) | Command::FromDisk(_) | Command::FromTracker(_) | Command::Listening { .. } => {
+            Command::FromPeer(_)
+            | Command::FromDisk(_)
+            | Command::FromTracker(_)
+            | Command::Listening { .. }
+            | Command::StopWithin { .. } => {
                 return None;
             }
             other => panic!("what does {other:?} ask?"),

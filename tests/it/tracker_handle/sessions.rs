@@ -6,8 +6,8 @@ use bip::disk::Memory;
 use bip::proto::announce::Event as Reason;
 use bip::proto::metainfo::{Layout, SafePath};
 use bip::proto::sha1::Sha1;
-use bip::session::{Event, Hosting, Session, Spec};
-use bip::tracker::client::TrackerState;
+use bip::session::{Event, Hosting, Session, Spec, Status};
+use bip::tracker::client::{self, TrackerState};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -127,4 +127,24 @@ fn in_a_loop_of_the_callers_trackers_are_told_too() {
         reactor.turn(Some(HANG)).unwrap();
     }
     assert_eq!(next(&tracker).event, Reason::Stopped);
+}
+
+#[test]
+fn the_end_of_a_session_is_in_time_although_a_tracker_does_not_take_stopped() {
+    for hosting in [Hosting::Together, Hosting::Apart] {
+        let tracker = UdpTracker::start("127.0.0.1:0").unwrap();
+        let trackers = client::Config { stop_timeout: 2 * HANG, ..client::Config::default() };
+        let config = bip::session::Config { trackers: Some(trackers), ..bip::session::Config::default() };
+        let session = Session::builder().config(config).listen(loopback()).hosting(hosting);
+        let session = session.file_system(Box::new(Memory::new())).spawn().unwrap();
+        let torrent = session.add_with(spec(&tracker)).unwrap();
+        assert_eq!(next(&tracker).event, Reason::Started);
+        let works = |status: &Arc<Status>| status.trackers.iter().any(|tracker| tracker.state == TrackerState::Working);
+        while !session.status(torrent).as_ref().is_some_and(works) {
+            std::thread::yield_now();
+        }
+        // It listens no more.
+        drop(tracker);
+        session.shut_down(Duration::from_secs(6)).unwrap();
+    }
 }
