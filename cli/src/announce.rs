@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 
+use crate::args::Authority;
 use crate::output::{Failure, Output, counted, printable, time};
 use crate::signal::Signals;
 use crate::{magnet, torrent};
@@ -54,8 +55,9 @@ fn named(argument: &Path, output: &Output) -> Result<Named, Failure> {
     Ok(Named { info_hash, length, trackers: urls.iter().filter_map(read).collect(), trust, private })
 }
 
-fn start() -> Result<Trackers, Failure> {
-    Trackers::builder().spawn().map_err(|error| Failure::new("trackers", error))
+fn start(authority: &Authority) -> Result<Trackers, Failure> {
+    let config = client::Config { roots: authority.read()?, ..client::Config::default() };
+    Trackers::builder().config(config).spawn().map_err(|error| Failure::new("trackers", error))
 }
 
 fn random<const N: usize>() -> Result<[u8; N], Failure> {
@@ -105,7 +107,7 @@ pub(crate) fn announce(args: &Announce, output: &Output) -> Result<(), Failure> 
         ..client::Announce::new(named.info_hash, PeerId::from_random(random()?), args.port)
     };
     let signals = Signals::install(true)?;
-    let trackers = start()?;
+    let trackers = start(&args.authority)?;
     let ask = |url| trackers.announce_by(url, trust, None, told.clone());
     let until = || Instant::now().checked_add(args.timeout);
     let mut answered = false;
@@ -175,7 +177,7 @@ pub(crate) fn scrape(args: &Scrape, output: &Output) -> Result<(), Failure> {
     let hashes: Vec<InfoHash> = hashes.collect::<Result<_, _>>()?;
     let signals = Signals::install(true)?;
     let until = Instant::now().checked_add(args.timeout);
-    let trackers = start()?;
+    let trackers = start(&args.authority)?;
     let answer = wait(trackers.scrape(&args.tracker, hashes), until, &signals)?;
     let files = answer.map_err(|error| Failure::new(&args.tracker, printable(&error.to_string())))?;
     for file in files {

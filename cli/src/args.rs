@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::files::FileList;
+use crate::output::{Failure, reason};
 use crate::urls::{self, Tier};
 use crate::{names, size};
 use bip::disk::Glob;
@@ -10,6 +11,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Creates, inspects, verifies, downloads and seeds torrents, asks trackers, and takes part in the DHT.
@@ -396,6 +398,29 @@ pub(crate) struct Seed {
     pub(crate) share: Share,
 }
 
+/// Whom to believe who a tracker is.
+#[derive(Debug, Args)]
+pub(crate) struct Authority {
+    /// Certificates, in PEM, of those who alone say who an HTTPS tracker is [default: those that Mozilla trusts]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tracker_ca: Option<PathBuf>,
+}
+
+impl Authority {
+    /// Reads the certificates.
+    pub(crate) fn read(&self) -> Result<Option<Arc<[u8]>>, Failure> {
+        let Some(path) = &self.tracker_ca else { return Ok(None) };
+        let pem = std::fs::read(path).map_err(|error| Failure::new(path.display(), reason(&error)))?;
+        if !pem.windows(PEM.len()).any(|window| window == PEM) {
+            return Err(Failure::new(path.display(), "there is no certificate in it (PEM)"));
+        }
+        Ok(Some(pem.into()))
+    }
+}
+
+/// What a certificate begins with.
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
 /// Who to talk to, and where.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Peers")]
@@ -407,6 +432,9 @@ pub(crate) struct Network {
     /// Tell no tracker of the torrents, and ask none for peers
     #[arg(long)]
     pub(crate) no_trackers: bool,
+
+    #[command(flatten)]
+    pub(crate) authority: Authority,
 
     /// Where to accept peers; may be given several times; port 0 takes any [default: [::]:6881, IPv4 included, or the next
     /// free port]

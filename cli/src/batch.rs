@@ -9,6 +9,7 @@ use crate::transfer::{self, Transfer};
 use bip::machine::TorrentId;
 use bip::peer::{self, Limits};
 use bip::session::{self, Event, Selection, Session, Spec};
+use bip::tracker::client;
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
@@ -209,9 +210,18 @@ pub(crate) fn session_failure(error: session::Error) -> Failure {
 }
 
 fn open(network: &Network, limits: &Limits, state: Option<&PathBuf>) -> Result<Session, Failure> {
+    let roots = network.authority.read()?;
     let builder = || {
+        let trackers =
+            session::Config::default().trackers.map(|trackers| client::Config { roots: roots.clone(), ..trackers });
         let peer = peer::Config { limits: limits.clone(), ..peer::Config::default() };
-        let config = session::Config { peer, retry_after: RETRY, retry_most: RETRY_MOST, ..session::Config::default() };
+        let config = session::Config {
+            peer,
+            trackers,
+            retry_after: RETRY,
+            retry_most: RETRY_MOST,
+            ..session::Config::default()
+        };
         let builder = Session::builder().config(config).hosting(session::Hosting::Together);
         let builder = if network.no_trackers { builder.trackers(false) } else { builder };
         state.into_iter().fold(builder, |builder, folder| builder.state_folder(folder))

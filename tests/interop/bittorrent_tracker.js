@@ -1,11 +1,13 @@
 // A tracker by bittorrent-tracker over UDP and HTTP, for an interop test.
 //
-//     node bittorrent_tracker.js PORT
+//     node bittorrent_tracker.js PORT [TLSPORT KEY CERTIFICATE]
 //
 // BIP_BITTORRENT_TRACKER is the folder of the package. Of that the server alone is loaded: the client has parts that are to be built. It prints
-// `ready` when it listens at all addresses of the host.
+// `ready` when it listens at all addresses of the host; with a key and a certificate also over HTTPS.
 
 'use strict'
+const fs = require('node:fs')
+const https = require('node:https')
 const path = require('node:path')
 const { pathToFileURL } = require('node:url')
 
@@ -14,5 +16,11 @@ import(pathToFileURL(script)).then(({ default: Server }) => {
   const server = new Server({ udp: true, http: true, ws: false, stats: false })
   server.on('error', error => { throw error })
   server.on('warning', warning => console.error(warning.message))
-  server.listen(Number(process.argv[2]), () => console.log('ready'))
+  const [port, tlsPort, key, certificate] = process.argv.slice(2)
+  server.listen(Number(port), () => {
+    if (!tlsPort) return console.log('ready')
+    const options = { key: fs.readFileSync(key), cert: fs.readFileSync(certificate) }
+    const tls = https.createServer(options, (request, reply) => server.onHttpRequest(request, reply))
+    tls.listen(Number(tlsPort), () => console.log('ready'))
+  })
 })

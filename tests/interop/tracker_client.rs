@@ -1,4 +1,4 @@
-//! bip as a client of trackers that other people wrote: opentracker and bittorrent-tracker, over UDP and HTTP.
+//! bip as a client of trackers that other people wrote: opentracker and bittorrent-tracker, over UDP, HTTP and HTTPS.
 //!
 //! Debian's opentracker answers only for torrents that are in its list, and not as root. bittorrent-tracker answers an HTTP scrape with hashes spoilt
 //! that have a byte over 0x7f, and gives no peers over UDP with IPv6, so neither is asked for.
@@ -19,10 +19,12 @@ use crate::tree::{self, Tree};
 
 const WITH_OPENTRACKER: &[Need] = &[Namespace, Program("opentracker")];
 const WITH_BITTORRENT_TRACKER: &[Need] = &[Namespace, BittorrentTracker];
+const WITH_TLS: &[Need] = &[Namespace, BittorrentTracker, Program("openssl")];
 
 crate::harness::tests! {
     bip_announces_and_scrapes_at_opentracker: WITH_OPENTRACKER,
     bip_announces_and_scrapes_at_bittorrent_tracker: WITH_BITTORRENT_TRACKER,
+    bip_asks_over_https_whom_it_can_trust_and_nobody_else: WITH_TLS,
     peers_of_bip_find_each_other_through_opentracker: WITH_OPENTRACKER,
     peers_of_bip_find_each_other_through_bittorrent_tracker: WITH_BITTORRENT_TRACKER,
 }
@@ -32,6 +34,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/interop/bitt
 
 /// Every test has the port to itself.
 const PORT: &str = "6969";
+const TLS_PORT: &str = "6970";
 
 /// A torrent. None of its bytes is over 0x7f.
 const HASH: &str = "0123456701234567012345670123456701234567";
@@ -139,6 +142,77 @@ fn bip_announces_and_scrapes_at_bittorrent_tracker(_: &Path) -> Result<(), Failu
     let _tracker = start_bittorrent_tracker()?;
     for (scheme, host) in [("udp", "127.0.0.1"), ("http", "127.0.0.1"), ("http", "[::1]")] {
         expect_swarm(&url(scheme, host), host)?;
+    }
+    Ok(())
+}
+
+/// Makes a certificate authority, and a key and certificate of its for an address.
+fn certify(folder: &Path, address: &str) -> Result<(), Failure> {
+    let make = |name: &str, more: &[&str]| {
+        let mut command = Command::new("openssl");
+        command.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ]);
+        command.args([
+            "-subj",
+            &format!("/CN={name}"),
+            "-keyout",
+            &format!("{name}.key"),
+            "-out",
+            &format!("{name}.pem"),
+        ]);
+        let made = command.args(more).current_dir(folder).output().map_err(|error| format!("openssl: {error}"))?;
+        let said = String::from_utf8_lossy(&made.stderr);
+        if made.status.success() { Ok(()) } else { Err(format!("openssl makes no certificate: {said}")) }
+    };
+    make("authority", &[])?;
+    let name = format!("subjectAltName=IP:{address}");
+    let issuer = ["-CA", "authority.pem", "-CAkey", "authority.key"];
+    make("tracker", &[&issuer[..], &["-addext", &name, "-addext", "basicConstraints=critical,CA:FALSE"]].concat())?;
+    make("stranger", &[])
+}
+
+fn bip_asks_over_https_whom_it_can_trust_and_nobody_else(folder: &Path) -> Result<(), Failure> {
+    certify(folder, "127.0.0.1")?;
+    let mut tracker = bittorrent_tracker()?;
+    tracker.arg(TLS_PORT).args(["tracker.key", "tracker.pem"].map(|name| folder.join(name)));
+    let mut running = Running::start("bittorrent-tracker", &mut tracker)?;
+    running.wait_line("ready", |line| (line == "ready").then_some(()))?;
+
+    let url = format!("https://127.0.0.1:{TLS_PORT}/announce");
+    let authority = folder.join("authority.pem").display().to_string();
+    announce(&url, 7001, &["--event", "started", "--tracker-ca", &authority])?;
+    let reply = announce(&url, 7002, &["--event", "started", "--tracker-ca", &authority])?;
+    if !reply["peers"].as_array().is_some_and(|peers| peers.contains(&"127.0.0.1:7001".into())) {
+        return Err(format!("the first is not among the peers of {reply}"));
+    }
+    let scraped =
+        [&"scrape" as &dyn AsRef<std::ffi::OsStr>, &"--json", &"--tracker-ca", &authority, &"--tracker", &url, &HASH];
+    expect("leechers", &line(&scraped)?["leechers"], &2.into())?;
+
+    // Neither an authority that nobody knows is believed, nor the known ones for another address.
+    let stranger = folder.join("stranger.pem");
+    let elsewhere = format!("https://localhost:{TLS_PORT}/announce");
+    let cases: [&[&dyn AsRef<std::ffi::OsStr>]; 3] =
+        [&[&url], &[&url, &"--tracker-ca", &stranger], &[&elsewhere, &"--tracker-ca", &authority]];
+    for case in cases {
+        let asked = [&[&"announce" as &dyn AsRef<std::ffi::OsStr>, &HASH, &"--tracker"], case].concat();
+        let refused = tool::fails(&asked)?;
+        if !refused.stderr.contains("certificate") {
+            return Err(refused.complain("does not say that it is the certificate"));
+        }
+    }
+    let nothing = tool::fails(&[&"announce", &HASH, &"--tracker", &url, &"--tracker-ca", &folder.join("tracker.key")])?;
+    if !nothing.stderr.contains("there is no certificate in it") {
+        return Err(nothing.complain("does not say that there is no certificate"));
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The command lines of `bip announce` and `bip scrape`.
 
+use crate::args::Authority;
 use bip::proto::tracker_url::TrackerUrl;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -46,6 +47,9 @@ pub(crate) struct Announce {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=10_000))]
     pub(crate) num_want: Option<u32>,
 
+    #[command(flatten)]
+    pub(crate) authority: Authority,
+
     /// Wait for a tracker for at most this many seconds
     #[arg(long, value_name = "SECS", default_value = "30", value_parser = crate::args::seconds)]
     pub(crate) timeout: Duration,
@@ -83,6 +87,9 @@ pub(crate) struct Scrape {
     /// The tracker's URL, as for announces
     #[arg(long, value_name = "URL", value_parser = url)]
     pub(crate) tracker: TrackerUrl,
+
+    #[command(flatten)]
+    pub(crate) authority: Authority,
 
     /// Give up, with code 1, after this many seconds
     #[arg(long, value_name = "SECS", default_value = "30", value_parser = crate::args::seconds)]

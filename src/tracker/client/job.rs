@@ -5,6 +5,7 @@ use super::error::Error;
 use crate::proto::compact::Family;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Work of a client's that blocks.
@@ -41,6 +42,8 @@ pub struct Fetch {
     pub max_redirects: u32,
     /// Who asks.
     pub user_agent: String,
+    /// Whom to believe who a server is ([`Config::roots`](super::Config::roots)).
+    pub roots: Option<Arc<[u8]>>,
 }
 
 impl fmt::Debug for Fetch {

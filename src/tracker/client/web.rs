@@ -52,6 +52,7 @@ impl Client {
                 max_reply: self.config.max_reply,
                 max_redirects: self.config.max_redirects,
                 user_agent: self.config.user_agent.clone(),
+                roots: self.config.roots.clone(),
             };
             let job = self.job(Job::Fetch(Box::new(fetch)));
             self.fetches.on_started(job, slot, most);
