@@ -218,18 +218,22 @@ fn where_nobody_answers_that_is_told() {
     let folder = Folder::new();
     let (_socket, at) = silent();
     let nobody = "bip: dht: no node answered; name one that is there with --bootstrap\n";
-    for args in [
-        &["peers", HASH][..],
-        &["announce", HASH, "--port", "1"],
-        &["put", "x"],
-        &["get", HELLO],
-        &["get", HELLO, "--timeout", "0.2"],
-    ] {
-        assert_eq!(fails(dht(&folder, &at, args)), nobody, "{args:?}");
-    }
-    let output = dht(&folder, &at, &["peers", HASH, "--json"]);
-    let done: Value = serde_json::from_str(text(&output.stdout).trim()).unwrap();
-    assert_eq!((code(&output), &done["done"], &done["answered"]), (1, &true.into(), &0.into()));
+    // All at once: each waits for somebody for ten seconds.
+    std::thread::scope(|scope| {
+        for args in [
+            &["peers", HASH][..],
+            &["announce", HASH, "--port", "1"],
+            &["put", "x"],
+            &["get", HELLO],
+            &["get", HELLO, "--timeout", "0.2"],
+        ] {
+            let (folder, at) = (&folder, &at);
+            scope.spawn(move || assert_eq!(fails(dht(folder, at, args)), nobody, "{args:?}"));
+        }
+        let output = dht(&folder, &at, &["peers", HASH, "--json"]);
+        let done: Value = serde_json::from_str(text(&output.stdout).trim()).unwrap();
+        assert_eq!((code(&output), &done["done"], &done["answered"]), (1, &true.into(), &0.into()));
+    });
 }
 
 #[test]
