@@ -48,6 +48,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+/// How many commands may wait to be read where a named node is still added to them.
+const HINTS: usize = 1024;
+
 /// Those who wait for what a node finds.
 type Waiters = Waiting<RequestId, dht::Event>;
 
@@ -165,10 +168,10 @@ impl Dht {
     }
 
     /// Names a node that may be there: from a torrent's `nodes`, or a peer's PORT message. It is asked, as far as queries may be sent
-    /// ([`Config::query_rate`](crate::dht::Config::query_rate)), and taken in if it answers.
+    /// ([`Config::query_rate`](crate::dht::Config::query_rate)), and taken in if it answers. Where the node has 1,024 commands still to read, it is
+    /// passed over.
     pub fn add_node(&self, address: SocketAddr) {
-        // A node that has stopped has no use for it.
-        let _ = self.mail.post(Command::AddNode { address });
+        self.mail.hint(Command::AddNode { address }, HINTS);
     }
 
     /// Says that the network is another, or back: the node looks for others at once.
