@@ -6,6 +6,7 @@ use super::machine::{Node, Timer};
 use crate::machine::Instant;
 use crate::proto::compact::{Family, Node as Contact};
 use crate::proto::id::{InfoHash, NodeId};
+use crate::proto::krpc::node_id;
 use crate::proto::krpc::{AnnouncePeer, Body, Lists, Message, Method, Put, Query, Reply, Want, code, item};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -108,7 +109,7 @@ impl Node {
                 let sample = self.peers.sample(now);
                 let (interval, total) = (Some(sample.interval), Some(sample.num as u64));
                 let hashes = sample.hashes.to_vec();
-                self.find_near(caller.side, query.want, &target);
+                self.find_near(caller, query.want, &target);
                 let (near, near6) = (std::mem::take(&mut self.near), std::mem::take(&mut self.near6));
                 let lists = Lists { samples: Some(&hashes), ..lists(self, caller.side, query.want, &near, &near6) };
                 self.send(caller, Reply { interval, total, ..Reply::new(own) }, lists);
@@ -128,7 +129,7 @@ impl Node {
     ) {
         let side = &self.sides[caller.side];
         let (own, family) = (side.id(), side.family);
-        self.find_near(caller.side, want, &info_hash.into());
+        self.find_near(caller, want, &info_hash.into());
         self.peers.pick(now, &info_hash, family, VALUES, no_seed, &mut self.found_peers);
         let token = self.tokens.give(now, caller.from.ip());
         let mut reply = Reply { token: Some(&token), ..Reply::new(own) };
@@ -218,9 +219,12 @@ impl Node {
         }
     }
 
-    /// Finds the nodes nearest to a target, of the families that are wanted.
-    fn find_near(&mut self, side: usize, want: Want, target: &NodeId) {
+    /// Finds the nodes nearest to a target, of the families that are wanted. Those of our own network are nobody's business on the Internet, where
+    /// they cannot be reached.
+    fn find_near(&mut self, caller: Caller<'_>, want: Want, target: &NodeId) {
+        let side = caller.side;
         let own = self.sides[side].family;
+        let from_outside = !self.config.local_network && !node_id::is_exempt(caller.from.ip());
         self.near.clear();
         self.near6.clear();
         for family in [Family::V4, Family::V6] {
@@ -231,13 +235,16 @@ impl Node {
                 let into = if family == Family::V4 { &mut self.near } else { &mut self.near6 };
                 if let Some(from) = from {
                     self.sides[from].table.closest(target, self.config.bucket, into);
+                    if from_outside {
+                        into.retain(|node| !node_id::is_exempt(node.address.ip()));
+                    }
                 }
             }
         }
     }
 
     fn reply_near(&mut self, caller: Caller<'_>, want: Want, target: &NodeId, reply: Reply<'_>) {
-        self.find_near(caller.side, want, target);
+        self.find_near(caller, want, target);
         let (near, near6) = (std::mem::take(&mut self.near), std::mem::take(&mut self.near6));
         let lists = lists(self, caller.side, want, &near, &near6);
         self.send(caller, reply, lists);

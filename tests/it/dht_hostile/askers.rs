@@ -297,3 +297,20 @@ fn a_sample_says_how_many_there_are_and_when_there_will_be_others() {
     // Asking again tells nothing more.
     assert_eq!(sample(&mut host).1, samples);
 }
+
+#[test]
+fn nodes_of_our_own_network_are_not_told_to_the_internet() {
+    let mut host = Host::new(config());
+    assert!(host.befriend(at("192.168.1.2:6881"), id(200, 1)) && host.befriend(v4(1), id(200, 2)));
+    let mut told = |from: SocketAddr, method: &str, target: &[u8]| {
+        let answer = host.ask(from, &query(id(1, 1), method, &[target, &[200; 20]])).unwrap();
+        let nodes = reply_of(&answer).nodes.unwrap();
+        nodes.iter().map(|node| node.address).collect::<Vec<_>>()
+    };
+    for (method, target) in [("find_node", &b"6:target20:"[..]), ("get_peers", b"9:info_hash20:")] {
+        assert_eq!(told(v4(5), method, target), [v4(1)]);
+        let mut inside = told(at("192.168.1.3:6881"), method, target);
+        inside.sort();
+        assert_eq!(inside, [v4(1), at("192.168.1.2:6881")], "somebody of that network is told");
+    }
+}
