@@ -5,13 +5,15 @@ use crate::output::{Failure, reason};
 use crate::urls::{self, Tier};
 use crate::{names, size};
 use bip::disk::Glob;
+use bip::tracker::client::Roots;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand};
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Creates, inspects, verifies, downloads and seeds torrents, asks trackers, and takes part in the DHT.
@@ -401,25 +403,23 @@ pub(crate) struct Seed {
 /// Whom to believe who a tracker is.
 #[derive(Debug, Args)]
 pub(crate) struct Authority {
-    /// Certificates, in PEM, of those who alone say who an HTTPS tracker is [default: those that Mozilla trusts]
+    /// Trust only the certificate authorities in this file (PEM) to say who an HTTPS tracker is [default: those that Mozilla trusts]
     #[arg(long, value_name = "FILE")]
     pub(crate) tracker_ca: Option<PathBuf>,
 }
 
 impl Authority {
     /// Reads the certificates.
-    pub(crate) fn read(&self) -> Result<Option<Arc<[u8]>>, Failure> {
+    pub(crate) fn read(&self) -> Result<Option<Roots>, Failure> {
         let Some(path) = &self.tracker_ca else { return Ok(None) };
-        let pem = std::fs::read(path).map_err(|error| Failure::new(path.display(), reason(&error)))?;
-        if !pem.windows(PEM.len()).any(|window| window == PEM) {
-            return Err(Failure::new(path.display(), "there is no certificate in it (PEM)"));
-        }
-        Ok(Some(pem.into()))
+        let failed = |error: &dyn std::fmt::Display| Failure::new(path.display(), error);
+        let mut pem = Vec::new();
+        // One more than may be, to see whether there is more.
+        let file = File::open(path).map_err(|error| failed(&reason(&error)))?;
+        file.take(Roots::MAX_PEM as u64 + 1).read_to_end(&mut pem).map_err(|error| failed(&reason(&error)))?;
+        Roots::from_pem(&pem).map(Some).map_err(|error| failed(&error))
     }
 }
-
-/// What a certificate begins with.
-const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// Who to talk to, and where.
 #[derive(Debug, Args)]

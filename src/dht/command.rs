@@ -531,7 +531,8 @@ pub struct Status {
     pub traffic: Traffic,
     /// How many nodes the network has, about; `None` while too little is known.
     pub network_size: Option<u64>,
-    /// Bytes of memory that the node takes, about: what the allocator and the program around it take comes on top.
+    /// Bytes of memory that the node takes, about: its tables, what it stores for others, and what is under way. What waits for the program to read
+    /// it, what the allocator adds, and the program around it come on top.
     pub memory: usize,
 }
 

@@ -4,8 +4,8 @@ use super::machine::Node;
 use crate::machine::{Map, Timers};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What has bytes on the heap: those that it holds, as long as nothing in it does. Room that is kept counts as what is used; what an allocator adds
-/// does not.
+/// How many bytes a value has on the heap by itself; what its elements have there comes on top. Room that is kept counts as if it were used; what
+/// an allocator adds does not count.
 pub(super) trait Heap {
     fn heap(&self) -> usize;
 }
@@ -54,7 +54,8 @@ impl Node {
         let tables = self.sides.iter().map(|side| side.table.heap()).sum::<usize>();
         let requests = self.requests.values().map(|request| {
             let seen = request.seen.heap() + request.holders.heap() + request.found.heap();
-            seen + request.to_store.heap() + request.blooms.as_deref().map_or(0, size_of_val)
+            let item = request.item.as_ref().map_or(0, |item| item.value().len());
+            seen + item + request.to_store.heap() + request.blooms.as_deref().map_or(0, size_of_val)
         });
         let lookups = self.lookups.values().map(|running| running.lookup.heap()).sum::<usize>();
         let busy =

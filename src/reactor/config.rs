@@ -35,7 +35,7 @@ pub struct Config {
     /// How many jobs all machines without job threads run in a turn, at least 1. Default 1.
     pub inline_jobs_per_turn: usize,
     /// How many threads [`Host::host`](crate::machine::Host::host) has at most for each machine that has an executor, the first from the start and others
-    /// as soon as there are jobs for them; with 0 its jobs
+    /// as soon as there are jobs for them, which are started by whoever turns the reactor; with 0 its jobs
     /// run in between, on the reactor's own thread. Default 2.
     pub job_threads: usize,
     /// How many jobs wait in the queue between a machine and its job threads, at least 1; more wait in the reactor, which

@@ -105,6 +105,8 @@ struct Hire {
     start: Box<dyn Fn() -> io::Result<JoinHandle<()>> + Send>,
     /// How many there may be.
     most: usize,
+    /// One could not be started, and that was told.
+    short: bool,
 }
 
 impl Hire {
@@ -115,10 +117,12 @@ impl Hire {
         }
         match (self.start)() {
             Ok(thread) => crew.threads.push(thread),
-            Err(e) => {
-                log::warn!("a job thread could not be started: {e}");
-                self.most = crew.threads.len();
+            // It is tried again with the next job.
+            Err(e) if !self.short => {
+                log::warn!("a job thread could not be started beside {}: {e}", crew.threads.len());
+                self.short = true;
             }
+            Err(_) => {}
         }
     }
 }
@@ -180,7 +184,7 @@ impl<J: Send + 'static, D: Send + 'static> Jobs<J, D> {
             };
             Builder::new().name("bip-job".to_owned()).spawn(body)
         };
-        let mut hire = Hire { start: Box::new(start), most: threads };
+        let mut hire = Hire { start: Box::new(start), most: threads, short: false };
         // The first at once: where none can be had, jobs are done in between.
         hire.for_jobs(1, &mut crew);
         if crew.threads.is_empty() {

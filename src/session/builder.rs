@@ -128,7 +128,7 @@ impl Builder {
     /// Sets whether the trackers of torrents are told of them and asked for peers; by default they are. [`Config::trackers`](super::Config::trackers) has the
     /// settings.
     ///
-    /// With threads of its own, the session has one for trackers then, and as many as there is to do, twelve at most, that look up names and ask HTTP
+    /// With threads of its own, the session has one for trackers then, and as many as there is to do, at most [`client::Config::jobs`], that look up names and ask HTTP
     /// trackers. In a loop of the caller's both are done only by [job threads](Self::job_threads); without any, only
     /// UDP trackers with an address in place of a name are asked.
     pub fn trackers(mut self, trackers: bool) -> Self {

@@ -49,7 +49,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 /// How many commands may wait to be read where a named node is still added to them.
-const HINTS: usize = 1024;
+const MAX_UNREAD: usize = 1024;
 
 /// Those who wait for what a node finds.
 type Waiters = Waiting<RequestId, dht::Event>;
@@ -171,7 +171,7 @@ impl Dht {
     /// ([`Config::query_rate`](crate::dht::Config::query_rate)), and taken in if it answers. Where the node has 1,024 commands still to read, it is
     /// passed over.
     pub fn add_node(&self, address: SocketAddr) {
-        self.mail.hint(Command::AddNode { address }, HINTS);
+        self.mail.hint(Command::AddNode { address }, MAX_UNREAD);
     }
 
     /// Says that the network is another, or back: the node looks for others at once.
@@ -231,7 +231,7 @@ impl Dht {
         let Some(thread) = self.thread.take() else { return Ok(()) };
         self.try_shut_down();
         let ended = self.waiting.wait_for_end(deadline / 2);
-        match stop(thread, deadline / 2, ended, "bip::dht") {
+        match stop(thread, deadline / 2, ended, "a DHT node") {
             End::Done => Ok(()),
             End::Broken => Err(Error::Closed),
             End::Late => Err(Error::TimedOut),

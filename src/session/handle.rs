@@ -213,7 +213,8 @@ impl Session {
         &self.addresses
     }
 
-    /// Asks every torrent to end, without waiting. Answered by [`Event::ShutDown`].
+    /// Asks every torrent to end, without waiting. Answered by [`Event::ShutDown`], for which trackers may keep it waiting for
+    /// [`client::Config::stop_timeout`](crate::tracker::client::Config::stop_timeout).
     pub fn try_shut_down(&self) -> Result<(), Error> {
         self.send(Command::ShutDown)
     }

@@ -323,7 +323,10 @@ impl Machine for Coordinator {
             Command::SetTorrentLimits { torrent, limits } => self.on_set_torrent_limits(torrent, limits),
             Command::Select { torrent, selection } => self.on_select(torrent, selection),
             Command::Ban { ip, banned } => self.push(Directive::ToPeer(peer::Command::Ban { ip, banned })),
-            Command::StopWithin { time } => self.push(Directive::ToTracker(client::Command::StopWithin { time })),
+            Command::StopWithin { time } if self.config.trackers.is_some() => {
+                self.push(Directive::ToTracker(client::Command::StopWithin { time }));
+            }
+            Command::StopWithin { .. } => {}
             Command::ShutDown => self.on_shut_down(),
             Command::FromPeer(event) => self.on_peer(event),
             Command::FromDisk(event) => self.on_disk(now, event),

@@ -165,7 +165,7 @@ impl Trackers {
         let _ = self.mail.post(Command::StopWithin { time: deadline - deadline / 4 });
         self.try_shut_down();
         let ended = self.routes.waiting.wait_for_end(deadline - deadline / 8);
-        match stop(thread, deadline / 8, ended, "bip::tracker") {
+        match stop(thread, deadline / 8, ended, "a client of trackers") {
             End::Done => Ok(()),
             End::Broken => Err(Error::Closed),
             End::Late => Err(Error::TimedOut),

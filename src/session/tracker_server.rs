@@ -218,7 +218,7 @@ impl TrackerServer {
         // Each is waited for, whatever became of those before.
         let mut result = Ok(());
         for thread in threads {
-            let end = match stop(thread, self.clock.until(end), true, "bip::tracker") {
+            let end = match stop(thread, self.clock.until(end), true, "a tracker") {
                 End::Done => Ok(()),
                 End::Broken => Err(Error::Closed),
                 End::Late => Err(Error::TimedOut),

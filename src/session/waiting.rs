@@ -11,14 +11,14 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Waiting<R, E> {
     limit: usize,
-    open: Mutex<State<R, E>>,
+    state: Mutex<State<R, E>>,
     ended: Condvar,
 }
 
 #[derive(Debug)]
 struct State<R, E> {
     /// Requests that the machine has not answered; `None`: nobody waits for the answer any more.
-    waiting: BTreeMap<R, Option<Sender<E>>>,
+    requests: BTreeMap<R, Option<Sender<E>>>,
     /// How many of them somebody waits for.
     live: usize,
     /// The machine is gone.
@@ -28,13 +28,13 @@ struct State<R, E> {
 impl<R: Copy + Ord, E> Waiting<R, E> {
     /// Has room for so many requests at a time.
     pub(super) fn new(limit: usize) -> Self {
-        let open = Mutex::new(State { waiting: BTreeMap::new(), live: 0, closed: false });
-        Self { limit, open, ended: Condvar::new() }
+        let state = Mutex::new(State { requests: BTreeMap::new(), live: 0, closed: false });
+        Self { limit, state, ended: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State<R, E>> {
         // Whatever panicked, what is in the map is whole.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a way for a request's events; it is closed from the start when the machine is gone. `None`: there are as many as there may be.
@@ -42,11 +42,11 @@ impl<R: Copy + Ord, E> Waiting<R, E> {
         let (sender, receiver) = unbounded();
         let mut state = self.state();
         // Those that were dropped take no place at the machine any more when it comes to this one; but its mail has an end too.
-        if state.live >= self.limit || state.waiting.len() >= self.limit.saturating_mul(2) {
+        if state.live >= self.limit || state.requests.len() >= self.limit.saturating_mul(2) {
             return None;
         }
         if !state.closed {
-            state.waiting.insert(request, Some(sender));
+            state.requests.insert(request, Some(sender));
             state.live += 1;
         }
         Some(receiver)
@@ -55,7 +55,7 @@ impl<R: Copy + Ord, E> Waiting<R, E> {
     /// Nobody waits any more.
     pub(super) fn forget(&self, request: R) {
         let mut state = self.state();
-        if state.waiting.get_mut(&request).is_some_and(|sender| sender.take().is_some()) {
+        if state.requests.get_mut(&request).is_some_and(|sender| sender.take().is_some()) {
             state.live -= 1;
         }
     }
@@ -64,8 +64,8 @@ impl<R: Copy + Ord, E> Waiting<R, E> {
     pub(super) fn deliver(&self, request: R, event: E, is_last: bool) {
         let mut state = self.state();
         let sender = match is_last {
-            true => state.waiting.remove(&request).flatten().inspect(|_| state.live -= 1),
-            false => state.waiting.get(&request).cloned().flatten(),
+            true => state.requests.remove(&request).flatten().inspect(|_| state.live -= 1),
+            false => state.requests.get(&request).cloned().flatten(),
         };
         if let Some(sender) = sender {
             // Who dropped its end does not want it.
@@ -77,7 +77,7 @@ impl<R: Copy + Ord, E> Waiting<R, E> {
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
-        state.waiting.clear();
+        state.requests.clear();
         state.live = 0;
         self.ended.notify_all();
     }
@@ -106,12 +106,12 @@ pub(super) enum End {
 
 /// Stops a thread within a time. Jobs that are still under way then are no reason to be late where the machine itself has `ended`: names and
 /// requests of others, which nobody can hurry, are of no use to anybody.
-pub(super) fn stop(thread: Running, within: Duration, ended: bool, target: &str) -> End {
+pub(super) fn stop(thread: Running, within: Duration, ended: bool, who: &str) -> End {
     match thread.stop(within) {
         Ok(()) if ended => End::Done,
         Err(StopError::JobsLeft { .. }) if ended => End::Done,
         Err(error @ (StopError::Panicked(_) | StopError::Poll(_))) => {
-            log::warn!(target: target, "a thread ended badly: {error}");
+            log::warn!(target: "bip::session", "the thread of {who} ended badly: {error}");
             End::Broken
         }
         Ok(()) | Err(_) => End::Late,

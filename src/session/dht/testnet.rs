@@ -3,11 +3,11 @@
 use super::builder::bind;
 use super::error::Error;
 use crate::dht::{self, Command, Config, Event, RequestId};
-use crate::machine::{Host as _, Rng, mailbox};
+use crate::machine::{Host as _, Outbox, Rng, mailbox};
 use crate::proto::id::NodeId;
 use crate::reactor::{self, Reactor, Running, entropy};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A network of DHT nodes on loopback, all on one thread; it ends when this is dropped.
@@ -25,29 +25,64 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Testnet {
     addresses: Vec<SocketAddr>,
-    open: Arc<Open>,
+    joining: Arc<Joining>,
     thread: Running,
 }
 
-/// How many questions to its nodes a network waits for.
+/// Nodes that become a network: each looks for others, and asks those whom it is to know whether they are there.
 #[derive(Debug)]
-struct Open {
-    questions: Mutex<usize>,
-    none: Condvar,
+struct Joining {
+    progress: Mutex<Progress>,
+    done: Condvar,
 }
 
-impl Open {
-    fn on_event(&self, event: &Event) {
-        if let Event::Bootstrapped { .. } | Event::Pong { .. } = event {
-            *self.questions.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-            self.none.notify_all();
+#[derive(Debug, Default)]
+struct Progress {
+    /// What the nodes have been asked and have not answered.
+    open: usize,
+    /// How to ask each node, and whom it is to know.
+    nodes: Vec<(Outbox<Command>, Vec<SocketAddr>)>,
+}
+
+impl Progress {
+    /// Has a node look for others.
+    fn begin(&mut self, node: usize) {
+        let Some((mail, known)) = self.nodes.get(node) else { return };
+        self.open += 1 + known.len();
+        // Nobody else asks these nodes anything but other nodes do. The inbox is there: it is taken.
+        let _ = mail.post(Command::Bootstrapped { request: RequestId(0) });
+        (0..known.len()).for_each(|which| self.ping(node, which));
+    }
+
+    fn ping(&self, node: usize, which: usize) {
+        let Some((mail, known)) = self.nodes.get(node) else { return };
+        if let Some(address) = known.get(which) {
+            let _ = mail.post(Command::Ping { request: RequestId(1 + which as u64), address: *address });
+        }
+    }
+}
+
+impl Joining {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn on_event(&self, node: usize, event: &Event) {
+        let mut progress = self.progress();
+        match event {
+            Event::Bootstrapped { .. } | Event::Pong { answer: Some(_), .. } => {
+                progress.open = progress.open.saturating_sub(1);
+                self.done.notify_all();
+            }
+            // All begin at once: something may have been lost.
+            Event::Pong { request, answer: None } => progress.ping(node, (request.0 as usize).saturating_sub(1)),
+            _ => {}
         }
     }
 
     fn wait(&self, timeout: Duration) -> bool {
-        let open = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.none.wait_timeout_while(open, timeout, |open| *open > 0);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
+        let waited = self.done.wait_timeout_while(self.progress(), timeout, |progress| progress.open > 0);
+        waited.unwrap_or_else(PoisonError::into_inner).0.open == 0
     }
 }
 
@@ -76,8 +111,7 @@ fn acquaintances(ids: &[NodeId], bucket: usize) -> Vec<Vec<usize>> {
 }
 
 impl Testnet {
-    /// Starts that many nodes, at least one; the others know the first. Each takes a socket, of which a process may often have no more
-    /// than 1,024.
+    /// Starts that many nodes, at least one. Each takes a socket, of which a process may often have no more than 1,024.
     pub fn spawn(nodes: usize) -> Result<Self, Error> {
         Self::spawn_at((Ipv4Addr::LOCALHOST, 0).into(), nodes)
     }
@@ -88,17 +122,18 @@ impl Testnet {
         let mut reactor = Reactor::new(config.clone()).map_err(Error::System)?;
         let secret = entropy::secret().map_err(Error::System)?;
         let mut rng = Rng::new(entropy::seed().map_err(Error::System)?);
-        let ids: Vec<_> = (0..nodes.max(1)).map(|_| dht::random_id(&mut rng)).collect();
+        let mut sockets = Vec::new();
+        for n in 0..nodes.max(1) {
+            sockets.push(bind(if n == 0 { first } else { SocketAddr::new(first.ip(), 0) }, &config)?);
+        }
+        let addresses: Vec<SocketAddr> = sockets.iter().map(|socket| socket.local()).collect();
+        let ids: Vec<_> = sockets.iter().map(|_| dht::random_id(&mut rng)).collect();
         let dht_config = Config { local_network: true, ..Config::default() };
         let known = acquaintances(&ids, dht_config.bucket);
-        let questions = Mutex::new(ids.len() + known.iter().map(Vec::len).sum::<usize>());
-        let open = Arc::new(Open { questions, none: Condvar::new() });
-        let (mut addresses, mut mails) = (Vec::new(), Vec::new());
-        for (n, id) in ids.into_iter().enumerate() {
-            let address = if n == 0 { first } else { SocketAddr::new(first.ip(), 0) };
-            let socket = bind(address, &config)?;
+        let joining = Arc::new(Joining { progress: Mutex::default(), done: Condvar::new() });
+        for (n, ((socket, id), known)) in sockets.into_iter().zip(ids).zip(known).enumerate() {
             let local = socket.local();
-            let routers = addresses.first().map(|first: &SocketAddr| (*first).into()).into_iter().collect();
+            let routers = addresses.first().filter(|_| n > 0).map(|first| (*first).into()).into_iter().collect();
             let node = dht::Node::new(
                 Config { routers, node_id: Some(id), ..dht_config.clone() },
                 dht::Start { sockets: vec![local], ..dht::Start::default() },
@@ -106,21 +141,15 @@ impl Testnet {
                 &secret.fork(&format!("node {n}")),
             );
             let (mail, inbox) = mailbox(0, reactor.doorbell());
-            let asked = Arc::clone(&open);
-            let hosted = reactor.host(node, inbox, Box::new(move |event| asked.on_event(&event)), None);
+            let told = Arc::clone(&joining);
+            let hosted = reactor.host(node, inbox, Box::new(move |event| told.on_event(n, &event)), None);
             reactor.attach(hosted, socket).map_err(|error| Error::Bind { address: local, error })?;
-            addresses.push(local);
-            mails.push(mail);
+            let known = known.into_iter().filter_map(|other| addresses.get(other).copied()).collect();
+            joining.progress().nodes.push((mail, known));
         }
-        for (mail, known) in mails.iter().zip(known) {
-            // Besides this, nobody asks these nodes anything but other nodes. The inbox is there: it is taken.
-            let _ = mail.post(Command::Bootstrapped { request: RequestId(0) });
-            for (n, other) in (1..).zip(known) {
-                let _ = mail.post(Command::Ping { request: RequestId(n), address: addresses[other] });
-            }
-        }
+        (0..addresses.len()).for_each(|n| joining.progress().begin(n));
         let thread = reactor.spawn("bip-testnet").map_err(Error::System)?;
-        Ok(Self { addresses, open, thread })
+        Ok(Self { addresses, joining, thread })
     }
 
     /// Gives the address of the first node, which the others asked first.
@@ -136,7 +165,7 @@ impl Testnet {
     /// Waits until every node has found its neighbours, for at most that long; says whether they have. From then on what is stored is
     /// found.
     pub fn bootstrapped(&self, timeout: Duration) -> bool {
-        self.open.wait(timeout)
+        self.joining.wait(timeout)
     }
 
     /// Says whether the nodes run.

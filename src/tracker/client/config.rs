@@ -1,6 +1,7 @@
 //! What a client may use, and how it behaves.
 
-use std::sync::Arc;
+#[cfg(feature = "https")]
+use super::roots::Roots;
 use std::time::Duration;
 
 /// The limits and habits of a [`Client`](super::Client). Every collection that it keeps is bounded by one of these.
@@ -52,9 +53,10 @@ pub struct Config {
     pub max_redirects: u32,
     /// What HTTP trackers are told that asks them. Default `bip/` and the version.
     pub user_agent: String,
-    /// Certificates, in PEM, of those who alone are trusted to say who an HTTPS tracker is: for a private tracker that no public authority vouches for.
-    /// Default `None`: the authorities that Mozilla trusts, as they were when this was built (`webpki-roots`).
-    pub roots: Option<Arc<[u8]>>,
+    /// Whom to believe who an HTTPS tracker is; for instance for a private tracker that no public authority vouches for. Default `None`: the
+    /// authorities that Mozilla trusted when this was built (`webpki-roots`). Only with the feature `https`.
+    #[cfg(feature = "https")]
+    pub roots: Option<Roots>,
     /// Peers that are taken from one answer. Default 1,000.
     pub max_peers: usize,
 
@@ -103,6 +105,7 @@ impl Default for Config {
             max_reply: 1 << 20,
             max_redirects: 3,
             user_agent: concat!("bip/", env!("CARGO_PKG_VERSION")).to_owned(),
+            #[cfg(feature = "https")]
             roots: None,
             max_peers: 1000,
             max_torrents: 10_000,

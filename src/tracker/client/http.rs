@@ -52,7 +52,10 @@ enum Got {
 fn get(url: &str, addresses: &[SocketAddr], fetch: &Fetch, left: Duration) -> Result<Got, Error> {
     let config = Agent::config_builder();
     #[cfg(feature = "https")]
-    let config = config.tls_config(tls(fetch.roots.as_deref())?);
+    let config = match &fetch.roots {
+        Some(roots) if url.starts_with("https:") => config.tls_config(roots.tls()),
+        _ => config,
+    };
     let config = config
         .proxy(None)
         .max_redirects(0)
@@ -74,25 +77,6 @@ fn get(url: &str, addresses: &[SocketAddr], fetch: &Fetch, left: Duration) -> Re
     let limit = fetch.max_reply.saturating_add(1);
     let body = response.body_mut().with_config().limit(limit as u64).read_to_vec().map_err(failure)?;
     if body.len() > fetch.max_reply { Err(Error::TooLong) } else { Ok(Got::Answer(Fetched { code, body })) }
-}
-
-/// Gives how to know a server.
-#[cfg(feature = "https")]
-fn tls(roots: Option<&[u8]>) -> Result<ureq::tls::TlsConfig, Error> {
-    use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-    let Some(pem) = roots else { return Ok(TlsConfig::default()) };
-    let useless =
-        |reason: &dyn fmt::Display| Error::Connection { reason: format!("the certificates to trust: {reason}") };
-    let mut certificates = Vec::new();
-    for item in parse_pem(pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|error| useless(&error))? {
-            certificates.push(certificate);
-        }
-    }
-    if certificates.is_empty() {
-        return Err(useless(&"there is none"));
-    }
-    Ok(TlsConfig::builder().root_certs(RootCerts::from(certificates)).build())
 }
 
 /// Gives where a redirect leads, if it may be followed.
@@ -213,6 +197,7 @@ mod tests {
             max_reply: 0,
             max_redirects: 0,
             user_agent: String::new(),
+            #[cfg(feature = "https")]
             roots: None,
         };
         let names = |host: &str, port| match host {

@@ -5,7 +5,6 @@ use super::error::Error;
 use crate::proto::compact::Family;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Work of a client's that blocks.
@@ -43,7 +42,8 @@ pub struct Fetch {
     /// Who asks.
     pub user_agent: String,
     /// Whom to believe who a server is ([`Config::roots`](super::Config::roots)).
-    pub roots: Option<Arc<[u8]>>,
+    #[cfg(feature = "https")]
+    pub roots: Option<super::Roots>,
 }
 
 impl fmt::Debug for Fetch {

@@ -132,6 +132,8 @@ mod job;
 mod machine;
 mod names;
 mod request;
+#[cfg(feature = "https")]
+mod roots;
 mod round;
 mod tiers;
 mod udp;
@@ -142,3 +144,5 @@ pub use config::Config;
 pub use error::Error;
 pub use job::{Done, Fetch, Fetched, Job};
 pub use machine::{Client, Start, Usage};
+#[cfg(feature = "https")]
+pub use roots::{Roots, RootsError};

@@ -52,6 +52,7 @@ impl Client {
                 max_reply: self.config.max_reply,
                 max_redirects: self.config.max_redirects,
                 user_agent: self.config.user_agent.clone(),
+                #[cfg(feature = "https")]
                 roots: self.config.roots.clone(),
             };
             let job = self.job(Job::Fetch(Box::new(fetch)));

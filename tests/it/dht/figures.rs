@@ -112,6 +112,7 @@ impl fmt::Display for Figures {
         }
         write!(f, "{:>6.1} {:>5.0} {:>5.2} ", mean(&self.asked), percentile(&self.asked, 95), mean(&self.hops))?;
         write!(f, "{:>6.2} {:>6.1} {:>6.1} ", mean(&self.stored), mean(&self.table), self.idle)?;
-        write!(f, "{:>6.1}", mean(&self.memory))
+        // Rounded up to the next 16: it goes with the compiler and the library's maps too.
+        write!(f, "{:>6.0}", (mean(&self.memory) / 16.0).ceil() * 16.0)
     }
 }

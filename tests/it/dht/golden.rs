@@ -16,7 +16,7 @@ const HEAD: &str = "\
 # asked   queries of a search, the mean and the 95th percentile; hops: the mean of the longest way to one of the nearest
 # stored  nodes that took an announcement down, of 8, the mean
 # table   nodes in a routing table, the mean; idle: datagrams that a node sends in a minute when nobody asks it for anything
-# memory  KiB that a node takes, as it says, the mean; 48 of them count who asked how much
+# memory  KiB that a node takes, as it says, the mean, rounded up to the next 16; 48 of them count who asked how much
 #
 ";
 
