@@ -8,8 +8,6 @@ use std::ops::Range;
 
 /// With more peers than this they are found by an index; fewer are looked through, which takes less time than an index takes memory.
 const INDEXED: usize = 128;
-/// How many bytes an array begins with: an allocator gives no less. Most torrents have few peers.
-const LEAST: usize = 24;
 /// How many bytes it grows by at least: to 56, 120, 184 and so on, of which an allocator that counts in steps of 16 and takes 8 for itself wastes none.
 const STEP: usize = 64;
 /// How many of these bytes the allocator takes.
@@ -19,21 +17,24 @@ const OVERHEAD: usize = 8;
 ///
 /// What it tracks: seeds in front, the others behind them, each in no order, and room for more behind these. Somebody changes sides by changing places with
 /// the one at the border. With many there is an index from who they are to where they are, which the owner keeps and gives to each call: few torrents have one.
+///
+/// As many as `N` are kept here and not in an array of their own, which would be one more thing that is not in the processor's cache.
 #[derive(Debug)]
-pub(super) struct Members<E> {
-    /// Longer than there are peers. A vector would take eight bytes more, and the torrent that has them then two lines of the processor's cache.
-    slots: Box<[E]>,
+pub(super) struct Members<E, const N: usize> {
+    few: [E; N],
+    /// Longer than there are peers, or empty while they are few.
+    many: Box<[E]>,
     len: u32,
     seeds: u32,
 }
 
-impl<E> Default for Members<E> {
+impl<E: Entry, const N: usize> Default for Members<E, N> {
     fn default() -> Self {
-        Self { slots: Box::default(), len: 0, seeds: 0 }
+        Self { few: [E::NOBODY; N], many: Box::default(), len: 0, seeds: 0 }
     }
 }
 
-impl<E: Entry> Members<E> {
+impl<E: Entry, const N: usize> Members<E, N> {
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.len as usize
@@ -50,8 +51,18 @@ impl<E: Entry> Members<E> {
     }
 
     #[inline]
+    fn slots(&self) -> &[E] {
+        if self.many.is_empty() { &self.few } else { &self.many }
+    }
+
+    #[inline]
+    fn slots_mut(&mut self) -> &mut [E] {
+        if self.many.is_empty() { &mut self.few } else { &mut self.many }
+    }
+
+    #[inline]
     fn entries(&self) -> &[E] {
-        self.slots.get(..self.len()).unwrap_or_default()
+        self.slots().get(..self.len()).unwrap_or_default()
     }
 
     /// Says whether there are so many that there has to be an index from now on.
@@ -69,7 +80,7 @@ impl<E: Entry> Members<E> {
     /// Makes the index.
     pub(super) fn index(&self, sip: Sip) -> Index {
         let mut index = Index::default();
-        let hash_of = |place: usize| E::hash(self.slots[place].key(), sip);
+        let hash_of = |place: usize| E::hash(self.slots()[place].key(), sip);
         (0..self.len()).for_each(|place| index.insert(hash_of(place), place, hash_of));
         index
     }
@@ -79,7 +90,7 @@ impl<E: Entry> Members<E> {
     pub(super) fn find(&self, key: E::Key, index: Option<&Index>, sip: Sip) -> Option<usize> {
         match index {
             None => self.entries().iter().position(|entry| entry.key() == key),
-            Some(index) => index.find(E::hash(key, sip), |place| self.slots[place].key() == key),
+            Some(index) => index.find(E::hash(key, sip), |place| self.slots()[place].key() == key),
         }
     }
 
@@ -87,7 +98,7 @@ impl<E: Entry> Members<E> {
     pub(super) fn neighbours(&self, key: E::Key, now: u16, index: Option<&Index>, sip: Sip) -> (usize, Option<usize>) {
         let (mut count, mut oldest) = (0, None);
         let mut see = |place: usize| {
-            if E::network(self.slots[place].key()) == E::network(key) {
+            if E::network(self.slots()[place].key()) == E::network(key) {
                 count += 1;
                 oldest = oldest.max(Some((self.age(place, now), place)));
             }
@@ -101,7 +112,7 @@ impl<E: Entry> Members<E> {
 
     /// Gives how long the one at a place was not heard of.
     pub(super) fn age(&self, place: usize, now: u16) -> u16 {
-        now.wrapping_sub(self.slots[place].tick())
+        now.wrapping_sub(self.slots()[place].tick())
     }
 
     /// Takes down that somebody is there, who was at the given place if it was; gives whether it was a seed then, and its place.
@@ -118,7 +129,7 @@ impl<E: Entry> Members<E> {
             let last = self.push(E::new(key, tick), index.as_deref_mut(), sip);
             return (None, if seed { self.promote(last, index, sip) } else { last });
         };
-        self.slots[place] = E::new(key, tick);
+        self.slots_mut()[place] = E::new(key, tick);
         let was = place < self.seeds();
         let place = match (was, seed) {
             (false, true) => self.promote(place, index, sip),
@@ -141,7 +152,7 @@ impl<E: Entry> Members<E> {
         let (mut place, mut seen, mut gone) = (from, 0, [0, 0]);
         while seen < most && place < self.len() {
             seen += 1;
-            if is_over(self.slots[place].tick()) {
+            if is_over(self.slots()[place].tick()) {
                 // Another is in its place now. One that came from before it, over the border, is seen in the next round.
                 gone[usize::from(!self.remove_at(place, index.as_deref_mut(), sip))] += 1;
             } else {
@@ -159,7 +170,7 @@ impl<E: Entry> Members<E> {
     /// one is as likely as any other, none comes twice, and nothing need be remembered.
     pub(super) fn draw(&self, want: usize, seeds: bool, without: Option<usize>, rng: &mut Rng, out: &mut Vec<u8>) {
         let from = if seeds { 0 } else { self.seeds() };
-        let Some(all) = self.slots.get(from..self.len()) else { return };
+        let Some(all) = self.slots().get(from..self.len()) else { return };
         let without = without.and_then(|place| place.checked_sub(from)).filter(|place| *place < all.len());
         let count = all.len() - usize::from(without.is_some());
         if want >= count {
@@ -181,35 +192,38 @@ impl<E: Entry> Members<E> {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.slots.len() * size_of::<E>()
+        self.many.len() * size_of::<E>()
     }
 
     #[cold]
     fn resize(&mut self, slots: usize) {
-        let mut all = std::mem::take(&mut self.slots).into_vec();
-        all.truncate(slots);
-        all.reserve_exact(slots - all.len());
-        all.resize(slots, E::NOBODY);
-        // It has no room beyond that, or this would move it.
-        self.slots = all.into_boxed_slice();
+        let many = if slots > N { vec![E::NOBODY; slots].into_boxed_slice() } else { Box::default() };
+        let (len, few) = (self.len(), self.few);
+        let old = std::mem::replace(&mut self.many, many);
+        let old = if old.is_empty() { &few[..] } else { &old };
+        if let (Some(to), Some(from)) = (self.slots_mut().get_mut(..len), old.get(..len)) {
+            to.copy_from_slice(from);
+        }
     }
 
     /// Gives how many slots there should be for a number of peers: a quarter more, where a vector would double, since memory counts more here.
     fn room(peers: usize) -> usize {
+        if peers <= N {
+            return N;
+        }
         let bytes = (peers + peers / 4) * size_of::<E>();
-        let most = if bytes <= LEAST { LEAST } else { (bytes + OVERHEAD).next_multiple_of(STEP) - OVERHEAD };
-        most / size_of::<E>()
+        ((bytes + OVERHEAD).next_multiple_of(STEP) - OVERHEAD) / size_of::<E>()
     }
 
     fn push(&mut self, entry: E, index: Option<&mut Index>, sip: Sip) -> usize {
         let last = self.len();
-        if last == self.slots.len() {
+        if last == self.slots().len() {
             self.resize(Self::room(last + 1));
         }
-        self.slots[last] = entry;
+        self.slots_mut()[last] = entry;
         self.len += 1;
         if let Some(index) = index {
-            let slots = &self.slots;
+            let slots = self.slots();
             let hash_of = |place: usize| E::hash(slots[place].key(), sip);
             index.insert(hash_of(last), last, hash_of);
         }
@@ -222,10 +236,10 @@ impl<E: Entry> Members<E> {
             return;
         }
         if let Some(index) = index {
-            let hash_of = |place: usize| E::hash(self.slots[place].key(), sip);
+            let hash_of = |place: usize| E::hash(self.slots()[place].key(), sip);
             index.swap((hash_of(first), first), (hash_of(second), second));
         }
-        self.slots.swap(first, second);
+        self.slots_mut().swap(first, second);
     }
 
     /// Makes one of the others a seed; gives its new place.
@@ -251,7 +265,7 @@ impl<E: Entry> Members<E> {
         let last = self.len() - 1;
         self.swap(place, last, index.as_deref_mut(), sip);
         if let Some(index) = index {
-            let hash_of = |place: usize| E::hash(self.slots[place].key(), sip);
+            let hash_of = |place: usize| E::hash(self.slots()[place].key(), sip);
             index.remove(hash_of(last), last, hash_of);
         }
         self.len -= 1;
@@ -259,8 +273,8 @@ impl<E: Entry> Members<E> {
     }
 
     fn shrink(&mut self) {
-        if self.slots.len() > Self::room(self.len() + self.len() / 4) {
-            self.resize(if self.len == 0 { 0 } else { Self::room(self.len()) });
+        if self.many.len() > Self::room(self.len() + self.len() / 4) {
+            self.resize(Self::room(self.len()));
         }
     }
 }
@@ -281,7 +295,7 @@ mod tests {
         Sip::new(&Secret::new([3; 32]), "test")
     }
 
-    fn swarm(seeds: u64, leeches: u64) -> Members<V4> {
+    fn swarm(seeds: u64, leeches: u64) -> Members<V4, 8> {
         let mut members = Members::default();
         for key in 0..seeds + leeches {
             members.put(None, (key, key < seeds), 0, None, sip());
@@ -290,7 +304,7 @@ mod tests {
         members
     }
 
-    fn draw(members: &Members<V4>, want: usize, seeds: bool, without: Option<usize>, rng: &mut Rng) -> Vec<u64> {
+    fn draw(members: &Members<V4, 8>, want: usize, seeds: bool, without: Option<usize>, rng: &mut Rng) -> Vec<u64> {
         let mut out = Vec::new();
         members.draw(want, seeds, without, rng, &mut out);
         out.chunks(6).map(|peer| peer.iter().fold(0, |key, byte| key << 8 | u64::from(*byte))).collect()
@@ -333,7 +347,7 @@ mod tests {
 
     #[test]
     fn who_has_not_been_heard_of_goes_a_slice_at_a_time() {
-        let mut members = Members::<V4>::default();
+        let mut members = Members::<V4, 8>::default();
         let mut index = members.index(sip());
         for key in 0..1_000 {
             members.put(None, (key, key % 3 == 0), (key % 2) as u16, Some(&mut index), sip());
@@ -349,13 +363,13 @@ mod tests {
         }
         assert_eq!((gone, members.seeds(), members.leeches()), ([167, 333], 167, 333));
         assert!((0..1_000).all(|key| members.find(key, Some(&index), sip()).is_some() == (key % 2 == 0)));
-        assert!(members.slots.len() <= 800, "{}", members.slots.len());
+        assert!(members.slots().len() <= 800, "{}", members.slots().len());
     }
 
     #[test]
     fn arrays_grow_in_few_steps_and_waste_little() {
-        let room = |peers| Members::<V4>::room(peers);
-        assert_eq!([1, 4, 8, 16, 24, 100, 1_000].map(room), [3, 7, 15, 23, 31, 127, 1_255]);
+        let room = |peers| Members::<V4, 8>::room(peers);
+        assert_eq!([1, 8, 9, 16, 24, 100, 1_000].map(room), [8, 8, 15, 23, 31, 127, 1_255]);
         for peers in 20..2_000 {
             assert!(room(peers) >= peers + peers / 4 && room(peers) < peers + peers / 4 + 8, "{peers}");
         }

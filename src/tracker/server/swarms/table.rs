@@ -182,7 +182,7 @@ mod tests {
         let (mut table, hash) = (Table::default(), numbered(1));
         assert_eq!((table.find(7, &hash), table.remove(0, sip).is_none(), table.bytes()), (None, true, 0));
         let slot = table.insert(7, Swarm::new(hash, 0), sip);
-        assert_eq!(table.bytes(), LEAST * 64);
+        assert_eq!(table.bytes(), LEAST * size_of::<Swarm>());
         assert!(table.remove(slot, sip).is_some());
         assert_eq!((table.find(7, &hash), table.bytes()), (None, 0));
     }
