@@ -36,7 +36,7 @@ const SAMPLE: usize = 8;
 /// Torrents are divided by a keyed hash of their info hash into 64 parts, each with its lock, which is held for no longer than one answer takes. A peer is
 /// known by its IP address and port, and by nothing else: the address is the one that it announced from, so nobody can speak for another address (those who share one can for each other), and
 /// all peers of one address are found together, so that they can be counted. A peer
-/// takes 8 bytes with IPv4 and 20 with IPv6, and a third of that for room to grow; a torrent about 100.
+/// takes 8 bytes with IPv4 and 20 with IPv6, and a quarter of that for room to grow; a torrent about 200, in which its first 8 peers with IPv4 are.
 ///
 /// Nothing is allocated to answer an announce of somebody who is known.
 ///
