@@ -5,6 +5,7 @@ mod index;
 mod members;
 mod shard;
 mod swarm;
+mod table;
 
 use super::config::SwarmLimits;
 use super::figures::{Counters, Figures};
@@ -35,7 +36,7 @@ const SAMPLE: usize = 8;
 /// Torrents are divided by a keyed hash of their info hash into 64 parts, each with its lock, which is held for no longer than one answer takes. A peer is
 /// known by its IP address and port, and by nothing else: the address is the one that it announced from, so nobody can speak for another address (those who share one can for each other), and
 /// all peers of one address are found together, so that they can be counted. A peer
-/// takes 8 bytes with IPv4 and 20 with IPv6, and a third of that for room to grow; a torrent about 100.
+/// takes 8 bytes with IPv4 and 20 with IPv6, and a quarter of that for room to grow; a torrent about 200, in which its first 8 peers with IPv4 are.
 ///
 /// Nothing is allocated to answer an announce of somebody who is known.
 ///
@@ -56,8 +57,6 @@ const SAMPLE: usize = 8;
 /// ```
 pub struct Swarms {
     shards: Box<[Mutex<Shard>]>,
-    torrents: Sip,
-    peers: Sip,
     room: Room,
     /// The part that is swept next.
     next: AtomicUsize,
@@ -193,9 +192,11 @@ enum Lack {
     Peer,
 }
 
-/// The limits, and what is left of them.
+/// What is common to all parts: the limits, what is left of them, and the keys of their hashes.
 #[derive(Debug)]
 struct Room {
+    by_hash: Sip,
+    by_peer: Sip,
     torrents: Places,
     peers: Places,
     per_torrent: usize,
@@ -215,9 +216,9 @@ impl Swarms {
         let timeout = u64::try_from(limits.peer_timeout.as_micros()).unwrap_or(u64::MAX).div_ceil(TICK);
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            torrents: Sip::new(secret, "tracker torrents"),
-            peers: Sip::new(secret, "tracker peers"),
             room: Room {
+                by_hash: Sip::new(secret, "tracker torrents"),
+                by_peer: Sip::new(secret, "tracker peers"),
                 torrents: Places::new(limits.torrents),
                 peers: Places::new(limits.peers),
                 per_torrent: limits.peers_per_torrent,
@@ -238,7 +239,7 @@ impl Swarms {
 
     /// Gives the part that a torrent is in, and its hash there: of different bits.
     fn place(&self, info_hash: &InfoHash) -> (usize, u64) {
-        let hash = self.torrents.of_hash(&info_hash.0);
+        let hash = self.room.by_hash.of_hash(&info_hash.0);
         ((hash >> 58) as usize, hash & u64::from(u32::MAX))
     }
 
@@ -260,9 +261,8 @@ impl Swarms {
         drawn.v6.clear();
         let (place, hash) = self.place(&asked.info_hash);
         let tick = tick(now);
-        let mut announce = |asked: &Announcement, rng: &mut Rng| {
-            self.shard(place).announce(tick, hash, asked, &self.room, self.peers, rng, drawn)
-        };
+        let mut announce =
+            |asked: &Announcement, rng: &mut Rng| self.shard(place).announce(tick, hash, asked, &self.room, rng, drawn);
         for _ in 0..2 {
             match announce(asked, rng) {
                 Ok(counts) => return Ok(counts),
@@ -286,7 +286,7 @@ impl Swarms {
             let mut shard = self.shard(other);
             let done = match lack {
                 Lack::Torrent => shard.forget_torrent(tick, &self.room, rng),
-                Lack::Peer => shard.forget_peer(tick, &self.room, self.peers, rng),
+                Lack::Peer => shard.forget_peer(tick, &self.room, rng),
             };
             if done {
                 return;
@@ -306,7 +306,7 @@ impl Swarms {
         let mut seen = 0;
         for _ in 0..SHARDS {
             let next = self.next.load(Ordering::Relaxed);
-            let (looked, ended) = self.shard(next).sweep(tick(now), most.saturating_sub(seen), &self.room, self.peers);
+            let (looked, ended) = self.shard(next).sweep(tick(now), most.saturating_sub(seen), &self.room);
             seen += looked;
             if ended {
                 let after = (next + 1) % SHARDS;

@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) trait Entry: Copy {
     /// What names it among the peers of a torrent: its address and port.
     type Key: Copy + Eq;
+    /// What is where nobody is.
+    const NOBODY: Self;
 
     fn new(key: Self::Key, tick: u16) -> Self;
     fn key(&self) -> Self::Key;
@@ -31,6 +33,7 @@ pub(super) struct V4(u64);
 impl Entry for V4 {
     /// Of 48 bits.
     type Key = u64;
+    const NOBODY: Self = Self(0);
 
     fn new(key: u64, tick: u16) -> Self {
         Self(key << 16 | u64::from(tick))
@@ -66,6 +69,7 @@ pub(super) struct V6 {
 
 impl Entry for V6 {
     type Key = [u8; 18];
+    const NOBODY: Self = Self { address: [0; 18], tick: 0 };
 
     fn new(key: [u8; 18], tick: u16) -> Self {
         Self { address: key, tick }
