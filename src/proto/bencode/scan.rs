@@ -26,7 +26,6 @@ pub(super) fn integer_again(span: &[u8]) -> Option<i64> {
 /// How many digits a number has at most, zeros in front included: as many as the greatest of 64 bits.
 const DIGITS: usize = 20;
 
-const ZERO: usize = b'0' as usize;
 /// Eight bytes `0`.
 const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
 /// What makes the high bit of each byte of 10 and more.
@@ -69,37 +68,33 @@ impl Scan {
     /// Gives the bytes of the string that starts at `at`, with the digit `first`, and where they end, if it is a usual one.
     #[inline(always)]
     pub(super) fn string<'a>(&self, source: &'a [u8], at: usize, first: u8) -> Option<(&'a [u8], usize)> {
-        // Lengths of one digit and of two are by far the most.
-        let left = source.get(at..)?;
-        let (length, prefix, text) = match left {
-            [_, b':', text @ ..] => (usize::from(first) - ZERO, 2, text),
-            [_, second @ b'0'..=b'9', b':', text @ ..] if first != b'0' => {
-                (usize::from(first) * 10 + usize::from(*second) - 11 * ZERO, 3, text)
+        let mut length = u64::from(first.wrapping_sub(b'0'));
+        let mut colon = at + 1;
+        let mut byte = *source.get(colon)?;
+        if byte != b':' {
+            if first == b'0' {
+                return None;
             }
-            _ => {
-                let (length, prefix) = Self::long_length(left)?;
-                (length, prefix, left.get(prefix..)?)
+            while byte != b':' {
+                let digit = byte.wrapping_sub(b'0');
+                if digit > 9 {
+                    return None;
+                }
+                length = length.wrapping_mul(10).wrapping_add(u64::from(digit));
+                colon += 1;
+                byte = *source.get(colon)?;
             }
-        };
-        if length > self.string_length {
+            // More digits could have overflowed.
+            if colon - at >= DIGITS {
+                return None;
+            }
+        }
+        if length > self.string_length as u64 {
             return None;
         }
-        Some((text.get(..length)?, at + prefix + length))
-    }
-
-    /// Gives the length of a string, and how long what stands before its bytes is, if it has up to nine digits and no zero in front.
-    #[inline(never)]
-    fn long_length(left: &[u8]) -> Option<(usize, usize)> {
-        let mut length: usize = 0;
-        for (digits, byte) in left.iter().enumerate().take(10) {
-            match byte {
-                b':' => return Some((length, digits + 1)),
-                b'0' if digits == 0 => return None,
-                b'0'..=b'9' => length = length.wrapping_mul(10).wrapping_add(usize::from(byte - b'0')),
-                _ => return None,
-            }
-        }
-        None
+        let text = colon + 1;
+        let bytes = source.get(text..)?.get(..length as usize)?;
+        Some((bytes, text + length as usize))
     }
 
     /// The same for any string: gives it, and what is odd about it, or says what is wrong.
