@@ -42,6 +42,18 @@ fn go_through(item: Item<'_, '_>) -> Result<(), Error> {
     }
 }
 
+const SOME_KEYS: [&str; 4] = ["", "a", "aa", "q"];
+
+/// The same, and of dictionaries only the values of some keys.
+fn go_through_known(item: Item<'_, '_>) -> Result<(), Error> {
+    match item.kind()? {
+        Kind::List => item.each_item(go_through_known),
+        Kind::Dict => item.each_of(SOME_KEYS, |_, item| go_through_known(item)),
+        Kind::Integer => item.int().map(drop),
+        Kind::Bytes => Ok(()),
+    }
+}
+
 /// The same but for what a cursor does not see: a key that comes again, not right after itself.
 fn same(document: &Result<Warnings, Error>, cursor: &Result<Warnings, Error>) -> bool {
     let odd = |w: &Warnings| w.iter().filter(|w| !matches!(w, Warning::DuplicateKey { .. })).collect::<Vec<_>>();
@@ -63,11 +75,12 @@ fn decode(source: &[u8], limits: &Limits, rules: Rules) -> Result<Warnings, Erro
         let result = tree.and_then(|tree| finish.map(|()| (tree, cursor.warnings())));
         (result, cursor.warnings())
     };
-    let ways: [Way; 5] = [
+    let ways: [Way; 6] = [
         |item| read_item(item).map(Some),
         |_| Ok(None),
         |item| item.span().map(|_| None),
         |item| go_through(item).map(|()| None),
+        |item| go_through_known(item).map(|()| None),
         // Enters, reads a little and leaves.
         |item| {
             match item.kind()? {
@@ -230,6 +243,38 @@ fn what_is_not_canonical_is_judged_by_the_rules() {
     assert_eq!(warned(many, Rules::LENIENT), firsts);
 }
 
+/// Short integers are read eight bytes at a time, where there are as many.
+#[test]
+fn integers_and_lengths_of_every_number_of_digits_are_read() {
+    for digits in 1..=18_u32 {
+        for value in
+            [10_i64.pow(digits - 1), 10_i64.pow(digits) - 1, 1_234_567_890_123_456_789 / 10_i64.pow(19 - digits)]
+        {
+            for value in [value, -value] {
+                for source in [format!("i{value}e"), format!("li{value}e7:abcdefgi{value}ee")] {
+                    let mut read = Vec::new();
+                    assert!(strict(source.as_bytes()).is_ok(), "{source}");
+                    let mut cursor = Cursor::new(source.as_bytes(), &Limits::default()).unwrap();
+                    let mut take = |item: Item<'_, '_>| match item.kind()? {
+                        Kind::Integer => item.int().map(|value| read.push(value)),
+                        _ => Ok(()),
+                    };
+                    let root = cursor.value();
+                    let done = if source.starts_with('l') { root.each_item(take) } else { take(root) };
+                    assert_eq!(done, Ok(()));
+                    assert!(!read.is_empty() && read.iter().all(|read| *read == value), "{source}: {read:?}");
+                }
+            }
+        }
+    }
+    for length in [0, 1, 9, 10, 11, 99, 100, 101, 999, 1000, 100_000] {
+        let source = [length.to_string().as_bytes(), b":", &vec![b'x'; length]].concat();
+        assert_eq!(read(&source, &Limits::default(), |item| item.bytes()).map(<[u8]>::len), Ok(length));
+        assert!(strict(&source).is_ok());
+        assert!(strict(&source[..source.len() - 1]).is_err());
+    }
+}
+
 #[test]
 fn zeros_in_front_are_limited_too() {
     let digits = |count: usize| [b"i".to_vec(), vec![b'0'; count - 1], b"7e".to_vec()].concat();
@@ -282,7 +327,67 @@ fn every_prefix_and_every_changed_byte_of_a_message_is_the_same_to_all() {
     }
 }
 
+/// Which of some keys come in a dictionary, and where their values stand.
+fn known_keys(
+    source: &[u8],
+    keys: [&str; 4],
+    limits: &Limits,
+    rules: Rules,
+) -> [Result<Vec<(usize, usize)>, Error>; 2] {
+    let by = |one_by_one: bool| {
+        let mut found = Vec::new();
+        let mut cursor = Cursor::with_rules(source, limits, rules)?;
+        let value = cursor.value();
+        if one_by_one {
+            value.each_entry(|key, value| {
+                let which = keys.iter().position(|known| known.as_bytes() == key);
+                found.extend(which.map(|which| (which, value.position())));
+                Ok::<(), Error>(())
+            })?;
+        } else {
+            value.each_of(keys, |which, value| {
+                found.push((which, value.position()));
+                Ok::<(), Error>(())
+            })?;
+        }
+        cursor.finish().map(|()| found)
+    };
+    [by(true), by(false)]
+}
+
+#[test]
+fn known_keys_are_found_wherever_they_stand() {
+    let keys = ["length", "path", "a key that is long", "path"];
+    let found = |source: &[u8]| {
+        let [one_by_one, known] = known_keys(source, keys, &Limits::default(), Rules::LENIENT);
+        assert_eq!(one_by_one, known);
+        known.unwrap().into_iter().map(|(which, _)| which).collect::<Vec<_>>()
+    };
+    assert_eq!(found(b"de"), []);
+    assert_eq!(found(b"d6:lengthi1e4:pathlee"), [0, 1]);
+    assert_eq!(found(b"d4:attr1:x6:lengthi1e4:pathle10:path.utf-8lee"), [0, 1]);
+    assert_eq!(found(b"d4:pathle6:lengthi1e4:pathlee"), [1, 0, 1]);
+    assert_eq!(found(b"d06:lengthi1e18:a key that is longlee"), [0, 2]);
+    assert_eq!(found(b"d6:lengtHi1e5:path.lee"), []);
+}
+
 proptest! {
+    #[test]
+    fn known_keys_are_found_as_one_by_one(
+        source in prop::collection::vec(prop::sample::select(b"ldee01122::aaq".to_vec()), 0..28),
+        keys in prop::sample::select(vec![["", "a", "aa", "q"], ["q", "aa", "a", ""], ["a", "a", "a:", "1"]]),
+        tokens in 0..20_usize,
+        string_length in 0..3_usize,
+    ) {
+        let source = [b"d", &source[..]].concat();
+        let limits = Limits { tokens, string_length, ..Limits::default() };
+        for rules in [Rules::CANONICAL, Rules::DEFAULT, Rules::LENIENT] {
+            for limits in [&Limits::default(), &limits] {
+                let [one_by_one, known] = known_keys(&source, keys, limits, rules);
+                prop_assert_eq!(one_by_one, known);
+            }
+        }
+    }
     #[test]
     fn a_cursor_and_a_document_agree_on_everything(
         // Letters that are likely to make something.

@@ -5,7 +5,7 @@ use super::item::{Here, Item, wrong_kind};
 use super::rules::{Rules, Warning, Warnings};
 use super::scan::Level;
 use super::token::Limits;
-use super::walk::{self, Bounds, Place};
+use super::walk::{self, Bounds};
 use std::fmt;
 
 /// Reads the one value of an input by a function, and sees to it that the whole input is that value.
@@ -270,6 +270,28 @@ impl<'a> Cursor<'a> {
         Ok(key)
     }
 
+    /// Takes the key that starts with the next byte if it is one of some, comes in order, and breaks no limit: gives which.
+    #[inline(always)]
+    pub(super) fn known_key<const N: usize>(&mut self, keys: &[&str; N], last: &mut Level) -> Option<usize> {
+        let (prefix, text) = self.source.get(self.at..)?.split_first_chunk::<2>()?;
+        for (which, key) in keys.iter().enumerate() {
+            let key = key.as_bytes();
+            // Where the caller's keys are constants, so is all of this: where the key ends is known as soon as its bytes have been
+            // guessed right, before they have come from memory.
+            if key.len() < 10 && *prefix == [b'0' + key.len() as u8, b':'] && text.starts_with(key) {
+                let level = Level::dict(self.at, key);
+                if self.tokens == 0 || !level.is_after(*last) || !self.bounds.scan.permits(key.len()) {
+                    return None;
+                }
+                *last = level;
+                self.tokens -= 1;
+                self.at += 2 + key.len();
+                return Some(which);
+            }
+        }
+        None
+    }
+
     /// Takes the begin of a list or dictionary, and gives how many are open with it.
     #[inline(always)]
     pub(super) fn begin(&mut self, begin: u8, kind: Kind) -> Result<usize, Error> {
@@ -304,8 +326,8 @@ impl<'a> Cursor<'a> {
                 self.string(first)?;
             }
             _ => {
-                let place = Place { at, tokens, warnings: self.warnings };
-                let end = walk::skip(self.source, place, self.bounds, level)?;
+                let Bounds { scan, depth, tokens: limit } = self.bounds;
+                let end = walk::skip(self.source, at, tokens, self.warnings, scan, (depth, limit), level)?;
                 self.at = end.at;
                 self.tokens = end.tokens;
                 self.warnings = end.warnings;

@@ -180,6 +180,56 @@ impl<'c, 'a> Item<'c, 'a> {
         }
     }
 
+    /// Gives the values of some keys of a dictionary to a function, each with its key's place among them, in the order of the input, or says
+    /// where something else stands. The fastest way through a dictionary of which the keys are known; ends at the first error. Values of other
+    /// keys, and those that the function does not read, are checked and passed over.
+    ///
+    /// The keys may stand in any order and be of any length; those of up to nine bytes, sorted, are found the fastest.
+    ///
+    /// ```
+    /// use bip::proto::bencode::{self, Error, Limits};
+    /// let (mut length, mut parts) = (0, 0);
+    /// bencode::read(b"d4:attr1:x6:lengthi42e4:pathl3:dir4:fileee", &Limits::default(), |file| {
+    ///     file.each_of(["length", "path"], |which, value| match which {
+    ///         0 => value.int().map(|n| length = n),
+    ///         _ => value.each_item(|part| part.str().map(|_| parts += 1)),
+    ///     })
+    /// })?;
+    /// assert_eq!((length, parts), (42, 2));
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[inline(always)]
+    pub fn each_of<const N: usize, E: From<Error>>(
+        self,
+        keys: [&str; N],
+        mut function: impl FnMut(usize, Item<'_, 'a>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let cursor = self.cursor;
+        let level = cursor.begin(b'd', Kind::Dict)?;
+        let mut last = Level::DICT;
+        loop {
+            let which = match cursor.known_key(&keys, &mut last) {
+                Some(which) => Some(which),
+                None => match cursor.source.get(cursor.at) {
+                    Some(&first @ b'0'..=b'9') => {
+                        let key = cursor.key(first, &mut last)?;
+                        keys.iter().position(|known| known.as_bytes() == key)
+                    }
+                    Some(b'e') => break cursor.end(level).map_err(E::from),
+                    found => break Err(no_key(cursor.here(), found.copied()).into()),
+                },
+            };
+            let (value, tokens) = (cursor.at, cursor.tokens);
+            cursor.open = level + 1;
+            if let Some(which) = which {
+                function(which, Item { cursor })?;
+            }
+            if cursor.open > level {
+                cursor.pass(value, tokens, level)?;
+            }
+        }
+    }
+
     /// Checks and passes over the element and gives its source bytes, exactly as they stand: what an info hash is taken of.
     ///
     /// ```

@@ -1,5 +1,7 @@
 //! What is let pass though it is not canonical, and the notes of where it stands.
 
+use std::fmt;
+
 /// Says which deviations from the one canonical form are accepted; what is accepted is noted ([`Warnings`]).
 ///
 /// Everything else that is wrong with an input is refused whatever the rules: see the table at [`bencode`](super).
@@ -71,43 +73,67 @@ pub enum Warning {
     },
 }
 
-/// The first of each kind of [`Warning`] that an input gave rise to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Warnings {
-    unsorted_key: First,
-    duplicate_key: First,
-    leading_zero: First,
-    negative_zero: First,
+/// [`Rules`] in one byte: what is passed from function to function stays in a register, as a struct of four does not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RuleBits(u8);
+
+impl From<Rules> for RuleBits {
+    #[inline]
+    fn from(rules: Rules) -> Self {
+        let Rules { unsorted_keys, duplicate_keys, leading_zeros, negative_zero } = rules;
+        let bits = [unsorted_keys, duplicate_keys, leading_zeros, negative_zero];
+        Self(bits.into_iter().rev().fold(0, |bits, bit| bits << 1 | u8::from(bit)))
+    }
 }
 
-/// An offset plus one, or 0 for none: inputs are shorter than 2^32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct First(u32);
+impl From<RuleBits> for Rules {
+    fn from(RuleBits(bits): RuleBits) -> Self {
+        let [unsorted_keys, duplicate_keys, leading_zeros, negative_zero] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
+        Self { unsorted_keys, duplicate_keys, leading_zeros, negative_zero }
+    }
+}
 
-impl First {
-    fn at(self) -> Option<usize> {
-        self.0.checked_sub(1).map(|at| at as usize)
+/// The first of each kind of [`Warning`] that an input gave rise to.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Warnings {
+    /// Of each kind, in 32 bits, an offset plus one, or 0 for none: inputs are shorter than 2^32. One number, so that it can stay in registers.
+    firsts: u128,
+}
+
+/// Where in [`Warnings`] the kinds stand, in bits.
+const UNSORTED_KEY: u32 = 0;
+const DUPLICATE_KEY: u32 = 32;
+const LEADING_ZERO: u32 = 64;
+const NEGATIVE_ZERO: u32 = 96;
+
+impl fmt::Debug for Warnings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
     }
 }
 
 impl Warnings {
+    fn first(self, kind: u32) -> Option<usize> {
+        ((self.firsts >> kind) as u32).checked_sub(1).map(|at| at as usize)
+    }
+
     /// Says whether there is none: then encoding the value anew gives the same bytes.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.firsts == 0
     }
 
     /// Gives where the first key stands that is smaller than the key before it (BEP 3 wants them sorted as raw strings).
     pub fn unsorted_key(&self) -> Option<usize> {
-        self.unsorted_key.at()
+        self.first(UNSORTED_KEY)
     }
 
     /// Goes over them: at most one of each kind, the first in the input.
     pub fn iter(&self) -> impl Iterator<Item = Warning> + use<> {
         [
-            self.unsorted_key.at().map(|at| Warning::UnsortedKey { at }),
-            self.duplicate_key.at().map(|at| Warning::DuplicateKey { at }),
-            self.leading_zero.at().map(|at| Warning::LeadingZero { at }),
-            self.negative_zero.at().map(|at| Warning::NegativeZero { at }),
+            self.first(UNSORTED_KEY).map(|at| Warning::UnsortedKey { at }),
+            self.first(DUPLICATE_KEY).map(|at| Warning::DuplicateKey { at }),
+            self.first(LEADING_ZERO).map(|at| Warning::LeadingZero { at }),
+            self.first(NEGATIVE_ZERO).map(|at| Warning::NegativeZero { at }),
         ]
         .into_iter()
         .flatten()
@@ -116,16 +142,18 @@ impl Warnings {
     /// Adds a warning if it is the first of its kind. By value, so that the caller's copy can stay in registers.
     #[cold]
     #[inline(never)]
-    pub(super) fn with(mut self, warning: Warning) -> Self {
-        let (kept, at) = match warning {
-            Warning::UnsortedKey { at } => (&mut self.unsorted_key, at),
-            Warning::DuplicateKey { at } => (&mut self.duplicate_key, at),
-            Warning::LeadingZero { at } => (&mut self.leading_zero, at),
-            Warning::NegativeZero { at } => (&mut self.negative_zero, at),
+    pub(super) fn with(self, warning: Warning) -> Self {
+        let (kind, at) = match warning {
+            Warning::UnsortedKey { at } => (UNSORTED_KEY, at),
+            Warning::DuplicateKey { at } => (DUPLICATE_KEY, at),
+            Warning::LeadingZero { at } => (LEADING_ZERO, at),
+            Warning::NegativeZero { at } => (NEGATIVE_ZERO, at),
         };
-        if kept.at().is_none_or(|first| at < first) {
-            kept.0 = u32::try_from(at).map_or(u32::MAX, |at| at.saturating_add(1));
+        if self.first(kind).is_some_and(|first| first <= at) {
+            return self;
         }
-        self
+        let others = self.firsts & !(u128::from(u32::MAX) << kind);
+        let first = u32::try_from(at).map_or(u32::MAX, |at| at.saturating_add(1));
+        Self { firsts: others | u128::from(first) << kind }
     }
 }

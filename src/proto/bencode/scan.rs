@@ -5,26 +5,42 @@
 //! result on the side, so that what is usual has nothing to look at.
 
 use super::error::Error;
-use super::rules::{Rules, Warning};
+use super::rules::{RuleBits, Rules, Warning};
 use std::cmp::Ordering;
 
 /// What holds for every string and integer of an input.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scan {
     /// How long a string may be; at most as long as the input.
-    pub(super) string_length: usize,
-    pub(super) rules: Rules,
+    string_length: usize,
+    rules: RuleBits,
 }
 
 /// Gives the value of an integer that has been read before, by whatever rules.
 pub(super) fn integer_again(span: &[u8]) -> Option<i64> {
-    let scan = Scan { string_length: 0, rules: Rules::LENIENT };
+    let scan = Scan::new(0, Rules::LENIENT);
     let odd = || scan.odd_integer(span, 0).ok().map(|(read, _)| read);
     scan.integer(span, 0).or_else(odd).map(|(value, _)| value)
 }
 
 /// How many digits a number has at most, zeros in front included: as many as the greatest of 64 bits.
 const DIGITS: usize = 20;
+
+/// Eight bytes `0`.
+const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+/// What makes the high bit of each byte of 10 and more.
+const ZEROS_TO_BIT: u64 = u64::from_le_bytes([0x80 - 10; 8]);
+const HIGH_BITS: u64 = u64::from_le_bytes([0x80; 8]);
+
+/// Gives the number of eight digits, of which the first is in the lowest byte.
+#[inline(always)]
+fn eight_digits(digits: u64) -> i64 {
+    // Two digits each, then four, then all.
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    let front = (pairs & 0xff_0000_00ff).wrapping_mul(100 + (1_000_000 << 32));
+    let back = (pairs >> 16 & 0xff_0000_00ff).wrapping_mul(1 + (10_000 << 32));
+    (front.wrapping_add(back) >> 32) as i64
+}
 
 const IN_LENGTH: &str = "a digit or ':' in a string's length";
 const IN_INTEGER: &str = "a digit or 'e' in an integer";
@@ -34,6 +50,21 @@ const FIRST_DIGIT: &str = "a digit in an integer";
 type Odd<T> = Result<((T, usize), Option<Warning>), Error>;
 
 impl Scan {
+    #[inline]
+    pub(super) fn new(string_length: usize, rules: Rules) -> Self {
+        Self { string_length, rules: rules.into() }
+    }
+
+    /// Says whether a string may be of this length.
+    #[inline(always)]
+    pub(super) fn permits(self, length: usize) -> bool {
+        length <= self.string_length
+    }
+
+    pub(super) fn rules(self) -> Rules {
+        self.rules.into()
+    }
+
     /// Gives the bytes of the string that starts at `at`, with the digit `first`, and where they end, if it is a usual one.
     #[inline(always)]
     pub(super) fn string<'a>(&self, source: &'a [u8], at: usize, first: u8) -> Option<(&'a [u8], usize)> {
@@ -77,7 +108,7 @@ impl Scan {
             match source.get(end) {
                 Some(&digit @ b'0'..=b'9') => {
                     if end > at && length == 0 {
-                        if !self.rules.leading_zeros {
+                        if !self.rules().leading_zeros {
                             return Err(Error::LeadingZero { at });
                         }
                         warning = Some(Warning::LeadingZero { at });
@@ -111,6 +142,23 @@ impl Scan {
     /// Gives the value of the integer whose `i` stands at `at`, and where it ends, if it is a usual one.
     #[inline(always)]
     pub(super) fn integer(&self, source: &[u8], at: usize) -> Option<(i64, usize)> {
+        // One of up to seven digits and its `e` are eight bytes, which are read at once.
+        if let Some(word) = source.get(at + 1..).and_then(|rest| rest.first_chunk()) {
+            let digits = u64::from_le_bytes(*word) ^ ZEROS;
+            // The high bit of each byte that is no digit; of the bytes after the first such one it may be wrong.
+            let others = (digits.wrapping_add(ZEROS_TO_BIT) | digits) & HIGH_BITS;
+            let bit = others.trailing_zeros();
+            // After one digit it is bit 15, after seven bit 63. With a zero in front it may be odd.
+            if (15..64).contains(&bit) && (digits >> (bit - 7)) as u8 == b'e' ^ b'0' && digits as u8 != 0 {
+                return Some((eight_digits(digits << (71 - bit)), at + 2 + bit as usize / 8));
+            }
+        }
+        Self::long_integer(source, at)
+    }
+
+    /// The same for one that is not positive and of up to seven digits.
+    #[inline(never)]
+    fn long_integer(source: &[u8], at: usize) -> Option<(i64, usize)> {
         let negative = *source.get(at + 1)? == b'-';
         let first = at + 1 + usize::from(negative);
         let leading = *source.get(first)?;
@@ -149,7 +197,7 @@ impl Scan {
             match source.get(end) {
                 Some(&digit @ b'0'..=b'9') => {
                     if end > first && magnitude == 0 {
-                        if !self.rules.leading_zeros {
+                        if !self.rules().leading_zeros {
                             return Err(Error::LeadingZero { at: first });
                         }
                         warning = Some(Warning::LeadingZero { at: first });
@@ -174,7 +222,7 @@ impl Scan {
             }
         }
         let value = match (negative, magnitude) {
-            (true, 0) if self.rules.negative_zero => {
+            (true, 0) if self.rules().negative_zero => {
                 warning = warning.or(Some(Warning::NegativeZero { at: at + 1 }));
                 Some(0)
             }
@@ -189,13 +237,14 @@ impl Scan {
     #[cold]
     #[inline(never)]
     pub(super) fn order(self, source: &[u8], last: Level, key: &[u8], at: usize) -> Result<Option<Warning>, Error> {
-        let lenient = Scan { string_length: source.len(), rules: Rules::LENIENT };
+        let rules = self.rules();
+        let lenient = Scan::new(source.len(), Rules::LENIENT);
         let ((last, _), _) = lenient.odd_string(source, last.key as usize)?;
         Ok(Some(match last.cmp(key) {
             Ordering::Less => return Ok(None),
-            Ordering::Equal if self.rules.duplicate_keys => Warning::DuplicateKey { at },
+            Ordering::Equal if rules.duplicate_keys => Warning::DuplicateKey { at },
             Ordering::Equal => return Err(Error::DuplicateKey { at }),
-            Ordering::Greater if self.rules.unsorted_keys => Warning::UnsortedKey { at },
+            Ordering::Greater if rules.unsorted_keys => Warning::UnsortedKey { at },
             Ordering::Greater => return Err(Error::UnsortedKey { at }),
         }))
     }

@@ -34,7 +34,7 @@ impl Limits {
         if source.len() > limit {
             return Err(Error::InputTooLong { length: source.len(), limit });
         }
-        let scan = Scan { string_length: self.string_length.min(source.len()), rules };
+        let scan = Scan::new(self.string_length.min(source.len()), rules);
         Ok(Bounds { scan, depth: self.depth, tokens: self.tokens.min(1 << 28) })
     }
 }
@@ -368,7 +368,7 @@ impl Visit for Keep<'_> {
         self.tokens[index] = Token::new(begin.tag(), begin.start(), self.tokens.len() - index);
         if begin.tag() == Tag::Unsorted {
             if let Some(at) = duplicate(self.source, &self.tokens, index) {
-                if !bounds.scan.rules.duplicate_keys {
+                if !bounds.scan.rules().duplicate_keys {
                     return Err(Error::DuplicateKey { at });
                 }
                 *warnings = warnings.with(Warning::DuplicateKey { at });

@@ -213,9 +213,20 @@ impl<const N: usize> Visit for Skip<N> {
 /// How many levels a [`Skip`] can keep at most.
 pub(super) const MAX_DEPTH: usize = 256;
 
-/// Checks the list or dictionary that starts at `place`, within `outside` open ones, and gives where it ends.
+/// Checks the list or dictionary that starts at `at`, within `outside` open ones, and gives where it ends. Takes a [`Place`] and [`Bounds`] (of
+/// these, `limits` are the depth and the tokens) as plain values: what is passed by reference makes the caller keep its state in memory.
 #[inline(never)]
-pub(super) fn skip(source: &[u8], place: Place, bounds: Bounds, outside: usize) -> Result<Place, Error> {
+pub(super) fn skip(
+    source: &[u8],
+    at: usize,
+    tokens: usize,
+    warnings: Warnings,
+    scan: Scan,
+    limits: (usize, usize),
+    outside: usize,
+) -> Result<Place, Error> {
+    let place = Place { at, tokens, warnings };
+    let bounds = Bounds { scan, depth: limits.0, tokens: limits.1 };
     // A small array costs nothing to make. What is deeper (nothing usual is) starts anew with the big one.
     let mut small = Skip([Level::LIST; 8]);
     match walk(source, place, &bounds, outside, &mut small) {
@@ -298,7 +309,7 @@ impl Visit for Way {
 #[cold]
 #[inline(never)]
 pub(super) fn path_to(source: &[u8], target: usize) -> String {
-    let scan = Scan { string_length: target, rules: Rules::LENIENT };
+    let scan = Scan::new(target, Rules::LENIENT);
     let bounds = Bounds { scan, depth: usize::MAX, tokens: usize::MAX };
     let start = Place { at: 0, tokens: usize::MAX, warnings: Warnings::default() };
     // What stands before the value has been read before; so the walk ends for want of the value, and nothing else.

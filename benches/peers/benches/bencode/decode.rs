@@ -88,16 +88,9 @@ fn bip_torrent(source: &[u8]) -> Torrent {
                     match key {
                         b"files" => value.each_item(|file| {
                             out.files += 1;
-                            file.each_entry(|key, value| {
-                                match key {
-                                    b"length" => out.length += value.int()?,
-                                    b"path" => value.each_item(|part| {
-                                        out.path += part.bytes()?.len();
-                                        Ok::<(), Error>(())
-                                    })?,
-                                    _ => {}
-                                }
-                                Ok::<(), Error>(())
+                            file.each_of(["length", "path"], |which, value| match which {
+                                0 => value.int().map(|length| out.length += length),
+                                _ => value.each_item(|part| part.bytes().map(|part| out.path += part.len())),
                             })
                         })?,
                         b"name" => out.name = text(value.bytes()?),
