@@ -1,4 +1,4 @@
-//! Datagrams that are kept and leave many with one system call (`sendmmsg`).
+//! Datagrams that are kept and leave many with one system call (`sendmmsg`), or many as [one](super::segments).
 
 use super::segments::Segments;
 use mio::net::UdpSocket;
