@@ -2,8 +2,8 @@
 //!
 //! `taskset -c 0 cargo bench -p bip-torrent --bench datagrams`, and again with `--features batched-io`.
 //!
-//! A client sends a burst of 100 bytes each; only the time in which one of the two answers it is counted, and their order
-//! changes from burst to burst. Each figure is the median over the bursts of a round, and of rounds.
+//! A client sends a burst of 100 bytes each, or as many clients send one each; only the time in which one of the two answers them is counted,
+//! and their order changes from burst to burst. Each figure is the median over the bursts of a round, and of rounds.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)] // a benchmark has a clock and sockets
 
 use bip::machine::{self, Host, Input, Machine, NoJobs, Output, SocketId, mailbox};
@@ -114,16 +114,17 @@ impl Hosted {
     }
 }
 
-/// Has one burst answered; gives how long that took.
-fn burst(client: &UdpSocket, to: SocketAddr, count: usize, serve: impl FnOnce()) -> f64 {
+/// Has one burst answered, which the clients send in turn; gives how long that took.
+fn burst(clients: &[UdpSocket], to: SocketAddr, count: usize, serve: impl FnOnce()) -> f64 {
     let mut bytes = [0x5a; SIZE];
-    for _ in 0..count {
+    let each = || clients.iter().cycle().take(count);
+    for client in each() {
         client.send_to(&bytes, to).unwrap();
     }
     let start = Instant::now();
     serve();
     let took = start.elapsed();
-    for _ in 0..count {
+    for client in each() {
         assert_eq!(client.recv_from(&mut bytes).unwrap(), (SIZE, to));
     }
     took.as_nanos() as f64 / count as f64
@@ -136,20 +137,24 @@ fn median(values: &mut [f64]) -> f64 {
 
 fn main() {
     let name = if cfg!(all(target_os = "linux", feature = "batched-io")) { "reactor, batched-io" } else { "reactor" };
-    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let client = || {
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client
+    };
     let mut plain = Plain::new();
     let at_plain = plain.socket.local_addr().unwrap();
     let (mut hosted, at_hosted) = Hosted::new();
-    for count in [1, 8, 64] {
+    for (count, clients) in [(1, 1), (8, 1), (64, 1), (8, 8), (64, 64)] {
+        let all: Vec<_> = (0..clients).map(|_| client()).collect();
         let (mut plains, mut hosteds, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..=ROUNDS {
             let (mut one, mut other) = (Vec::new(), Vec::new());
             for n in 0..DATAGRAMS / count {
                 for turn in [n % 2, (n + 1) % 2] {
                     match turn {
-                        0 => one.push(burst(&client, at_plain, count, || plain.serve())),
-                        _ => other.push(burst(&client, at_hosted, count, || hosted.serve())),
+                        0 => one.push(burst(&all, at_plain, count, || plain.serve())),
+                        _ => other.push(burst(&all, at_hosted, count, || hosted.serve())),
                     }
                 }
             }
@@ -163,7 +168,7 @@ fn main() {
         }
         let (one, other, ratio) = (median(&mut plains), median(&mut hosteds), median(&mut ratios));
         println!(
-            "bursts of {count}: plain {one:.0} ns, {name} {other:.0} ns a datagram; ratio {ratio:.3} ({:.3} to {:.3})",
+            "bursts of {count} from {clients}: plain {one:.0} ns, {name} {other:.0} ns a datagram; ratio {ratio:.3} ({:.3} to {:.3})",
             ratios[0],
             ratios[ROUNDS - 1]
         );

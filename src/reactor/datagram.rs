@@ -12,13 +12,15 @@ use std::net::{IpAddr, SocketAddr};
 
 #[cfg(all(target_os = "linux", feature = "batched-io"))]
 mod batched;
+#[cfg(all(target_os = "linux", feature = "batched-io"))]
+mod segments;
 #[cfg(not(all(target_os = "linux", feature = "batched-io")))]
 mod single;
 
 #[cfg(all(target_os = "linux", feature = "batched-io"))]
-use batched::Outgoing;
+use batched::{Outgoing, receive};
 #[cfg(not(all(target_os = "linux", feature = "batched-io")))]
-use single::Outgoing;
+use single::{Outgoing, receive};
 
 /// How a socket for datagrams or for connections is bound, beside its address. Both are off by default.
 ///
@@ -212,7 +214,7 @@ impl Datagrams {
         if !self.ready {
             return Received::Nothing;
         }
-        let result = self.socket.recv_from(buffer);
+        let result = receive(&self.socket, buffer);
         self.sort(result, buffer.len())
     }
 

@@ -122,7 +122,8 @@
 //!   read before everybody else has had a turn.
 //! - A datagram leaves when the machine asks for it. On Linux with the feature `batched-io`, what machines send meanwhile is kept until
 //!   the socket's share of reading (or the timers' or the mail's part of the turn) is over, at most 64 datagrams or 64 KiB,
-//!   and leaves with one system call. The order on a socket stays.
+//!   and leaves with few system calls: those that follow one another to one place and have one length (the last may be shorter) go through
+//!   the system as one, which it cuts into them again (`UDP_SEGMENT`, from Linux 4.18 on), and the others many with one call. The order on a socket stays.
 //! - What the system has no room for, or will not send there, is dropped, as the network may; [`Reactor::dropped_datagrams`] counts it.
 //! - [`Reactor::bind`] and [`Reactor::listen`] on `[::]` take both families; [`BindOptions`] has sockets of IPv6 alone and shared ports.
 //!

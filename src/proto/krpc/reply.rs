@@ -182,6 +182,12 @@ impl Lists<'_, std::iter::Empty<SocketAddr>> {
     pub const NONE: Self = Self { nodes: None, nodes6: None, samples: None, values: None };
 }
 
+impl<V> Lists<'_, V> {
+    pub(super) fn is_none(&self) -> bool {
+        self.nodes.is_none() && self.nodes6.is_none() && self.samples.is_none() && self.values.is_none()
+    }
+}
+
 /// How many elements of each list there was room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Written {

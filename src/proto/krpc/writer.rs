@@ -7,6 +7,7 @@ pub(super) trait Out {
 }
 
 impl Out for Vec<u8> {
+    #[inline(always)]
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
@@ -25,14 +26,28 @@ impl Out for Count {
 pub(super) struct Writer<'o, O>(pub(super) &'o mut O);
 
 impl<O: Out> Writer<'_, O> {
+    #[inline(always)]
     pub(super) fn raw(&mut self, bytes: &[u8]) {
         self.0.put(bytes);
     }
 
+    /// Writes the length of a string. Of nearly all it has one digit or two, and often it is known when this is compiled.
+    #[inline(always)]
     pub(super) fn length(&mut self, length: usize) {
+        let digit = |number: usize| b'0' + (number % 10) as u8;
+        match length {
+            0..=9 => self.raw(&[digit(length), b':']),
+            10..=99 => self.raw(&[digit(length / 10), digit(length), b':']),
+            _ => self.long(length),
+        }
+    }
+
+    #[inline(never)]
+    fn long(&mut self, length: usize) {
         self.0.put(Number::length(length).as_bytes());
     }
 
+    #[inline(always)]
     pub(super) fn bytes(&mut self, key: &[u8], bytes: &[u8]) {
         self.raw(key);
         self.length(bytes.len());

@@ -1,8 +1,10 @@
-//! Datagrams that are kept and leave many with one system call (`sendmmsg`).
+//! Datagrams that are kept and leave many with one system call (`sendmmsg`), or many as [one](super::segments).
 
+use super::segments::Segments;
 use mio::net::UdpSocket;
+use rustix::io::Errno;
 use rustix::net::addr::SocketAddrArg;
-use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg, sendto};
+use rustix::net::{MMsgHdr, RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny, recvfrom, sendmmsg, sendto};
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -14,11 +16,19 @@ const BYTES: usize = 64 << 10;
 /// A longer datagram would not be worth its copy.
 const LONG: usize = 16 << 10;
 
+/// A datagram that is kept: where it goes, and where its bytes are.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) to: SocketAddr,
+    pub(super) range: Range<usize>,
+}
+
 /// What a socket has to send, in order: at most 64 datagrams and 80 KiB.
 #[derive(Default)]
 pub(super) struct Outgoing {
     bytes: Vec<u8>,
-    datagrams: Vec<(SocketAddrAny, Range<usize>)>,
+    datagrams: Vec<Kept>,
+    segments: Segments,
 }
 
 impl Outgoing {
@@ -26,7 +36,7 @@ impl Outgoing {
     pub(super) fn push(&mut self, socket: &UdpSocket, bytes: &[u8], to: SocketAddr, dropped: &mut u64) -> bool {
         if bytes.len() > LONG {
             self.flush(socket, dropped);
-            *dropped += deliver(1, |_| sendto(socket, bytes, SendFlags::empty(), &to).map(|_| 1), || {});
+            *dropped += send(socket, bytes, to);
             return false;
         }
         if self.datagrams.len() >= COUNT || self.bytes.len() >= BYTES {
@@ -34,31 +44,61 @@ impl Outgoing {
         }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        self.datagrams.push((to.as_any(), start..self.bytes.len()));
+        self.datagrams.push(Kept { to, range: start..self.bytes.len() });
         self.datagrams.len() == 1
     }
 
     /// Sends what is kept; what cannot be sent now is dropped.
     pub(super) fn flush(&mut self, socket: &UdpSocket, dropped: &mut u64) {
-        let (bytes, datagrams) = (&self.bytes, &self.datagrams);
-        *dropped += match datagrams.as_slice() {
-            [] => return,
-            [(to, range)] => {
-                deliver(1, |_| sendto(socket, &bytes[range.clone()], SendFlags::empty(), to).map(|_| 1), || {})
-            }
-            all => {
-                let slices: Vec<_> = all.iter().map(|(_, range)| IoSlice::new(&bytes[range.clone()])).collect();
-                let mut controls: Vec<_> = all.iter().map(|_| SendAncillaryBuffer::default()).collect();
-                let parts = all.iter().zip(slices.chunks(1)).zip(&mut controls);
-                let mut messages: Vec<_> =
-                    parts.map(|(((to, _), slice), control)| MMsgHdr::new_with_addr(to, slice, control)).collect();
-                let send = |from: usize| sendmmsg(socket, &mut messages[from..], SendFlags::empty());
-                deliver(all.len(), send, || drop(socket.take_error()))
-            }
-        };
+        let mut rest = self.datagrams.as_slice();
+        while !rest.is_empty() {
+            let run = self.segments.run(rest);
+            let count = if run > 1 {
+                let datagrams = &rest[..run];
+                if let Err(error) = self.segments.send(socket, &self.bytes, datagrams) {
+                    let lost = send_all(socket, &self.bytes, datagrams);
+                    *dropped += lost;
+                    if lost == 0 {
+                        self.segments.on_refused(&error);
+                    }
+                }
+                run
+            } else {
+                let next = (1..rest.len()).find(|at| self.segments.run(&rest[*at..]) > 1).unwrap_or(rest.len());
+                *dropped += send_all(socket, &self.bytes, &rest[..next]);
+                next
+            };
+            rest = &rest[count..];
+        }
         self.bytes.clear();
         self.datagrams.clear();
     }
+}
+
+/// Reads one datagram. By a call that is nothing but the system's: that of the C library can be cancelled by another thread, and sees to that each time.
+pub(super) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    let (len, _, from) = recvfrom(socket, buffer, RecvFlags::empty())?;
+    Ok((len, from.ok_or(Errno::AFNOSUPPORT)?.try_into()?))
+}
+
+/// Sends a datagram; gives how many were dropped.
+fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> u64 {
+    deliver(1, |_| sendto(socket, bytes, SendFlags::empty(), &to).map(|_| 1), || {})
+}
+
+/// Sends datagrams, each for itself, with as few calls as it takes; gives how many were dropped.
+fn send_all(socket: &UdpSocket, bytes: &[u8], datagrams: &[Kept]) -> u64 {
+    let bytes = |kept: &Kept| bytes.get(kept.range.clone()).unwrap_or_default();
+    if let [one] = datagrams {
+        return send(socket, bytes(one), one.to);
+    }
+    let places: Vec<SocketAddrAny> = datagrams.iter().map(|kept| kept.to.as_any()).collect();
+    let slices: Vec<_> = datagrams.iter().map(|kept| IoSlice::new(bytes(kept))).collect();
+    let mut controls: Vec<_> = datagrams.iter().map(|_| SendAncillaryBuffer::default()).collect();
+    let parts = places.iter().zip(slices.chunks(1)).zip(&mut controls);
+    let mut messages: Vec<_> = parts.map(|((to, slice), control)| MMsgHdr::new_with_addr(to, slice, control)).collect();
+    let send = |from: usize| sendmmsg(socket, &mut messages[from..], SendFlags::empty());
+    deliver(datagrams.len(), send, || drop(socket.take_error()))
 }
 
 /// Sends so many datagrams by a call that sends those from a place on, as many as it can, and says how many it has sent. An

@@ -1,7 +1,7 @@
 //! Datagrams that leave one by one, each as soon as a machine asks for it.
 
 use mio::net::UdpSocket;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 /// What a socket has to send: nothing, ever.
@@ -21,4 +21,9 @@ impl Outgoing {
     }
 
     pub(super) fn flush(&mut self, _socket: &UdpSocket, _dropped: &mut u64) {}
+}
+
+/// Reads one datagram.
+pub(super) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    socket.recv_from(buffer)
 }

@@ -180,6 +180,54 @@ fn more_than_one_batch_from_one_call_leaves_in_order() {
 }
 
 #[test]
+fn datagrams_of_one_length_to_one_place_come_as_they_were_sent_whatever_is_between_them() {
+    // Of each run: which of three clients it goes to, how many datagrams it has, and their length.
+    let runs = [
+        (0, 3, 100),
+        (0, 1, 60),
+        (0, 2, 60),
+        (1, 1, 60),
+        (0, 1, 60),
+        (1, 70, 33),
+        (1, 1, 34),
+        (0, 2, 0),
+        (0, 2, 1),
+        (2, 9, 1472),
+    ];
+    let more = [(2, 1, 1473), (2, 2, 1473), (2, 3, 1472), (2, 1, 5), (1, 30, 5), (1, 1, 0), (1, 2, 5), (0, 1, 3)];
+    let here = ["127.0.0.1:0", "127.0.0.1:0", "[::1]:0"];
+    for address in ["127.0.0.1:0", "[::]:0"] {
+        let mut reactor = reactor();
+        let probe = host(&mut reactor, Habit::Tell, &Arc::new(()), None);
+        let (socket, own) = reactor.bind(probe.hosted, address.parse().unwrap()).unwrap();
+        let clients = here.map(|at| UdpSocket::bind(at).unwrap());
+        let mut expected = [const { Vec::new() }; 3];
+        let mut sent = 0u8;
+        for (client, count, length) in runs.into_iter().chain(more) {
+            // From an IPv4 socket nothing goes to the third.
+            let client = if own.is_ipv4() { client % 2 } else { client };
+            for _ in 0..count {
+                sent = sent.wrapping_add(1);
+                let bytes = vec![sent; length];
+                probe.tell(Command::Send(socket, clients[client].local_addr().unwrap(), bytes.clone()));
+                expected[client].push(bytes);
+            }
+        }
+        while reactor.next_deadline() == ZERO {
+            reactor.turn(ZERO).unwrap();
+        }
+        let came = clients.each_ref().map(|client| {
+            client.set_nonblocking(true).unwrap();
+            let mut buffer = vec![0; 65_536];
+            let next = || client.recv(&mut buffer).ok().map(|len| buffer[..len].to_vec());
+            std::iter::from_fn(next).collect::<Vec<_>>()
+        });
+        assert!(came == expected, "from {address}");
+        assert_eq!(reactor.dropped_datagrams(), 0);
+    }
+}
+
+#[test]
 fn long_and_short_datagrams_on_one_socket_keep_their_order() {
     let mut reactor = reactor();
     let (probe, _) = bound(&mut reactor, Habit::Tell);
