@@ -36,7 +36,7 @@ impl Outgoing {
     pub(super) fn push(&mut self, socket: &UdpSocket, bytes: &[u8], to: SocketAddr, dropped: &mut u64) -> bool {
         if bytes.len() > LONG {
             self.flush(socket, dropped);
-            *dropped += send(socket, bytes, to);
+            *dropped += send(socket, bytes, to).lost;
             return false;
         }
         if self.datagrams.len() >= COUNT || self.bytes.len() >= BYTES {
@@ -50,28 +50,25 @@ impl Outgoing {
 
     /// Sends what is kept; what cannot be sent now is dropped.
     pub(super) fn flush(&mut self, socket: &UdpSocket, dropped: &mut u64) {
-        let mut rest = self.datagrams.as_slice();
+        let Self { bytes, datagrams, segments } = self;
+        let mut rest = datagrams.as_slice();
         while !rest.is_empty() {
-            let run = self.segments.run(rest);
-            let count = if run > 1 {
-                let datagrams = &rest[..run];
-                if let Err(error) = self.segments.send(socket, &self.bytes, datagrams) {
-                    let lost = send_all(socket, &self.bytes, datagrams);
-                    *dropped += lost;
-                    if lost == 0 {
-                        self.segments.on_refused(&error);
-                    }
-                }
-                run
-            } else {
-                let next = (1..rest.len()).find(|at| self.segments.run(&rest[*at..]) > 1).unwrap_or(rest.len());
-                *dropped += send_all(socket, &self.bytes, &rest[..next]);
-                next
+            let run = segments.run(rest);
+            let (now, later) = match run {
+                0 => rest.split_at((1..rest.len()).find(|at| segments.run(&rest[*at..]) > 0).unwrap_or(rest.len())),
+                run => rest.split_at(run),
             };
-            rest = &rest[count..];
+            let sent = if run > 0 { send_run(socket, bytes, now, segments) } else { send_all(socket, bytes, now) };
+            rest = later;
+            *dropped += sent.lost;
+            if sent.full {
+                // The system has no room: it is not asked again for each of those that are left.
+                *dropped += rest.len() as u64;
+                break;
+            }
         }
-        self.bytes.clear();
-        self.datagrams.clear();
+        bytes.clear();
+        datagrams.clear();
     }
 }
 
@@ -81,13 +78,37 @@ pub(super) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usiz
     Ok((len, from.ok_or(Errno::AFNOSUPPORT)?.try_into()?))
 }
 
-/// Sends a datagram; gives how many were dropped.
-fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> u64 {
+/// What became of datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Sent {
+    /// How many were dropped.
+    lost: u64,
+    /// The system had no room.
+    full: bool,
+}
+
+/// Sends a datagram.
+fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> Sent {
     deliver(1, |_| sendto(socket, bytes, SendFlags::empty(), &to).map(|_| 1), || {})
 }
 
-/// Sends datagrams, each for itself, with as few calls as it takes; gives how many were dropped.
-fn send_all(socket: &UdpSocket, bytes: &[u8], datagrams: &[Kept]) -> u64 {
+/// Sends a run as one; where that is refused, each for itself.
+fn send_run(socket: &UdpSocket, bytes: &[u8], run: &[Kept], segments: &mut Segments) -> Sent {
+    match segments.send(socket, bytes, run) {
+        Ok(()) => Sent::default(),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Sent { lost: run.len() as u64, full: true },
+        Err(error) => {
+            let sent = send_all(socket, bytes, run);
+            if sent.lost == 0 {
+                segments.on_refused(&error);
+            }
+            sent
+        }
+    }
+}
+
+/// Sends datagrams, each for itself, with as few calls as it takes.
+fn send_all(socket: &UdpSocket, bytes: &[u8], datagrams: &[Kept]) -> Sent {
     let bytes = |kept: &Kept| bytes.get(kept.range.clone()).unwrap_or_default();
     if let [one] = datagrams {
         return send(socket, bytes(one), one.to);
@@ -103,7 +124,6 @@ fn send_all(socket: &UdpSocket, bytes: &[u8], datagrams: &[Kept]) -> u64 {
 
 /// Sends so many datagrams by a call that sends those from a place on, as many as it can, and says how many it has sent. An
 /// error is about the first of them, which alone is dropped; when the system has no room, all that are left are.
-/// Gives how many were dropped.
 ///
 /// A call that stops in the middle leaves its error with the socket (Linux), where it would be taken for that of the next
 /// datagram: `forget` takes it away. The datagram it was about meets it again.
@@ -111,8 +131,8 @@ fn deliver<E: Into<io::Error>>(
     count: usize,
     mut send: impl FnMut(usize) -> Result<usize, E>,
     mut forget: impl FnMut(),
-) -> u64 {
-    let (mut next, mut dropped) = (0, 0);
+) -> Sent {
+    let (mut next, mut lost) = (0, 0);
     while next < count {
         match send(next).map_err(Into::into) {
             Ok(sent) if sent > 0 => {
@@ -121,16 +141,18 @@ fn deliver<E: Into<io::Error>>(
                     forget();
                 }
             }
-            Ok(_) => (next, dropped) = (next + 1, dropped + 1),
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return dropped + (count - next) as u64,
+            Ok(_) => (next, lost) = (next + 1, lost + 1),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                return Sent { lost: lost + (count - next) as u64, full: true };
+            }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => {
                 log::debug!("a datagram was dropped: {e}");
-                (next, dropped) = (next + 1, dropped + 1);
+                (next, lost) = (next + 1, lost + 1);
             }
         }
     }
-    dropped
+    Sent { lost, full: false }
 }
 
 #[cfg(test)]
@@ -164,8 +186,9 @@ mod tests {
             }
             Ok(taken)
         };
-        let dropped = deliver(count, send, || pending.set(false));
-        (sent, dropped)
+        let done = deliver(count, send, || pending.set(false));
+        assert_eq!(done.full, sent.len() >= room && done.lost > refused.len() as u64);
+        (sent, done.lost)
     }
 
     #[test]
@@ -192,7 +215,7 @@ mod tests {
             calls += 1;
             if calls < 3 { Err(io::Error::from(ErrorKind::Interrupted)) } else { Ok(2) }
         };
-        assert_eq!(deliver(2, interrupted, || {}), 0);
-        assert_eq!(deliver(3, |_| Ok::<_, io::Error>(0), || {}), 3);
+        assert_eq!(deliver(2, interrupted, || {}).lost, 0);
+        assert_eq!(deliver(3, |_| Ok::<_, io::Error>(0), || {}), Sent { lost: 3, full: false });
     }
 }
