@@ -11,6 +11,7 @@ const DEPTH: usize = 64;
 pub fn bencode(data: &[u8]) {
     for rules in [Rules::CANONICAL, Rules::DEFAULT, Rules::LENIENT] {
         both_agree(data, &Limits::default(), rules);
+        known_keys_agree(data, &Limits::default(), rules);
     }
     let limits = Limits::default();
     let oracle = naive(data, 0, DEPTH);
@@ -45,6 +46,7 @@ pub fn bencode(data: &[u8]) {
     if let Some(first) = data.first().map(|b| usize::from(*b)) {
         let small = Limits { depth: first % 4, tokens: first % 16, string_length: first % 8, input_length: 1024 };
         both_agree(data, &small, Rules::DEFAULT);
+        known_keys_agree(data, &small, Rules::LENIENT);
         if let Ok(small) = Document::decode_prefix(data, &small) {
             assert_eq!(small.encoded_length(), length);
             assert!(depth(small.root()) <= first % 4);
@@ -174,6 +176,28 @@ impl User {
             }
         }))
     }
+}
+
+/// Known keys are found, or something is said to be wrong, as by looking at every key.
+fn known_keys_agree(data: &[u8], limits: &Limits, rules: Rules) {
+    const KEYS: [&str; 6] = ["a", "b", "info", "length", "path", "pieces"];
+    let (Ok(mut some), Ok(mut all)) = (Cursor::with_rules(data, limits, rules), Cursor::with_rules(data, limits, rules))
+    else {
+        return;
+    };
+    let (mut known, mut found) = (Vec::new(), Vec::new());
+    let by_key = some.value().each_of(KEYS, |which, value| {
+        known.push((which, value.span()?));
+        Ok::<_, Error>(())
+    });
+    let by_entry = all.value().each_entry(|key, value| {
+        if let Some(which) = KEYS.iter().position(|known| known.as_bytes() == key) {
+            found.push((which, value.span()?));
+        }
+        Ok::<_, Error>(())
+    });
+    assert_eq!((by_key, known), (by_entry, found));
+    assert_eq!(some.encoded_length(), all.encoded_length());
 }
 
 fn walk(data: &[u8], value: Value<'_, '_>, level: usize) {
