@@ -45,7 +45,7 @@ targets! {
     magnet: 64 << 10, 256;
     merkle: 64 << 10, 256;
     message: 64 << 10, 256;
-    metainfo: 1 << 20, 4096;
+    metainfo: 1 << 20, 12_288;
     mse: 64 << 10, 256;
     peer_id: 64 << 10, 256;
     resume: 64 << 10, 256;
